@@ -1,0 +1,168 @@
+//! How events and commands are written down: MessagePack with named fields, type and version beside the payload.
+//!
+//! Owns: the names and versions of event types, and the upcasters that read old payloads.
+//! Refuses to know: where the bytes go.
+//!
+//! Invariant: a payload written by any released version decodes for ever (one golden file per type and version).
+//! Invariant: old forms are known here only; everything else sees the newest.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{deliverable, ids::StreamKind, run, schedule, source, streams::AnyEvent};
+
+/// An event as it goes to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// `kind.fact`.
+    pub event_type: String,
+    /// Version of the payload.
+    pub type_version: u16,
+    /// The payload.
+    pub data: Vec<u8>,
+}
+
+/// Bytes that are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// No such type.
+    #[error("event type {event_type:?} is not known to this program; a newer one may have written it")]
+    UnknownType {
+        /// As stored.
+        event_type: String,
+    },
+    /// A newer version of the type.
+    #[error("event type {event_type:?} version {found} is newer than this program reads (up to {known})")]
+    NewerVersion {
+        /// As stored.
+        event_type: String,
+        /// As stored.
+        found: u16,
+        /// The newest that is known.
+        known: u16,
+    },
+    /// The payload does not fit the type.
+    #[error("{what} does not decode: {why}")]
+    Malformed {
+        /// Type and version, or what else was read.
+        what: String,
+        /// What the decoder said.
+        why: String,
+    },
+}
+
+/// Types whose payload changed since the first release, with the version they are written in. All others are at 1.
+const VERSIONS: &[(&str, u16)] = &[];
+
+/// The version in which a type is written.
+#[must_use]
+pub fn version_of(event_type: &str) -> u16 {
+    VERSIONS.iter().find(|(name, _)| *name == event_type).map_or(1, |(_, version)| *version)
+}
+
+/// Encodes with named fields. Equal values give equal bytes.
+///
+/// # Errors
+/// The value cannot be written as MessagePack; no value of this crate is like that.
+pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, DecodeError> {
+    rmp_serde::to_vec_named(value).map_err(|error| malformed("value", &error))
+}
+
+/// Decodes what [`to_bytes`] wrote.
+///
+/// # Errors
+/// The bytes are not that.
+pub fn from_bytes<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, DecodeError> {
+    rmp_serde::from_slice(bytes).map_err(|error| malformed(what, &error))
+}
+
+fn malformed(what: &str, error: &dyn std::fmt::Display) -> DecodeError {
+    DecodeError::Malformed { what: what.to_owned(), why: error.to_string() }
+}
+
+/// Encodes an event of a stream kind.
+///
+/// An externally tagged enum is a map of one entry, `{fact: payload}`; the fact becomes the type's name and the rest is
+/// the payload, so that the name stands in a column and not in every payload.
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn encode<E: Serialize>(kind: StreamKind, event: &E) -> Result<Encoded, DecodeError> {
+    let bytes = to_bytes(event)?;
+    let (fact, data) = split_tag(&bytes).ok_or_else(|| DecodeError::Malformed {
+        what: "event".to_owned(),
+        why: "not an enum of struct variants".to_owned(),
+    })?;
+    let event_type = format!("{}.{fact}", kind.as_str());
+    Ok(Encoded { type_version: version_of(&event_type), event_type, data: data.to_vec() })
+}
+
+/// Splits `{fact: payload}` into the fact and the payload's bytes. Facts are shorter than 32 bytes: one length byte.
+fn split_tag(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (&[0x81, head], rest) = bytes.split_first_chunk::<2>()? else { return None };
+    let length = usize::from(head.checked_sub(0xa0).filter(|length| *length < 32)?);
+    let (fact, data) = rest.split_at_checked(length)?;
+    Some((std::str::from_utf8(fact).ok()?, data))
+}
+
+/// Puts the tag back in front of a payload and decodes.
+fn decode_tagged<E: DeserializeOwned>(fact: &str, event_type: &str, data: &[u8]) -> Result<E, DecodeError> {
+    let mut bytes = Vec::with_capacity(data.len() + fact.len() + 2);
+    bytes.push(0x81);
+    bytes.push(0xa0 | (fact.len() as u8 & 0x1f));
+    bytes.extend_from_slice(fact.as_bytes());
+    bytes.extend_from_slice(data);
+    from_bytes(event_type, &bytes)
+}
+
+/// Decodes an event of a stream kind known at compile time.
+///
+/// # Errors
+/// The type is not of that kind, is newer than this program, or the payload does not fit.
+pub fn decode<E: DeserializeOwned>(
+    kind: StreamKind,
+    event_type: &str,
+    version: u16,
+    data: &[u8],
+) -> Result<E, DecodeError> {
+    let unknown = || DecodeError::UnknownType { event_type: event_type.to_owned() };
+    let fact = event_type.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(unknown)?;
+    let known = version_of(event_type);
+    if version > known {
+        return Err(DecodeError::NewerVersion { event_type: event_type.to_owned(), found: version, known });
+    }
+    let decoded = match upcast(event_type, version, data)? {
+        Some(newest) => decode_tagged(fact, event_type, &newest),
+        None => decode_tagged(fact, event_type, data),
+    };
+    decoded.map_err(|error| match error {
+        DecodeError::Malformed { why, .. } if why.contains("unknown variant") => unknown(),
+        DecodeError::Malformed { why, .. } => {
+            DecodeError::Malformed { what: format!("event {event_type} version {version}"), why }
+        }
+        other => other,
+    })
+}
+
+/// Rewrites an old payload as the newest version of its type; none when it is the newest already.
+fn upcast(_event_type: &str, _version: u16, _data: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+    Ok(None)
+}
+
+/// Decodes an event of any kind.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_any(event_type: &str, version: u16, data: &[u8]) -> Result<AnyEvent, DecodeError> {
+    let kind = event_type.split_once('.').and_then(|(kind, _)| StreamKind::parse(kind));
+    match kind {
+        Some(kind @ StreamKind::Deliverable) => {
+            decode::<deliverable::Event>(kind, event_type, version, data).map(AnyEvent::from)
+        }
+        Some(kind @ StreamKind::Run) => decode::<run::Event>(kind, event_type, version, data).map(AnyEvent::from),
+        Some(kind @ StreamKind::Schedule) => {
+            decode::<schedule::Event>(kind, event_type, version, data).map(AnyEvent::from)
+        }
+        Some(kind @ StreamKind::Source) => decode::<source::Event>(kind, event_type, version, data).map(AnyEvent::from),
+        None => Err(DecodeError::UnknownType { event_type: event_type.to_owned() }),
+    }
+}

@@ -1,0 +1,20 @@
+//! The pure core of Nightshift: what can happen, what follows from it, and how it is written down.
+//!
+//! Owns: ids, commands, events, states, deciders, obligations, the event codec and its upcasters.
+//! Refuses to know: clocks, randomness, I/O, async, logging, databases. Time and ids arrive as arguments.
+//!
+//! Invariant: `decide`, `evolve` and `obligations` are pure; equal inputs give equal bytes on every machine.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod calendar;
+pub mod codec;
+pub mod content;
+pub mod decider;
+pub mod deliverable;
+pub mod ids;
+pub mod recorded;
+pub mod run;
+pub mod schedule;
+pub mod source;
+pub mod streams;
+pub mod time;

@@ -1,0 +1,430 @@
+//! The decisions of a run.
+
+use std::sync::Arc;
+
+use super::{
+    Command, CrashPolicy, Created, End, Event, Lease, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus,
+    Token,
+    retry::{FREE_ATTEMPTS_MAX, retry_after_ms},
+};
+use crate::{
+    content::{Failure, FailureClass},
+    decider::{Ctx, Decider, Delta, Duty, Obligation, Story},
+    deliverable,
+    ids::{RunId, StreamId, StreamKind, derive},
+    streams::AnyCommand,
+    time::Timestamp,
+};
+
+/// The run stream.
+pub struct RunDecider;
+
+type Telling = Story<RunDecider>;
+
+/// What is sent to the other side so that it can see a repetition: stable over attempts.
+#[must_use]
+pub fn idempotency_key(run: RunId, step: &str) -> String {
+    derive("effect", &[run.uuid().as_bytes(), step.as_bytes()]).to_string()
+}
+
+impl Decider for RunDecider {
+    const KIND: StreamKind = StreamKind::Run;
+    const STATE_REVISION: u32 = 1;
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn decide(state: &State, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+        match (state, command) {
+            (State::Unborn, Command::Create(created)) => create(created, ctx),
+            (State::Unborn, _) => Err(Rejection::Unknown),
+            (_, Command::Create(_)) => Ok(vec![]),
+            (State::Over(run, _), Command::Finish { step, attempt, token, result, .. }) => {
+                stale(run, step, *attempt, *token, result.is_ok())
+            }
+            (State::Over(_, _), Command::Cancel { .. } | Command::Expire { .. }) => Ok(vec![]),
+            (State::Over(_, end), _) => Err(Rejection::Over { end: end.as_str().to_owned() }),
+            (State::Open(run), Command::Grant { step, attempt, lease }) => grant(run, step, *attempt, lease),
+            (State::Open(_), Command::Finish { .. }) => finish(state, command, ctx),
+            (State::Open(_), Command::Expire { step, attempt, token, reason }) => {
+                expire(state, step, *attempt, *token, reason, ctx)
+            }
+            (State::Open(_), Command::RetryDue { step, attempt }) => retry_due(state, step, *attempt, ctx),
+            (State::Open(_), Command::Cancel { reason }) => Ok(cancel(state, reason, ctx)),
+        }
+    }
+
+    fn evolve(state: &mut State, event: &Event, at: Timestamp) {
+        if let Event::Created(created) = event {
+            *state = State::Open(born(created, at));
+            return;
+        }
+        let end = match event {
+            Event::Completed {} => state.run().map(|run| End::Completed { outputs: run.outputs() }),
+            Event::Failed { step, failure } => Some(End::Failed { step: step.clone(), failure: failure.clone() }),
+            Event::Cancelled { reason } => Some(End::Cancelled { reason: reason.clone() }),
+            _ => None,
+        };
+        match (std::mem::take(state), end) {
+            (State::Open(run), Some(end)) => *state = State::Over(run, end),
+            (State::Open(mut run), None) => {
+                remember(&mut run, event, at);
+                *state = State::Open(run);
+            }
+            (other, _) => *state = other,
+        }
+    }
+
+    fn obligations(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Delta {
+        let Some(run) = before.run() else { return Delta::none() };
+        let priority = run.created.priority;
+        let owe = |key: String, due_at: Timestamp, duty: Duty| Obligation { key, due_at, priority, duty };
+        match event {
+            Event::Created(_) | Event::StaleResult { .. } | Event::StepDied { .. } => Delta::none(),
+            Event::StepQueued { step, attempt } => close_waiting(run, step)
+                .open(owe(job_key(step, *attempt), at, Duty::Lease { step: step.clone(), attempt: *attempt })),
+            Event::AttemptStarted { step, attempt, lease } => Delta::none().close(job_key(step, *attempt)).open(owe(
+                attempt_key(step, *attempt),
+                lease.until,
+                Duty::Attempt { step: step.clone(), attempt: *attempt, token: lease.token },
+            )),
+            Event::AttemptSucceeded { step, attempt, .. } | Event::LeaseExpired { step, attempt, .. } => {
+                Delta::none().close(attempt_key(step, *attempt))
+            }
+            Event::AttemptFailed { step, attempt, retry_at, .. } => {
+                let delta = Delta::none().close(attempt_key(step, *attempt));
+                let Some(due) = *retry_at else { return delta };
+                let next = attempt + 1;
+                let again = Command::RetryDue { step: step.clone(), attempt: next };
+                let duty = Duty::Wake { to: stream, command: Box::new(AnyCommand::Run(again)) };
+                delta.open(owe(retry_key(step, next), due, duty))
+            }
+            Event::StepSkipped { step, .. } => close_waiting(run, step),
+            Event::Completed {} => tell_asker(stream, run, End::Completed { outputs: run.outputs() }, at),
+            Event::Failed { step, failure } => {
+                tell_asker(stream, run, End::Failed { step: step.clone(), failure: failure.clone() }, at)
+            }
+            Event::Cancelled { reason } => {
+                let mut delta = tell_asker(stream, run, End::Cancelled { reason: reason.clone() }, at);
+                run.created.plan.steps.iter().for_each(|plan| delta.absorb(close_waiting(run, &plan.id)));
+                delta
+            }
+        }
+    }
+
+    fn ended(state: &State) -> bool {
+        matches!(state, State::Over(..))
+    }
+}
+
+impl End {
+    /// The word in tables.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
+fn job_key(step: &str, attempt: u32) -> String {
+    format!("job:{step}:{attempt}")
+}
+
+fn attempt_key(step: &str, attempt: u32) -> String {
+    format!("attempt:{step}:{attempt}")
+}
+
+fn retry_key(step: &str, attempt: u32) -> String {
+    format!("retry:{step}:{attempt}")
+}
+
+/// Closes whatever keeps a step that is not complete alive.
+fn close_waiting(run: &Run, step: &str) -> Delta {
+    match run.step(step).map(|(_, step)| &step.status) {
+        Some(StepStatus::Queued { attempt, .. }) => Delta::none().close(job_key(step, *attempt)),
+        Some(StepStatus::Running { attempt, .. }) => Delta::none().close(attempt_key(step, *attempt)),
+        Some(StepStatus::Waiting { attempt, .. }) => Delta::none().close(retry_key(step, *attempt)),
+        _ => Delta::none(),
+    }
+}
+
+fn tell_asker(stream: StreamId, run: &Run, end: End, at: Timestamp) -> Delta {
+    let Some(to) = run.created.reply_to else { return Delta::none() };
+    let ended = deliverable::Command::RunEnded { run: RunId::from_uuid(stream.id), end };
+    Delta::none().open(Obligation {
+        key: "ended".to_owned(),
+        due_at: at,
+        priority: run.created.priority,
+        duty: Duty::Tell { to, command: Box::new(ended.into()) },
+    })
+}
+
+fn born(created: &Created, at: Timestamp) -> Run {
+    let fresh = Step { status: StepStatus::Pending {}, failed_attempts: 0, lost_attempts: 0 };
+    let steps = vec![fresh; created.plan.steps.len()];
+    Run { created: Arc::new(created.clone()), created_at: at, steps }
+}
+
+fn remember(run: &mut Run, event: &Event, at: Timestamp) {
+    let (step, status) = match event {
+        Event::StepQueued { step, attempt } => (step, StepStatus::Queued { attempt: *attempt, since: at }),
+        Event::AttemptStarted { step, attempt, lease } => {
+            (step, StepStatus::Running { attempt: *attempt, lease: lease.clone(), since: at })
+        }
+        Event::AttemptSucceeded { step, output, .. } => (step, StepStatus::Completed { output: Arc::clone(output) }),
+        Event::AttemptFailed { step, attempt, failure, retry_at } => {
+            if let Some(step) = run.step_mut(step) {
+                let free = failure.class == FailureClass::RateLimited;
+                step.failed_attempts += u32::from(!free);
+                step.lost_attempts += u32::from(free);
+            }
+            let status = match retry_at {
+                Some(retry_at) => StepStatus::Waiting { attempt: attempt + 1, retry_at: *retry_at },
+                None => StepStatus::Dead { failure: failure.clone() },
+            };
+            (step, status)
+        }
+        Event::LeaseExpired { step, requeued, reason, .. } => {
+            if let Some(step) = run.step_mut(step) {
+                step.lost_attempts += 1;
+            }
+            let dead = StepStatus::Dead { failure: Failure::new(FailureClass::Lost, reason.clone()) };
+            (step, if *requeued { StepStatus::Pending {} } else { dead })
+        }
+        Event::StepDied { step, failure } => (step, StepStatus::Dead { failure: failure.clone() }),
+        Event::StepSkipped { step, reason } => (step, StepStatus::Skipped { reason: reason.clone() }),
+        _ => return,
+    };
+    if let Some(step) = run.step_mut(step) {
+        step.status = status;
+    }
+}
+
+fn create(created: &Created, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+    sound(created)?;
+    let mut story = Telling::from(&State::Unborn, ctx.now);
+    story.tell(Event::Created(Box::new(created.clone())));
+    go_on(&mut story, None);
+    Ok(story.end())
+}
+
+/// A plan is sound when each step depends only on steps before it, so that it can be carried out in order.
+fn sound(created: &Created) -> Result<(), Rejection> {
+    let plan = &created.plan;
+    if plan.steps.is_empty() || plan.max_parallel == 0 {
+        return Err(Rejection::Unsound { why: "it has no steps, or no step may go".to_owned() });
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        let before = &plan.steps[..at];
+        if before.iter().any(|other| other.id == step.id) {
+            return Err(Rejection::Unsound { why: format!("two steps are called {:?}", step.id) });
+        }
+        if let Some(unknown) = step.depends_on.iter().find(|id| !before.iter().any(|other| &other.id == *id)) {
+            let why = format!("step {:?} depends on {unknown:?}, which is not a step before it", step.id);
+            return Err(Rejection::Unsound { why });
+        }
+    }
+    Ok(())
+}
+
+fn grant(run: &Run, step: &str, attempt: u32, lease: &Lease) -> Result<Vec<Event>, Rejection> {
+    let (_, found) = known(run, step)?;
+    match &found.status {
+        StepStatus::Queued { attempt: waiting, .. } if *waiting == attempt => {
+            Ok(vec![Event::AttemptStarted { step: step.to_owned(), attempt, lease: lease.clone() }])
+        }
+        other => Err(not_in(step, other, "queued", attempt)),
+    }
+}
+
+fn known<'a>(run: &'a Run, step: &str) -> Result<(&'a StepPlan, &'a Step), Rejection> {
+    run.step(step).ok_or_else(|| Rejection::NoSuchStep { step: step.to_owned() })
+}
+
+fn not_in(step: &str, status: &StepStatus, wanted: &str, attempt: u32) -> Rejection {
+    Rejection::StepIs {
+        step: step.to_owned(),
+        status: status.as_str().to_owned(),
+        wanted: wanted.to_owned(),
+        attempt,
+    }
+}
+
+fn stale(run: &Run, step: &str, attempt: u32, token: Token, succeeded: bool) -> Result<Vec<Event>, Rejection> {
+    known(run, step)?;
+    Ok(vec![Event::StaleResult { step: step.to_owned(), attempt, token, succeeded }])
+}
+
+/// Whether this attempt is the one that runs, under this token.
+fn is_open(step: &Step, attempt: u32, token: Token) -> bool {
+    matches!(&step.status, StepStatus::Running { attempt: running, lease, .. } if *running == attempt && lease.token == token)
+}
+
+fn finish(state: &State, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+    let (State::Open(run), Command::Finish { step, attempt, token, result, offer }) = (state, command) else {
+        return Err(Rejection::Unknown);
+    };
+    let (plan, found) = known(run, step)?;
+    if !is_open(found, *attempt, *token) {
+        return stale(run, step, *attempt, *token, result.is_ok());
+    }
+    let mut story = Telling::from(state, ctx.now);
+    match result {
+        Ok(output) => succeed(&mut story, step, *attempt, output),
+        Err(failure) => fail(&mut story, ctx, (plan, found), *attempt, failure),
+    }
+    go_on(&mut story, offer.as_ref());
+    Ok(story.end())
+}
+
+fn succeed(story: &mut Telling, step: &str, attempt: u32, output: &StepOutput) {
+    let output = Arc::new(output.clone());
+    story.tell(Event::AttemptSucceeded { step: step.to_owned(), attempt, output });
+}
+
+fn fail(story: &mut Telling, ctx: &Ctx<'_>, (plan, step): (&StepPlan, &Step), attempt: u32, failure: &Failure) {
+    let run = RunId::from_uuid(ctx.stream.id);
+    let counts = match failure.class {
+        FailureClass::RateLimited => (step.failed_attempts, step.lost_attempts + 1),
+        _ => (step.failed_attempts + 1, step.lost_attempts),
+    };
+    let wait = retry_after_ms(run, plan, attempt, counts, failure);
+    let retry_at = wait.map(|ms| ctx.now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let failure = failure.clone();
+    story.tell(Event::AttemptFailed { step: plan.id.clone(), attempt, failure: failure.clone(), retry_at });
+    if retry_at.is_none() {
+        story.tell(Event::StepDied { step: plan.id.clone(), failure });
+    }
+}
+
+fn expire(
+    state: &State,
+    step: &str,
+    attempt: u32,
+    token: Token,
+    reason: &str,
+    ctx: &Ctx<'_>,
+) -> Result<Vec<Event>, Rejection> {
+    let State::Open(run) = state else { return Err(Rejection::Unknown) };
+    let (plan, found) = known(run, step)?;
+    if !is_open(found, attempt, token) {
+        return Ok(vec![]);
+    }
+    let requeued = plan.crash != CrashPolicy::Never && found.lost_attempts < FREE_ATTEMPTS_MAX;
+    let mut story = Telling::from(state, ctx.now);
+    story.tell(Event::LeaseExpired { step: step.to_owned(), attempt, reason: reason.to_owned(), requeued });
+    if requeued {
+        story.tell(Event::StepQueued { step: step.to_owned(), attempt: attempt + 1 });
+    } else {
+        let failure = Failure::new(FailureClass::Lost, format!("{reason}; it is not known whether it was done"));
+        story.tell(Event::StepDied { step: step.to_owned(), failure });
+    }
+    go_on(&mut story, None);
+    Ok(story.end())
+}
+
+fn retry_due(state: &State, step: &str, attempt: u32, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+    let State::Open(run) = state else { return Err(Rejection::Unknown) };
+    let (_, found) = known(run, step)?;
+    match &found.status {
+        StepStatus::Waiting { attempt: waiting, .. } if *waiting == attempt => {
+            let mut story = Telling::from(state, ctx.now);
+            story.tell(Event::StepQueued { step: step.to_owned(), attempt });
+            Ok(story.end())
+        }
+        StepStatus::Waiting { .. } | StepStatus::Pending {} => Err(not_in(step, &found.status, "waiting", attempt)),
+        _ => Ok(vec![]),
+    }
+}
+
+fn cancel(state: &State, reason: &str, ctx: &Ctx<'_>) -> Vec<Event> {
+    let mut story = Telling::from(state, ctx.now);
+    skip_the_rest(&mut story, "the run was cancelled");
+    story.tell(Event::Cancelled { reason: reason.to_owned() });
+    story.end()
+}
+
+/// Steps that hold no result yet will not be done.
+fn skip_the_rest(story: &mut Telling, reason: &str) {
+    let State::Open(run) = &story.state else { return };
+    let pairs = run.created.plan.steps.iter().zip(&run.steps);
+    let left: Vec<String> = pairs
+        .filter(|(_, step)| step.status.holds_a_place() || matches!(step.status, StepStatus::Pending {}))
+        .map(|(plan, _)| plan.id.clone())
+        .collect();
+    for step in left {
+        story.tell(Event::StepSkipped { step, reason: reason.to_owned() });
+    }
+}
+
+/// Queues what became ready, gives the offered place to the first of it, and ends the run when nothing is left.
+fn go_on(story: &mut Telling, offer: Option<&Lease>) {
+    if let Some((step, failure)) = first_needed_dead(story) {
+        end_failed(story, step, failure);
+        return;
+    }
+    let mut offer = offer;
+    while let Some((step, attempt)) = next_ready(story) {
+        story.tell(Event::StepQueued { step: step.clone(), attempt });
+        if let Some(lease) = offer.take() {
+            story.tell(Event::AttemptStarted { step, attempt, lease: lease.clone() });
+        }
+    }
+    let State::Open(run) = &story.state else { return };
+    let settled = |step: &Step| {
+        matches!(step.status, StepStatus::Completed { .. } | StepStatus::Skipped { .. } | StepStatus::Dead { .. })
+    };
+    if run.steps.iter().all(settled) {
+        story.tell(Event::Completed {});
+    }
+}
+
+fn first_needed_dead(story: &Telling) -> Option<(String, Failure)> {
+    let State::Open(run) = &story.state else { return None };
+    run.created.plan.steps.iter().zip(&run.steps).find_map(|(plan, step)| match &step.status {
+        StepStatus::Dead { failure } if !plan.optional => Some((plan.id.clone(), failure.clone())),
+        _ => None,
+    })
+}
+
+/// A needed step is dead: what has not begun will not, what runs is awaited, then the run has failed.
+fn end_failed(story: &mut Telling, step: String, failure: Failure) {
+    let State::Open(run) = &story.state else { return };
+    let pairs = run.created.plan.steps.iter().zip(&run.steps);
+    let idle: Vec<String> = pairs
+        .filter(|(_, step)| {
+            matches!(step.status, StepStatus::Pending {} | StepStatus::Queued { .. } | StepStatus::Waiting { .. })
+        })
+        .map(|(plan, _)| plan.id.clone())
+        .collect();
+    for idle in idle {
+        story.tell(Event::StepSkipped { step: idle, reason: format!("step {step:?} is dead") });
+    }
+    let State::Open(run) = &story.state else { return };
+    if !run.steps.iter().any(|step| matches!(step.status, StepStatus::Running { .. })) {
+        story.tell(Event::Failed { step, failure });
+    }
+}
+
+/// The first step that may be queued now, within the run's own limit.
+fn next_ready(story: &Telling) -> Option<(String, u32)> {
+    let State::Open(run) = &story.state else { return None };
+    let held = run.steps.iter().filter(|step| step.status.holds_a_place()).count();
+    if held >= usize::from(run.created.plan.max_parallel) {
+        return None;
+    }
+    let pairs = run.created.plan.steps.iter().zip(&run.steps);
+    let ready = |id: &String| match run.step(id) {
+        Some((_, Step { status: StepStatus::Completed { .. } | StepStatus::Skipped { .. }, .. })) => true,
+        Some((plan, Step { status: StepStatus::Dead { .. }, .. })) => plan.optional,
+        _ => false,
+    };
+    pairs
+        .filter(|(_, step)| matches!(step.status, StepStatus::Pending {}))
+        .find(|(plan, _)| plan.depends_on.iter().all(ready))
+        .map(|(plan, step)| (plan.id.clone(), step.failed_attempts + step.lost_attempts + 1))
+}

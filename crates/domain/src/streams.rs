@@ -1,0 +1,93 @@
+//! The closed list of streams: commands and events of any kind, for those who carry them without looking inside.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{deliverable, ids::StreamKind, run, schedule, source};
+
+/// A command to any stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnyCommand {
+    /// To a deliverable.
+    Deliverable(deliverable::Command),
+    /// To a run.
+    Run(run::Command),
+    /// To a schedule.
+    Schedule(schedule::Command),
+    /// To a source.
+    Source(source::Command),
+}
+
+impl AnyCommand {
+    /// The kind of stream it is for.
+    #[must_use]
+    pub const fn kind(&self) -> StreamKind {
+        match self {
+            Self::Deliverable(_) => StreamKind::Deliverable,
+            Self::Run(_) => StreamKind::Run,
+            Self::Schedule(_) => StreamKind::Schedule,
+            Self::Source(_) => StreamKind::Source,
+        }
+    }
+}
+
+impl From<deliverable::Command> for AnyCommand {
+    fn from(command: deliverable::Command) -> Self {
+        Self::Deliverable(command)
+    }
+}
+
+impl From<run::Command> for AnyCommand {
+    fn from(command: run::Command) -> Self {
+        Self::Run(command)
+    }
+}
+
+impl From<schedule::Command> for AnyCommand {
+    fn from(command: schedule::Command) -> Self {
+        Self::Schedule(command)
+    }
+}
+
+impl From<source::Command> for AnyCommand {
+    fn from(command: source::Command) -> Self {
+        Self::Source(command)
+    }
+}
+
+/// An event of any stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyEvent {
+    /// Of a deliverable.
+    Deliverable(deliverable::Event),
+    /// Of a run.
+    Run(run::Event),
+    /// Of a schedule.
+    Schedule(schedule::Event),
+    /// Of a source.
+    Source(source::Event),
+}
+
+impl From<deliverable::Event> for AnyEvent {
+    fn from(event: deliverable::Event) -> Self {
+        Self::Deliverable(event)
+    }
+}
+
+impl From<run::Event> for AnyEvent {
+    fn from(event: run::Event) -> Self {
+        Self::Run(event)
+    }
+}
+
+impl From<schedule::Event> for AnyEvent {
+    fn from(event: schedule::Event) -> Self {
+        Self::Schedule(event)
+    }
+}
+
+impl From<source::Event> for AnyEvent {
+    fn from(event: source::Event) -> Self {
+        Self::Source(event)
+    }
+}

@@ -1,0 +1,46 @@
+//! Real performers: reading sources, composing documents, delivering them and telling people.
+//!
+//! Owns: every socket, file and process that the pipeline touches on behalf of an order, and how each failure is classed.
+//! Refuses to know: retries, leases, streams, stores. It implements the traits of `ports::performer` and nothing more.
+//!
+//! Invariant: no clock is read here; the instant arrives in `Look` and `Call`. Only time-outs use the runtime's timer.
+//! Invariant: a secret is resolved at the moment it is used and never reaches an error, a log line or a result.
+
+pub mod compose;
+mod config;
+pub mod deliver;
+mod http;
+mod process;
+mod secrets;
+pub mod sources;
+mod text;
+
+use std::sync::Arc;
+
+use nightshift_ports::{blobs::Blobs, performer::Performers};
+
+pub use crate::{
+    compose::Composers,
+    config::{EffectsConfig, EffectsError, LlmConfig, SmtpConfig, SmtpTls},
+    deliver::Deliveries,
+    secrets::{SecretError, check_reference, resolve},
+    sources::Sources,
+    text::{digest_of, full_text, text_of},
+};
+
+/// Builds the three performers of a running system.
+///
+/// The process must have installed a rustls crypto provider before.
+///
+/// # Errors
+/// The configuration names something impossible, or no HTTP client could be made (no crypto provider, no CA store).
+pub fn performers(config: EffectsConfig, blobs: Arc<dyn Blobs>) -> Result<Performers, EffectsError> {
+    config.check()?;
+    let clients = http::Clients::new(&config.user_agent, config.loopback_no_proxy)?;
+    Ok(Performers {
+        sources: Arc::new(Sources::new(clients.clone(), blobs.clone())),
+        composing: Arc::new(Composers::new(config.llm, clients.clone(), blobs.clone())),
+        delivering: Arc::new(Deliveries::new(config.smtp, clients)),
+        blobs,
+    })
+}

@@ -1,0 +1,114 @@
+//! The border to the outside world: looking at sources, composing, delivering, telling people.
+//!
+//! Owns: the traits that real performers implement and the facts that travel with each call.
+//! Refuses to know: retries, leases, what an outcome means. Those are decided in `domain`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use nightshift_domain::{
+    content::{Cursor, Destination, Digest, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, SourceSpec},
+    ids::VersionId,
+    time::Timestamp,
+};
+
+use crate::blobs::Blobs;
+
+/// What travels with every call to the outside.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Stable over attempts; sent as `X-Idempotency-Key` or its like.
+    pub idempotency_key: String,
+    /// Number of this attempt, from 1; sent as `X-Attempt`.
+    pub attempt: u32,
+    /// Fencing token of the lease, `shard.epoch.nonce`; sent as `X-Fencing-Token`.
+    pub fencing_token: String,
+    /// The attempt is given up after this many milliseconds.
+    pub timeout_ms: u64,
+    /// W3C trace context of the attempt's span; sent as `traceparent`.
+    pub traceparent: Option<String>,
+    /// The instant the attempt started, by the clock port.
+    pub now: Timestamp,
+}
+
+/// One look at a source.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// What to look at.
+    pub spec: SourceSpec,
+    /// Where the former look stopped; empty at the first.
+    pub cursor: Cursor,
+    /// Digests of the items that are known. Only items that differ from these come back.
+    pub known: Arc<BTreeMap<String, Digest>>,
+    /// The instant of the look, by the clock port.
+    pub now: Timestamp,
+    /// Given up after this many milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Reads sources. Must be repeatable: a crash in the middle means that the look is taken again.
+#[async_trait]
+pub trait SourceReader: Send + Sync {
+    /// Looks once. Parts that cannot be read are omissions inside the observation; an error means nothing could be read.
+    /// Texts over the inline limit are put into the content store before this returns.
+    ///
+    /// # Errors
+    /// The source as a whole could not be read.
+    async fn observe(&self, look: Look) -> Result<Observation, SourceFailure>;
+}
+
+/// Makes documents.
+#[async_trait]
+pub trait Composing: Send + Sync {
+    /// Makes a document of the material. A text over the inline limit is put into the content store first.
+    ///
+    /// # Errors
+    /// A classified failure; the decider says whether it is tried again.
+    async fn compose(&self, material: &Material, call: &Call) -> Result<Draft, Failure>;
+}
+
+/// A document on its way out.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Which version.
+    pub version_id: VersionId,
+    /// Its number, from 1.
+    pub version_number: u32,
+    /// Title of the deliverable.
+    pub title: String,
+    /// Markdown.
+    pub markdown: String,
+    /// SHA-256 of the Markdown.
+    pub digest: Digest,
+    /// When the version was staged.
+    pub staged_at: Timestamp,
+}
+
+/// Brings documents and notices to people and systems. At least once; the key lets the other side see a repetition.
+#[async_trait]
+pub trait Delivering: Send + Sync {
+    /// Delivers a version.
+    ///
+    /// # Errors
+    /// A classified failure; the decider says whether it is tried again.
+    async fn deliver(&self, destination: &Destination, document: &Outgoing, call: &Call) -> Result<Receipt, Failure>;
+
+    /// Tells people about a version by mail.
+    ///
+    /// # Errors
+    /// As [`Delivering::deliver`]. When no mail server is configured the failure is permanent and says so.
+    async fn notify(&self, to: &[String], notice: &Notice, call: &Call) -> Result<Receipt, Failure>;
+}
+
+/// The three performers a running system needs. Replay has no way to build one that reaches the outside.
+#[derive(Clone)]
+pub struct Performers {
+    /// Reads sources.
+    pub sources: Arc<dyn SourceReader>,
+    /// Makes documents.
+    pub composing: Arc<dyn Composing>,
+    /// Delivers and notifies.
+    pub delivering: Arc<dyn Delivering>,
+    /// Where large texts are.
+    pub blobs: Arc<dyn Blobs>,
+}
