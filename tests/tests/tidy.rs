@@ -9,75 +9,150 @@ use std::sync::LazyLock;
 use nightshift_tests::repo_root;
 use nightshift_tests::tidy::deps::{self, Allowed, Rules};
 use nightshift_tests::tidy::size::{Limits, oversized};
-use nightshift_tests::tidy::{Exception, Finding, TextFile, judge, paths, readme, schema, text_files, words};
+use nightshift_tests::tidy::{Exception, Finding, TextFile, judge, metrics, paths, readme, schema, text_files, words};
 
 /// The layers of DESIGN section 3: domain <- spec, projections, telemetry <- ports <- store | effects | actors
 /// <- replay, api <- nightshift.
 const RULES: Rules = Rules {
     crates: &[
-        Allowed { name: "domain", own: &[], third_party: Some(&["serde", "chrono", "uuid", "rmp-serde", "thiserror"]) },
+        Allowed {
+            name: "domain",
+            own: &[],
+            third_party: Some(&["serde", "chrono", "uuid", "rmp-serde", "thiserror"]),
+        },
         Allowed {
             name: "spec",
             own: &["domain"],
             third_party: Some(&[
-                "serde", "chrono", "thiserror", "serde_json", "croner", "jiff", "serde-saphyr", "similar",
+                "serde",
+                "chrono",
+                "thiserror",
+                "serde_json",
+                "croner",
+                "jiff",
+                "serde-saphyr",
+                "similar",
             ]),
         },
-        Allowed { name: "projections", own: &["domain"], third_party: Some(&["serde", "chrono", "uuid"]) },
-        Allowed { name: "telemetry", own: &["domain"], third_party: None },
-        Allowed { name: "ports", own: &["domain", "projections"], third_party: None },
-        Allowed { name: "store", own: &["domain", "projections", "ports"], third_party: None },
-        Allowed { name: "effects", own: &["domain", "ports"], third_party: None },
-        Allowed { name: "actors", own: &["domain", "spec", "projections", "ports"], third_party: None },
-        Allowed { name: "replay", own: &["domain", "spec", "projections", "ports", "actors"], third_party: None },
+        Allowed {
+            name: "projections",
+            own: &["domain"],
+            third_party: Some(&["serde", "chrono", "uuid"]),
+        },
+        Allowed {
+            name: "telemetry",
+            own: &["domain"],
+            third_party: None,
+        },
+        Allowed {
+            name: "ports",
+            own: &["domain", "projections"],
+            third_party: None,
+        },
+        Allowed {
+            name: "store",
+            own: &["domain", "projections", "ports"],
+            third_party: None,
+        },
+        Allowed {
+            name: "effects",
+            own: &["domain", "ports"],
+            third_party: None,
+        },
+        Allowed {
+            name: "actors",
+            own: &["domain", "spec", "projections", "ports"],
+            third_party: None,
+        },
+        Allowed {
+            name: "replay",
+            own: &["domain", "spec", "projections", "ports", "actors"],
+            third_party: None,
+        },
         Allowed {
             name: "api",
             own: &["domain", "spec", "projections", "ports", "actors", "telemetry"],
             third_party: None,
         },
-        Allowed { name: "nightshift", own: ALL, third_party: None },
-        Allowed { name: "tests", own: ALL_AND_BINARY, third_party: None },
+        Allowed {
+            name: "nightshift",
+            own: ALL,
+            third_party: None,
+        },
+        Allowed {
+            name: "tests",
+            own: ALL_AND_BINARY,
+            third_party: None,
+        },
     ],
     dev: &["proptest", "tempfile", "serde_json", "rmpv", "tokio"],
     exclusive: &[("sqlx", "store"), ("ractor", "actors"), ("opentelemetry", "telemetry")],
     forbidden_names: &["common", "utils", "util", "types", "helpers", "shared"],
 };
 
-const ALL: &[&str] =
-    &["domain", "spec", "projections", "telemetry", "ports", "store", "effects", "actors", "replay", "api"];
+const ALL: &[&str] = &[
+    "domain",
+    "spec",
+    "projections",
+    "telemetry",
+    "ports",
+    "store",
+    "effects",
+    "actors",
+    "replay",
+    "api",
+];
 const ALL_AND_BINARY: &[&str] = &[
-    "domain", "spec", "projections", "telemetry", "ports", "store", "effects", "actors", "replay", "api", "nightshift",
+    "domain",
+    "spec",
+    "projections",
+    "telemetry",
+    "ports",
+    "store",
+    "effects",
+    "actors",
+    "replay",
+    "api",
+    "nightshift",
 ];
 
 /// Of production code.
-const LIMITS: Limits = Limits { file_lines_max: 500, function_lines_max: 70 };
+const LIMITS: Limits = Limits {
+    file_lines_max: 500,
+    function_lines_max: 70,
+};
 /// Of test code, where tables are long.
-const TEST_LIMITS: Limits = Limits { file_lines_max: 800, function_lines_max: 100 };
+const TEST_LIMITS: Limits = Limits {
+    file_lines_max: 800,
+    function_lines_max: 100,
+};
 
 /// Files and functions that are too long for now: `((path, function or "file"), reason)`.
 const TOO_LONG: &[Exception] = &[];
 
 /// Production files that read a clock, randomness or make fresh ids: `((path, word), reason)`.
-const IMPURE: &[Exception] = &[
-    (("tests/src/wait.rs", "Instant::now"), "another process has a clock of its own"),
-];
+const IMPURE: &[Exception] = &[(
+    ("tests/src/wait.rs", "Instant::now"),
+    "another process has a clock of its own",
+)];
 
 /// SQL outside the store: `((path, statement), reason)`.
 const SQL_ELSEWHERE: &[Exception] = &[];
 
 /// Markers and ignored tests: `((path, word), reason)`.
-const UNFINISHED: &[Exception] = &[];
+const UNFINISHED: &[Exception] = &[(
+    ("crates/effects/src/compose/marks.rs", "TODO"),
+    "it looks for such marks in people's notes",
+)];
 
 /// Pauses in tests: `((path, word), reason)`.
-const PAUSES: &[Exception] = &[
-    (("tests/src/wait.rs", "sleep("), "the one pause of the tests: between two looks at another process"),
-];
+const PAUSES: &[Exception] = &[(
+    ("tests/src/wait.rs", "sleep("),
+    "the one pause of the tests: between two looks at another process",
+)];
 
 /// Paths of one machine: `((path, prefix), reason)`.
 const MACHINE_PATHS: &[Exception] = &[];
-
-/// Words of metric names in `ops/` that are not ours: the services' own.
-const FOREIGN_METRICS: &[&str] = &["up", "process_", "pg_"];
 
 static FILES: LazyLock<Vec<TextFile>> = LazyLock::new(|| text_files(&repo_root()));
 
@@ -92,7 +167,12 @@ fn read(path: &str) -> &'static str {
 
 #[track_caller]
 fn assert_none(rule: &str, faults: &[String]) {
-    assert!(faults.is_empty(), "{rule}: {} faults\n  {}\n", faults.len(), faults.join("\n  "));
+    assert!(
+        faults.is_empty(),
+        "{rule}: {} faults\n  {}\n",
+        faults.len(),
+        faults.join("\n  ")
+    );
 }
 
 #[track_caller]
@@ -156,15 +236,30 @@ fn printed_commands_exist() {
     let mut faults = Vec::new();
     for document in ["README.md", "CONTRIBUTING.md"] {
         let commands = readme::shell_commands(read(document));
-        faults.extend(commands.iter().filter_map(|command| readme::fault(command, &FILES, &aliases)));
+        faults.extend(
+            commands
+                .iter()
+                .filter_map(|command| readme::fault(command, &FILES, &aliases)),
+        );
     }
     let commands = readme::shell_commands(read("README.md"));
     for (what, is_it) in [("test", "scripts/test"), ("demo", " demo")] {
         if !commands.iter().any(|command| command.contains(is_it)) {
-            faults.push(format!("README.md prints no {what} command (`{is_it}`) in a shell block"));
+            faults.push(format!(
+                "README.md prints no {what} command (`{is_it}`) in a shell block"
+            ));
         }
     }
     assert_none("printed commands", &faults);
+}
+
+#[test]
+fn alerts_and_dashboards_use_metrics_that_exist() {
+    let mut expressions = metrics::rule_expressions(read("ops/prometheus/alerts.yml"));
+    expressions.extend(metrics::dashboard_expressions(read("ops/grafana/nightshift.json")));
+    assert!(expressions.len() > 10, "the alerts and the dashboard were read");
+    let unknown = metrics::unknown(&expressions, &FILES);
+    assert_none("metrics that no crate names", &unknown);
 }
 
 #[test]
@@ -176,11 +271,33 @@ fn no_file_names_a_machine() {
 #[test]
 fn the_files_every_reader_expects_exist() {
     let expected = [
-        "Cargo.lock", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE",
-        "clippy.toml", "deny.toml", "rust-toolchain.toml", "rustfmt.toml", ".ci/run", "scripts/test",
-        "docs/adr/0000-template.md", "ops/systemd/nightshift.service", "ops/container/Containerfile", "ops/compose.yaml",
-        "ops/prometheus/prometheus.yml", "ops/prometheus/alerts.yml", "ops/grafana/nightshift.json", "ops/runbook.md",
+        "Cargo.lock",
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "clippy.toml",
+        "deny.toml",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+        ".ci/run",
+        "scripts/test",
+        "docs/adr/0000-template.md",
+        "ops/systemd/nightshift.service",
+        "ops/container/Containerfile",
+        "ops/compose.yaml",
+        "ops/prometheus/prometheus.yml",
+        "ops/prometheus/alerts.yml",
+        "ops/grafana/nightshift.json",
+        "ops/runbook.md",
     ];
-    let missing = expected.iter().filter(|path| !FILES.iter().any(|file| file.path == **path));
-    assert_none("files", &missing.map(|path| format!("{path} is missing")).collect::<Vec<_>>());
+    let missing = expected
+        .iter()
+        .filter(|path| !FILES.iter().any(|file| file.path == **path));
+    assert_none(
+        "files",
+        &missing.map(|path| format!("{path} is missing")).collect::<Vec<_>>(),
+    );
 }

@@ -29,6 +29,30 @@ pub struct Schedule {
     pub jitter_s: u32,
 }
 
+/// An instant found later than this counts as missed, not as late.
+const MISSED_AFTER_MS: i64 = 60_000;
+
+impl Schedule {
+    /// Age of an instant, counted from when its slot starts at the latest.
+    #[must_use]
+    pub fn age_ms(&self, nominal: Timestamp, now: Timestamp) -> i64 {
+        now.micros_since(nominal) / 1_000 - i64::from(self.jitter_s) * 1_000
+    }
+
+    /// Age beyond which an instant is too old to be made up for.
+    #[must_use]
+    pub fn catch_up_window_ms(&self) -> i64 {
+        let window_s = self.catch_up_window_s.unwrap_or(u64::MAX);
+        i64::try_from(window_s.saturating_mul(1_000)).unwrap_or(i64::MAX)
+    }
+
+    /// Whether an instant that is found `now` was missed: it is a matter for `catch_up`, not merely late.
+    #[must_use]
+    pub fn is_missed(&self, nominal: Timestamp, now: Timestamp) -> bool {
+        self.age_ms(nominal, now) > MISSED_AFTER_MS.min(self.catch_up_window_ms())
+    }
+}
+
 /// The rule of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,9 +131,9 @@ pub enum CatchUp {
     /// Run once, for the latest of them.
     #[default]
     Latest,
-    /// Run for each, at most `max`, oldest first; the rest are skipped.
+    /// Run for each, at most `max` (and never more than 1,000 at once), oldest first; the rest are skipped.
     All {
-        /// Upper bound of instants made up for.
+        /// Upper bound of missed instants made up for; an instant that is merely late does not count.
         max: u32,
     },
 }

@@ -115,10 +115,19 @@ impl SourceSpec {
     /// The stream that holds what was observed of this source for `user`.
     #[must_use]
     pub fn source_id(&self, user: &UserId, shard_count: u16) -> SourceId {
-        let seed: Uuid =
-            derive("source", &[user.0.as_bytes(), self.platform().as_bytes(), self.resource_id().as_bytes()]);
+        let seed = self.source_seed(user);
         let shard: ShardId = place(seed, shard_count);
         SourceId::on_shard(seed, shard)
+    }
+
+    /// Whether `id` is this source of `user`, on whatever shard it was placed.
+    #[must_use]
+    pub fn is_source(&self, user: &UserId, id: SourceId) -> bool {
+        SourceId::on_shard(self.source_seed(user), id.shard()) == id
+    }
+
+    fn source_seed(&self, user: &UserId) -> Uuid {
+        derive("source", &[user.0.as_bytes(), self.platform().as_bytes(), self.resource_id().as_bytes()])
     }
 
     /// Hours after which content that no version retains expires.

@@ -17,4 +17,6 @@ pub mod run;
 pub mod schedule;
 pub mod source;
 pub mod streams;
+#[cfg(test)]
+mod testing;
 pub mod time;

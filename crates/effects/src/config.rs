@@ -77,7 +77,10 @@ impl SmtpTls {
     /// Reads one of [`SmtpTls::WORDS`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::WORDS.into_iter().find(|(name, _)| *name == word).map(|(_, mode)| mode)
+        Self::WORDS
+            .into_iter()
+            .find(|(name, _)| *name == word)
+            .map(|(_, mode)| mode)
     }
 
     /// The port such servers listen on.
@@ -142,10 +145,18 @@ impl EffectsConfig {
 fn check_llm(llm: &LlmConfig) -> Result<(), EffectsError> {
     let web = reqwest::Url::parse(&llm.base_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     if !web {
-        return Err(value("llm.base_url", &llm.base_url, "an http or https address such as https://api.example.com/v1"));
+        return Err(value(
+            "llm.base_url",
+            &llm.base_url,
+            "an http or https address such as https://api.example.com/v1",
+        ));
     }
     if llm.model.trim().is_empty() {
-        return Err(value("llm.model", &llm.model, "the name of a model that the endpoint knows"));
+        return Err(value(
+            "llm.model",
+            &llm.model,
+            "the name of a model that the endpoint knows",
+        ));
     }
     check_secret("llm.api_key", llm.api_key.as_deref())
 }
@@ -155,21 +166,39 @@ fn check_smtp(smtp: &SmtpConfig) -> Result<(), EffectsError> {
         return Err(value("smtp.host", &smtp.host, "the name or address of a mail server"));
     }
     if smtp.from.parse::<lettre::message::Mailbox>().is_err() {
-        return Err(value("smtp.from", &smtp.from, "an address such as nightshift@example.com or Nightshift <nightshift@example.com>"));
+        return Err(value(
+            "smtp.from",
+            &smtp.from,
+            "an address such as nightshift@example.com or Nightshift <nightshift@example.com>",
+        ));
     }
     if smtp.user.is_some() != smtp.password.is_some() {
-        let found = if smtp.user.is_some() { "a user without a password" } else { "a password without a user" };
-        return Err(value("smtp.user", found, "user and password are given together or not at all"));
+        let found = if smtp.user.is_some() {
+            "a user without a password"
+        } else {
+            "a password without a user"
+        };
+        return Err(value(
+            "smtp.user",
+            found,
+            "user and password are given together or not at all",
+        ));
     }
     check_secret("smtp.password", smtp.password.as_deref())
 }
 
 fn check_secret(field: &'static str, reference: Option<&str>) -> Result<(), EffectsError> {
-    reference.map_or(Ok(()), check_reference).map_err(|source| EffectsError::Secret { field, source })
+    reference
+        .map_or(Ok(()), check_reference)
+        .map_err(|source| EffectsError::Secret { field, source })
 }
 
 fn value(field: &'static str, found: &str, allowed: &'static str) -> EffectsError {
-    EffectsError::Value { field, found: found.to_owned(), allowed }
+    EffectsError::Value {
+        field,
+        found: found.to_owned(),
+        allowed,
+    }
 }
 
 #[cfg(test)]
@@ -190,13 +219,20 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         let llm = |base: &str, model: &str, key: Option<&str>| EffectsConfig {
-            llm: Some(LlmConfig { base_url: base.into(), model: model.into(), api_key: key.map(Into::into) }),
+            llm: Some(LlmConfig {
+                base_url: base.into(),
+                model: model.into(),
+                api_key: key.map(Into::into),
+            }),
             ..EffectsConfig::default()
         };
         let mail = |change: fn(&mut SmtpConfig)| {
             let mut smtp = smtp();
             change(&mut smtp);
-            EffectsConfig { smtp: Some(smtp), ..EffectsConfig::default() }
+            EffectsConfig {
+                smtp: Some(smtp),
+                ..EffectsConfig::default()
+            }
         };
         for (config, named) in [
             (llm("ftp://x", "m", None), "llm.base_url"),
@@ -208,7 +244,10 @@ mod tests {
         ] {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(named), "{error}");
-            assert!(!error.contains("sk-123"), "a secret written in place of a reference must not be printed: {error}");
+            assert!(
+                !error.contains("sk-123"),
+                "a secret written in place of a reference must not be printed: {error}"
+            );
         }
         mail(|_| ()).check().unwrap();
     }

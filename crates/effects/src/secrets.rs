@@ -10,7 +10,9 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Neither `env:` nor `file:`. The text is not repeated: it may be the secret itself.
-    #[error("a secret is given by reference, env:NAME or file:/absolute/path; what was found is neither and is not shown")]
+    #[error(
+        "a secret is given by reference, env:NAME or file:/absolute/path; what was found is neither and is not shown"
+    )]
     NotAReference,
     /// No such variable.
     #[error("{reference}: the environment variable is not set; set it for the service or name a file instead")]
@@ -69,10 +71,11 @@ pub fn check_reference(reference: &str) -> Result<(), SecretError> {
 pub fn resolve(reference: &str) -> Result<String, SecretError> {
     let named = || reference.to_owned();
     let value = match parse(reference)? {
-        Reference::Env(name) => std::env::var(name).map_err(|_| SecretError::Unset { reference: named() })?,
-        Reference::File(path) => {
-            read_file(path).map_err(|why| SecretError::Unreadable { reference: named(), why })?
-        }
+        Reference::Env(name) => variable(name).ok_or_else(|| SecretError::Unset { reference: named() })?,
+        Reference::File(path) => read_file(path).map_err(|why| SecretError::Unreadable {
+            reference: named(),
+            why,
+        })?,
     };
     let value = value.trim();
     if value.is_empty() {
@@ -81,11 +84,22 @@ pub fn resolve(reference: &str) -> Result<String, SecretError> {
     Ok(value.to_owned())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a secret is read at the moment it is used, never kept in the configuration"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn read_file(path: &str) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let read = file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let read = file
+        .take(SECRET_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
     if read as u64 > SECRET_BYTES_MAX {
         return Err(format!("the file is larger than {SECRET_BYTES_MAX} bytes"));
     }
@@ -105,9 +119,18 @@ mod tests {
         assert!(resolve("env:PATH").is_ok());
 
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(resolve(&format!("file:{}", path.display())), Err(SecretError::Empty { .. })));
-        assert!(matches!(resolve("file:/nowhere/key"), Err(SecretError::Unreadable { .. })));
-        assert!(matches!(resolve("env:NIGHTSHIFT_TEST_UNSET"), Err(SecretError::Unset { .. })));
+        assert!(matches!(
+            resolve(&format!("file:{}", path.display())),
+            Err(SecretError::Empty { .. })
+        ));
+        assert!(matches!(
+            resolve("file:/nowhere/key"),
+            Err(SecretError::Unreadable { .. })
+        ));
+        assert!(matches!(
+            resolve("env:NIGHTSHIFT_TEST_UNSET"),
+            Err(SecretError::Unset { .. })
+        ));
         for wrong in ["sk-live-123", "env:", "env:A B", "file:relative", ""] {
             let error = resolve(wrong).unwrap_err();
             assert_eq!(error, SecretError::NotAReference);

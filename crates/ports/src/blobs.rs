@@ -20,3 +20,11 @@ pub trait Blobs: Send + Sync {
     /// The store did not answer.
     async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
 }
+
+/// SHA-256 of bytes, as the store's key.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(bytes);
+    Digest(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}

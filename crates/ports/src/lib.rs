@@ -3,8 +3,14 @@
 //! Owns: the traits and their errors, the in-memory versions, and the suite every store must pass.
 //! Refuses to know: SQL, HTTP, actors.
 
+pub mod batch;
 pub mod blobs;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod log;
+pub mod memory;
 pub mod performer;
 pub mod read_models;
+pub mod rows;
+pub mod store;

@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The stores on disk: the ports of `nightshift_ports` on SQLite and on PostgreSQL.
+//!
+//! Owns: all SQL of the product, the embedded migrations, what a database error means for an append.
+//! Refuses to know: what events mean, who calls, when to retry.
+
+mod error;
+mod facts;
+mod migrations;
+// pub mod postgres;
+mod record;
+pub mod sqlite;
+mod tables;
+
+pub use error::OpenError;
+pub use facts::{ShardHead, StoreFacts, TableSize};
+pub use migrations::SchemaState;
+
+/// Shards of a new store when nobody says otherwise.
+pub const DEFAULT_SHARDS: u16 = 64;

@@ -5,7 +5,9 @@
 use super::TextFile;
 
 /// Subcommands that come with cargo and that documents may use.
-const CARGO_OWN: &[&str] = &["build", "run", "test", "fmt", "clippy", "doc", "install", "bench", "deny", "nextest", "update"];
+const CARGO_OWN: &[&str] = &[
+    "build", "run", "test", "fmt", "clippy", "doc", "install", "bench", "deny", "nextest", "update",
+];
 
 /// The commands in the shell blocks of a document, without prompts and comments.
 #[must_use]
@@ -31,17 +33,24 @@ pub fn shell_commands(document: &str) -> Vec<String> {
 pub fn aliases(config: &str) -> Vec<String> {
     let table = config.split("[alias]").nth(1).unwrap_or_default();
     let lines = table.lines().take_while(|line| !line.starts_with('['));
-    lines.filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim().to_owned()).collect()
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim().to_owned())
+        .collect()
 }
 
 /// Why a command cannot work in this repository, if it cannot. Commands of other programs are not judged.
 #[must_use]
 pub fn fault(command: &str, files: &[TextFile], aliases: &[String]) -> Option<String> {
-    let words: Vec<&str> = command.split_whitespace().skip_while(|word| word.contains('=') || *word == "bash").collect();
+    let words: Vec<&str> = command
+        .split_whitespace()
+        .skip_while(|word| word.contains('=') || *word == "bash")
+        .collect();
     let first = words.first()?.trim_start_matches("./");
     if first == "cargo" {
         let name = words.get(1).copied().unwrap_or_default();
-        let known = CARGO_OWN.contains(&name) || name.starts_with(['-', '+']) || aliases.iter().any(|alias| alias == name);
+        let known =
+            CARGO_OWN.contains(&name) || name.starts_with(['-', '+']) || aliases.iter().any(|alias| alias == name);
         return (!known).then(|| format!("`{command}`: cargo has no command or alias `{name}`"));
     }
     let is_ours = first.starts_with("scripts/") || first.starts_with(".ci/");
@@ -55,7 +64,8 @@ mod tests {
 
     #[test]
     fn commands_are_read_from_shell_blocks_only() {
-        let text = "Run `x`.\n```sh\n$ scripts/test   # all\n# note\n\ncargo ns demo\n```\n```rust\nfn f() {}\n```\nend\n";
+        let text =
+            "Run `x`.\n```sh\n$ scripts/test   # all\n# note\n\ncargo ns demo\n```\n```rust\nfn f() {}\n```\nend\n";
         assert_eq!(shell_commands(text), ["scripts/test", "cargo ns demo"]);
     }
 
@@ -64,7 +74,15 @@ mod tests {
         let files = [TextFile::new("scripts/test", "")];
         let names = aliases("# x\n[alias]\nns = \"run\"\n[build]\nz = 1\n");
         assert_eq!(names, ["ns"]);
-        for good in ["scripts/test -p a", "./scripts/test", "bash scripts/test", "cargo ns demo", "cargo test", "A=1 cargo run", "ls"] {
+        for good in [
+            "scripts/test -p a",
+            "./scripts/test",
+            "bash scripts/test",
+            "cargo ns demo",
+            "cargo test",
+            "A=1 cargo run",
+            "ls",
+        ] {
             assert_eq!(fault(good, &files, &names), None, "{good}");
         }
         for bad in ["scripts/tset", "cargo nss demo", "A=1 ./scripts/no"] {

@@ -265,6 +265,8 @@ pub enum Skipped {
     },
     /// The deliverable is paused.
     Paused {},
+    /// The deliverable is archived.
+    Archived {},
 }
 
 impl std::fmt::Display for Skipped {
@@ -278,6 +280,7 @@ impl std::fmt::Display for Skipped {
             }
             Self::StillRunning { since } => write!(f, "The run before is still going since {since}"),
             Self::Paused {} => f.write_str("The deliverable is paused"),
+            Self::Archived {} => f.write_str("The deliverable is archived"),
         }
     }
 }

@@ -9,11 +9,15 @@
 mod command;
 mod decide;
 mod event;
+mod memory;
 mod order;
+mod owed;
 mod plans;
 mod review;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, EditMeasure, Rejection};
 pub use decide::DeliverableDecider;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Runs that people wait for go before runs that a clock asked for.
-const PRIORITY: i16 = 100;
+pub const PRIORITY: i16 = 100;
 
 /// The command that starts the run of [`Event::RunRequested`].
 pub fn produce(id: DeliverableId, it: &Deliverable, event: &Event, seen: &[SourceAssessment]) -> Option<(RunId, Command)> {
@@ -91,7 +91,7 @@ fn create(
 
 fn brief(it: &Deliverable, nominal: Timestamp, version_number: u32) -> Brief {
     let order = &it.order;
-    let previous = it.versions.range(..version_number).next_back();
+    let previous_at = it.versions.range(..version_number).rev().find_map(|(_, version)| version.staged_at);
     Brief {
         title: order.title.clone(),
         description: order.description.clone(),
@@ -102,16 +102,14 @@ fn brief(it: &Deliverable, nominal: Timestamp, version_number: u32) -> Brief {
         nominal,
         timezone: order.schedule.as_ref().map_or_else(|| "UTC".to_owned(), |schedule| schedule.timezone.clone()),
         version_number,
-        previous_at: previous.and_then(|(_, version)| version.staged_at),
+        previous_at,
     }
 }
 
 /// The sources of a version in the order of the strategy, each with the range that is new.
 fn gather_sources(it: &Deliverable, seen: &[SourceAssessment]) -> Vec<GatherSource> {
-    let all = it.order.sources.iter().zip(seen);
-    let chosen = strategy_order(&it.order, all.collect());
     let from = |seen: &SourceAssessment| it.consumed.get(&seen.source_id.to_string()).copied().unwrap_or(0);
-    chosen
+    chosen(it, seen)
         .into_iter()
         .map(|(spec, seen)| GatherSource {
             spec: spec.clone(),
@@ -123,7 +121,21 @@ fn gather_sources(it: &Deliverable, seen: &[SourceAssessment]) -> Vec<GatherSour
         .collect()
 }
 
-type Seen<'a> = (&'a SourceSpec, &'a SourceAssessment);
+/// What goes into a version: sources of the order as it is now that were looked at, once each, by its strategy. The
+/// order may have been revised since they were looked at, so they are told apart by identity, never by place.
+pub fn chosen<'a>(it: &'a Deliverable, seen: &'a [SourceAssessment]) -> Vec<Seen<'a>> {
+    let mut sources: Vec<Seen<'a>> = Vec::new();
+    for spec in &it.order.sources {
+        let Some(found) = seen.iter().find(|seen| spec.is_source(&it.user, seen.source_id)) else { continue };
+        if sources.iter().all(|(_, other)| other.source_id != found.source_id) {
+            sources.push((spec, found));
+        }
+    }
+    strategy_order(&it.order, sources)
+}
+
+/// A source of the order and what it looked like.
+pub type Seen<'a> = (&'a SourceSpec, &'a SourceAssessment);
 
 /// `platform_bound` keeps the primary platform only (all when none matches); `cross_platform` groups by platform in
 /// order of first mention; `research` puts feeds first; `hybrid` keeps the order's own order.

@@ -44,7 +44,7 @@ pub fn decide(state: &State, it: &Deliverable, command: &Command, ctx: &Ctx<'_>)
         }
         Command::Deliver { number, by } => deliver_again(it, *number, by, ctx),
         Command::WindowElapsed { number } => {
-            if find(it, *number, "deliver", &[Staged]).is_err() {
+            if !it.versions.get(number).is_some_and(|version| version.window_open) {
                 return Ok(vec![]);
             }
             let mut story = Telling::from(state, ctx.now);

@@ -9,7 +9,7 @@ use super::{
     State, Trigger, plans, produce_run_id, review,
 };
 use crate::{
-    calendar::Overlap,
+    calendar::{CatchUp, Overlap},
     content::{Draft, Failure, FailureClass, NoticeKind, SourceSnapshot},
     decider::{Ctx, Story},
     ids::{DeliverableId, RunId, VersionId, derive},
@@ -40,18 +40,27 @@ pub fn slot_due(
     match (&it.standing, &it.current) {
         (Standing::Archived {}, _) => Err(Rejection::Archived),
         (Standing::Paused { .. }, _) => skip(Skipped::Paused {}),
-        (Standing::Active {}, Some(current)) => {
-            let overlap = it.order.schedule.as_ref().map_or(Overlap::Skip, |schedule| schedule.overlap);
-            if overlap == Overlap::BufferOne && it.buffered.is_none() {
-                return Ok(vec![Event::SlotBuffered { slot, nominal, next_due }]);
-            }
-            skip(Skipped::StillRunning { since: current.since })
+        (Standing::Active {}, Some(_)) if may_wait(it, nominal, ctx.now) => {
+            Ok(vec![Event::SlotBuffered { slot, nominal, next_due }])
         }
+        (Standing::Active {}, Some(current)) => skip(Skipped::StillRunning { since: current.since }),
         (Standing::Active {}, None) => {
             let mut story = Telling::from(state, ctx.now);
             story.tell(Event::SlotDue { slot, nominal, trigger: Trigger::Schedule, force: false, next_due });
             Ok(story.end())
         }
+    }
+}
+
+/// Whether a slot that comes while another is worked on may wait: by the overlap policy, or because it was missed and
+/// `catch_up` makes up for all. Those come together, and none of them runs over because of its own number.
+fn may_wait(it: &Deliverable, nominal: Timestamp, now: Timestamp) -> bool {
+    let Some(schedule) = &it.order.schedule else { return false };
+    let held = usize::from(it.buffered.is_some()) + it.waiting.len();
+    let by_overlap = schedule.overlap == Overlap::BufferOne && held == 0;
+    match schedule.catch_up {
+        CatchUp::All { max } if schedule.is_missed(nominal, now) => by_overlap || held < max as usize,
+        _ => by_overlap,
     }
 }
 
@@ -94,18 +103,35 @@ pub fn assessed(
     if !matches!(current.stage, Stage::Assessing { .. }) {
         return Ok(vec![]);
     }
-    let fresh_items = sources.iter().map(|source| source.fresh_items).sum();
+    let chosen: Vec<&SourceAssessment> = plans::chosen(it, sources).into_iter().map(|(_, seen)| seen).collect();
+    let fresh_items = chosen.iter().map(|source| source.fresh_items).fold(0, u64::saturating_add);
     let mut story = Telling::from(state, ctx.now);
     story.tell(Event::SourcesAssessed { slot, sources: sources.to_vec(), fresh_items });
-    if current.slot.force || has_news(it, sources) {
-        story.tell(request_run(it, current, ctx));
-    } else {
-        let failing = sources.iter().filter(|source| source.error.is_some()).count();
-        let reason = Skipped::NothingNew { sources: count(sources.len()), failing: count(failing) };
-        story.tell(Event::Skipped { slot, nominal: current.slot.nominal, reason, next_due: None });
-        take_buffered(&mut story);
+    match not_working(it).or_else(|| nothing_new(it, current, &chosen)) {
+        None => story.tell(request_run(it, current, ctx)),
+        Some(reason) => {
+            story.tell(Event::Skipped { slot, nominal: current.slot.nominal, reason, next_due: None });
+            take_buffered(&mut story);
+        }
     }
     Ok(story.end())
+}
+
+/// A deliverable that was paused or archived since makes no version of what it had taken up.
+fn not_working(it: &Deliverable) -> Option<Skipped> {
+    match it.standing {
+        Standing::Active {} => None,
+        Standing::Paused { .. } => Some(Skipped::Paused {}),
+        Standing::Archived {} => Some(Skipped::Archived {}),
+    }
+}
+
+fn nothing_new(it: &Deliverable, current: &Current, chosen: &[&SourceAssessment]) -> Option<Skipped> {
+    if current.slot.force || has_news(it, chosen) {
+        return None;
+    }
+    let failing = chosen.iter().filter(|source| source.error.is_some()).count();
+    Some(Skipped::NothingNew { sources: count(chosen.len()), failing: count(failing) })
 }
 
 fn count(n: usize) -> u32 {
@@ -114,12 +140,12 @@ fn count(n: usize) -> u32 {
 
 /// There is something to write about: nothing was written yet, content is new, a source cannot be measured, or a source
 /// fails that did not when the last version was made.
-fn has_news(it: &Deliverable, sources: &[SourceAssessment]) -> bool {
-    let newly_failing = |source: &SourceAssessment| {
+fn has_news(it: &Deliverable, chosen: &[&SourceAssessment]) -> bool {
+    let newly_failing = |source: &&SourceAssessment| {
         source.error.is_some() && !it.failing.contains_key(&source.source_id.to_string())
     };
-    it.consumed.is_empty()
-        || sources.iter().any(|source| source.fresh_items > 0 || !source.measurable || newly_failing(source))
+    (it.consumed.is_empty() && !chosen.is_empty())
+        || chosen.iter().any(|source| source.fresh_items > 0 || !source.measurable || newly_failing(source))
 }
 
 fn request_run(it: &Deliverable, current: &Current, ctx: &Ctx<'_>) -> Event {
@@ -135,12 +161,19 @@ fn request_run(it: &Deliverable, current: &Current, ctx: &Ctx<'_>) -> Event {
     }
 }
 
-/// A slot that waited is next.
+/// A slot that waited is next; when nothing is made any more, those that waited pass.
 fn take_buffered(story: &mut Telling) {
-    let State::Taken(it) = &story.state else { return };
-    let Some(slot) = it.buffered.clone().filter(|_| it.current.is_none()) else { return };
-    let (force, next_due) = (slot.force, None);
-    story.tell(Event::SlotDue { slot: slot.id, nominal: slot.nominal, trigger: slot.trigger, force, next_due });
+    loop {
+        let State::Taken(it) = &story.state else { return };
+        let Some(slot) = it.buffered.clone().filter(|_| it.current.is_none()) else { return };
+        let (nominal, next_due) = (slot.nominal, None);
+        story.tell(match not_working(it) {
+            Some(reason) => Event::Skipped { slot: slot.id, nominal, reason, next_due },
+            None => {
+                Event::SlotDue { slot: slot.id, nominal, trigger: slot.trigger, force: slot.force, next_due }
+            }
+        });
+    }
 }
 
 /// A run that this deliverable asked for is over.
@@ -239,12 +272,17 @@ fn outcome(end: &End) -> Outcome {
 
 fn govern(story: &mut Telling, number: u32, ctx: &Ctx<'_>) {
     let State::Taken(it) = &story.state else { return };
-    match it.order.governance {
-        Governance::FullAuto => review::agree(story, number, "governance:full_auto", None, ctx),
-        Governance::Manual | Governance::SemiAuto => {
-            let id = DeliverableId::from_uuid(ctx.stream.id);
-            raise(story, number, NoticeKind::ReadyForReview, "", id);
-        }
+    let id = DeliverableId::from_uuid(ctx.stream.id);
+    let archived = matches!(it.standing, Standing::Archived {});
+    if archived || it.order.governance != Governance::FullAuto {
+        raise(story, number, NoticeKind::ReadyForReview, "", id);
+        return;
+    }
+    let stays_here = it.order.destination.is_none();
+    review::agree(story, number, "governance:full_auto", None, ctx);
+    if stays_here {
+        // Nobody saw it being staged and no delivery will tell of it.
+        raise(story, number, NoticeKind::Delivered, "It has no destination and stays in the store.", id);
     }
 }
 

@@ -43,12 +43,16 @@ pub struct Deliverable {
     pub order: Arc<Order>,
     /// Its schedule stream.
     pub schedule_id: Option<ScheduleId>,
+    /// How many things the schedule was told since it was made; orders them.
+    pub told: u32,
     /// Whether it works.
     pub standing: Standing,
     /// The slot that is worked on.
     pub current: Option<Current>,
     /// A slot that waits for it.
     pub buffered: Option<Slot>,
+    /// Missed slots that are made up for and wait behind `buffered`, oldest first.
+    pub waiting: Vec<Slot>,
     /// The last due instant that was taken up or passed over.
     pub last_nominal: Option<Timestamp>,
     /// When the last version was asked for.
@@ -154,7 +158,7 @@ pub struct Version {
     pub delivery: Delivery,
     /// How many times it was sent out.
     pub deliveries: u32,
-    /// How many notices were raised about it, and the runs that mail them.
+    /// The notices raised about it by number, each with the run that mails it while that is going.
     pub notices: BTreeMap<u32, Option<RunId>>,
     /// It is delivered by itself unless somebody acts within the window.
     pub window_open: bool,

@@ -176,11 +176,10 @@ fn remember(run: &mut Run, event: &Event, at: Timestamp) {
             (step, StepStatus::Running { attempt: *attempt, lease: lease.clone(), since: at })
         }
         Event::AttemptSucceeded { step, output, .. } => (step, StepStatus::Completed { output: Arc::clone(output) }),
-        Event::AttemptFailed { step, attempt, failure, retry_at } => {
+        Event::AttemptFailed { step, attempt, failure, retry_at, free } => {
             if let Some(step) = run.step_mut(step) {
-                let free = failure.class == FailureClass::RateLimited;
                 step.failed_attempts += u32::from(!free);
-                step.lost_attempts += u32::from(free);
+                step.lost_attempts += u32::from(*free);
             }
             let status = match retry_at {
                 Some(retry_at) => StepStatus::Waiting { attempt: attempt + 1, retry_at: *retry_at },
@@ -288,14 +287,12 @@ fn succeed(story: &mut Telling, step: &str, attempt: u32, output: &StepOutput) {
 
 fn fail(story: &mut Telling, ctx: &Ctx<'_>, (plan, step): (&StepPlan, &Step), attempt: u32, failure: &Failure) {
     let run = RunId::from_uuid(ctx.stream.id);
-    let counts = match failure.class {
-        FailureClass::RateLimited => (step.failed_attempts, step.lost_attempts + 1),
-        _ => (step.failed_attempts + 1, step.lost_attempts),
-    };
-    let wait = retry_after_ms(run, plan, attempt, counts, failure);
+    let free = failure.class == FailureClass::RateLimited;
+    let counts = (step.failed_attempts + u32::from(!free), step.lost_attempts + u32::from(free));
+    let wait = retry_after_ms(run, plan, attempt, counts, failure).filter(|_| needed_dead(&story.state).is_none());
     let retry_at = wait.map(|ms| ctx.now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX)));
     let failure = failure.clone();
-    story.tell(Event::AttemptFailed { step: plan.id.clone(), attempt, failure: failure.clone(), retry_at });
+    story.tell(Event::AttemptFailed { step: plan.id.clone(), attempt, failure: failure.clone(), retry_at, free });
     if retry_at.is_none() {
         story.tell(Event::StepDied { step: plan.id.clone(), failure });
     }
@@ -314,7 +311,8 @@ fn expire(
     if !is_open(found, attempt, token) {
         return Ok(vec![]);
     }
-    let requeued = plan.crash != CrashPolicy::Never && found.lost_attempts < FREE_ATTEMPTS_MAX;
+    let may_again = plan.crash != CrashPolicy::Never && found.lost_attempts < FREE_ATTEMPTS_MAX;
+    let requeued = may_again && needed_dead(state).is_none();
     let mut story = Telling::from(state, ctx.now);
     story.tell(Event::LeaseExpired { step: step.to_owned(), attempt, reason: reason.to_owned(), requeued });
     if requeued {
@@ -363,7 +361,7 @@ fn skip_the_rest(story: &mut Telling, reason: &str) {
 
 /// Queues what became ready, gives the offered place to the first of it, and ends the run when nothing is left.
 fn go_on(story: &mut Telling, offer: Option<&Lease>) {
-    if let Some((step, failure)) = first_needed_dead(story) {
+    if let Some((step, failure)) = needed_dead(&story.state) {
         end_failed(story, step, failure);
         return;
     }
@@ -383,8 +381,9 @@ fn go_on(story: &mut Telling, offer: Option<&Lease>) {
     }
 }
 
-fn first_needed_dead(story: &Telling) -> Option<(String, Failure)> {
-    let State::Open(run) = &story.state else { return None };
+/// The first step that is dead though the run cannot do without it: the run has failed, or will once nothing runs.
+fn needed_dead(state: &State) -> Option<(String, Failure)> {
+    let State::Open(run) = state else { return None };
     run.created.plan.steps.iter().zip(&run.steps).find_map(|(plan, step)| match &step.status {
         StepStatus::Dead { failure } if !plan.optional => Some((plan.id.clone(), failure.clone())),
         _ => None,

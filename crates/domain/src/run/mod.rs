@@ -9,6 +9,8 @@
 mod decide;
 mod plan;
 mod retry;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -177,6 +179,8 @@ pub enum Event {
         failure: Failure,
         /// When the next one may go; none when there is none.
         retry_at: Option<Timestamp>,
+        /// It costs no attempt of the retry policy, as when the other side asked to come back later.
+        free: bool,
     },
     /// An attempt was lost with its lease.
     LeaseExpired {

@@ -1,6 +1,6 @@
 //! When a failed attempt is tried again.
 
-use super::{Jitter, RetryPolicy, Shape, StepPlan};
+use super::{CrashPolicy, Jitter, RetryPolicy, Shape, StepPlan};
 use crate::{
     content::{Failure, FailureClass},
     ids::{RunId, derive_u64},
@@ -12,6 +12,9 @@ pub const FREE_ATTEMPTS_MAX: u32 = 100;
 
 /// A longer `Retry-After` than a day is cut to a day.
 const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
+
+/// The wait when the other side is too busy and does not say for how long.
+const RATE_LIMITED_MS: u64 = 60_000;
 
 impl RetryPolicy {
     /// Five attempts after 2, 4, 8 and 16 seconds, each up to a second later.
@@ -67,11 +70,14 @@ pub fn retry_after_ms(
     let asked = failure.retry_after_ms.map(|ms| ms.min(RETRY_AFTER_MS_MAX));
     match failure.class {
         FailureClass::Permanent | FailureClass::Cancelled => None,
+        // Nobody knows whether it was done, and it must not be done twice.
+        FailureClass::Timeout | FailureClass::Lost if step.crash == CrashPolicy::Never => None,
         FailureClass::RateLimited if free < FREE_ATTEMPTS_MAX => {
-            Some(asked.unwrap_or(60_000) + jitter_ms(run, step, attempt))
+            let delay = asked.unwrap_or(RATE_LIMITED_MS).max(step.retry.floor_ms);
+            Some(delay.saturating_add(jitter_ms(run, step, attempt)))
         }
         FailureClass::Transient | FailureClass::Timeout | FailureClass::Lost if failed < step.retry.attempts_max => {
-            let delay = step.retry.delay_ms(failed) + jitter_ms(run, step, attempt);
+            let delay = step.retry.delay_ms(failed).saturating_add(jitter_ms(run, step, attempt));
             Some(delay.max(asked.unwrap_or(0)))
         }
         _ => None,

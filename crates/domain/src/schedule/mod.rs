@@ -3,9 +3,13 @@
 //! Owns: which instants fired, which were skipped and why, and which comes next.
 //! Refuses to know: what the target does with a slot.
 //!
-//! Invariant: every due instant is covered by exactly one event: `fired` or `skipped`.
+//! Invariant: every due instant that comes while it is not paused is covered by exactly one event: `fired` or `skipped`.
+//! Invariant: exactly one timer is open while it is live, not paused and not exhausted; otherwise none.
 
+mod catch_up;
 mod decide;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +100,8 @@ pub enum Event {
         reason: SkipReason,
         /// The next due instant.
         next_due: Option<Timestamp>,
+        /// Edition of the zone data that gave it.
+        tz_revision: String,
     },
     /// It stopped until resumed.
     Paused {
@@ -143,6 +149,8 @@ pub enum SkipReason {
     CatchUpMax,
     /// Older than the catch-up window.
     CatchUpWindow,
+    /// Due, but not yet told when the schedule was paused.
+    Paused,
 }
 
 impl SkipReason {
@@ -154,6 +162,7 @@ impl SkipReason {
             Self::CatchUpLatest => "missed while not running; the latest missed slot stands for it",
             Self::CatchUpMax => "missed while not running; more than catch_up makes up for",
             Self::CatchUpWindow => "missed while not running; older than the catch-up window",
+            Self::Paused => "due, but not yet told when the schedule was paused",
         }
     }
 }

@@ -5,6 +5,9 @@
 //!
 //! Invariant: an item's version only grows, so "new since version v" is exact, whatever clocks say.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -129,13 +132,15 @@ pub struct Known {
     pub version: u64,
     /// When it expires; none when retained or expired already.
     pub expires_at: Option<Timestamp>,
+    /// It expired: its text is gone, so it is no news to anybody; only a new content of the item is.
+    pub expired: bool,
 }
 
 impl State {
-    /// How many items are new, changed or gone since `version` of the stream.
+    /// How many items are new, changed or gone since `version` of the stream. What expired unread does not count.
     #[must_use]
     pub fn fresh_since(&self, version: u64) -> u64 {
-        let items = self.items.values().filter(|item| item.version > version).count();
+        let items = self.items.values().filter(|item| item.version > version && !item.expired).count();
         let removed = self.removed.values().filter(|at| **at > version).count();
         (items + removed) as u64
     }
@@ -197,7 +202,7 @@ impl Decider for SourceDecider {
             Event::ContentExpired { items } => {
                 for id in items {
                     if let Some(item) = state.items.get_mut(id) {
-                        item.expires_at = None;
+                        (item.expires_at, item.expired) = (None, true);
                     }
                 }
             }
@@ -257,7 +262,7 @@ fn observed(state: &mut State, items: &[Item], removed: &[String], expires_at: T
     let version = state.version;
     for item in items {
         state.removed.remove(&item.item_id);
-        let known = Known { digest: item.text.digest.clone(), version, expires_at: Some(expires_at) };
+        let known = Known { digest: item.text.digest.clone(), version, expires_at: Some(expires_at), expired: false };
         state.items.insert(item.item_id.clone(), known);
         state.latest_at = state.latest_at.max(item.source_at);
     }

@@ -37,17 +37,23 @@ fn write_now(folder: &Path, document: &Outgoing) -> Result<Receipt, Failure> {
         format!("{} bytes written", document.markdown.len())
     };
     let external_url = reqwest::Url::from_file_path(&path).ok().map(|url| url.to_string());
-    Ok(Receipt { external_id: document.digest.0.clone(), external_url, detail: Some(detail) })
+    Ok(Receipt {
+        external_id: document.digest.0.clone(),
+        external_url,
+        detail: Some(detail),
+    })
 }
 
 fn check_folder(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
     match fs::metadata(folder) {
         Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(permanent(format!("{shown} is a file, not a folder; name a folder as destination"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(permanent(format!("the folder {shown} does not exist; create it (mkdir -p '{shown}') or change the destination")))
-        }
+        Ok(_) => Err(permanent(format!(
+            "{shown} is a file, not a folder; name a folder as destination"
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(permanent(format!(
+            "the folder {shown} does not exist; create it (mkdir -p '{shown}') or change the destination"
+        ))),
         Err(error) => Err(failed(folder, &error)),
     }
 }
@@ -63,7 +69,11 @@ fn free_path(folder: &Path, document: &Outgoing) -> Result<PathBuf, (PathBuf, io
             return Ok(own);
         }
         // The same version with an edited text: its digest tells it apart.
-        return Ok(folder.join(format!("{stem}-{}-{}.md", &id[..8], &document.digest.0[..8.min(document.digest.0.len())])));
+        return Ok(folder.join(format!(
+            "{stem}-{}-{}.md",
+            &id[..8],
+            &document.digest.0[..8.min(document.digest.0.len())]
+        )));
     }
     Ok(plain)
 }
@@ -97,13 +107,17 @@ fn write_synced(path: &Path, document: &Outgoing) -> io::Result<()> {
 fn failed(path: &Path, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     let (class, remedy) = match error.kind() {
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-            (FailureClass::Permanent, "; give the service's user write access to the folder")
-        }
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => (
+            FailureClass::Permanent,
+            "; give the service's user write access to the folder",
+        ),
         Kind::StorageFull | Kind::QuotaExceeded => (FailureClass::Transient, "; make room on that file system"),
         _ => (FailureClass::Transient, ""),
     };
-    failure(class, format!("{} could not be written: {error}{remedy}", path.display()))
+    failure(
+        class,
+        format!("{} could not be written: {error}{remedy}", path.display()),
+    )
 }
 
 /// A name of letters, digits and dashes, in lower case.
@@ -120,7 +134,11 @@ fn slug(title: &str) -> String {
         slug.push(c);
     }
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() { "document".to_owned() } else { slug.to_owned() }
+    if slug.is_empty() {
+        "document".to_owned()
+    } else {
+        slug.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -28,13 +28,29 @@ pub(super) fn page(title: &str, markdown: &str) -> String {
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: safe(link_type, dest_url), title, id })
-        }
+        Event::Start(Tag::Link {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Link {
+            link_type,
+            dest_url: safe(link_type, dest_url),
+            title,
+            id,
+        }),
         // A picture would tell its server who reads the mail.
-        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: safe(link_type, dest_url), title, id })
-        }
+        Event::Start(Tag::Image {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Link {
+            link_type,
+            dest_url: safe(link_type, dest_url),
+            title,
+            id,
+        }),
         Event::End(pulldown_cmark::TagEnd::Image) => Event::End(pulldown_cmark::TagEnd::Link),
         other => other,
     }
@@ -42,8 +58,14 @@ fn harmless(event: Event<'_>) -> Event<'_> {
 
 fn safe(kind: LinkType, url: CowStr<'_>) -> CowStr<'_> {
     let lower = url.to_ascii_lowercase();
-    let known = ["http://", "https://", "mailto:", "file://", "#"].iter().any(|start| lower.starts_with(start));
-    if known || kind == LinkType::Email { url } else { CowStr::Borrowed("") }
+    let known = ["http://", "https://", "mailto:", "file://", "#"]
+        .iter()
+        .any(|start| lower.starts_with(start));
+    if known || kind == LinkType::Email {
+        url
+    } else {
+        CowStr::Borrowed("")
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -56,8 +78,14 @@ mod tests {
 
     #[test]
     fn markup_is_kept_and_harm_is_not() {
-        let page = page("<T>", "# A\n\n- [x](https://x.test) **b**\n- [y](javascript:alert(1))\n\n<script>alert(1)</script>\n\n![p](https://track.test/p.png)\n\n| a |\n|---|\n| 1 |\n");
-        assert!(page.contains("<h1>A</h1>") && page.contains("<a href=\"https://x.test\">x</a> <strong>b</strong>"), "{page}");
+        let page = page(
+            "<T>",
+            "# A\n\n- [x](https://x.test) **b**\n- [y](javascript:alert(1))\n\n<script>alert(1)</script>\n\n![p](https://track.test/p.png)\n\n| a |\n|---|\n| 1 |\n",
+        );
+        assert!(
+            page.contains("<h1>A</h1>") && page.contains("<a href=\"https://x.test\">x</a> <strong>b</strong>"),
+            "{page}"
+        );
         assert!(page.contains("<table>") && page.contains("&lt;T&gt;"));
         for harm in ["<script", "javascript:", "<img"] {
             assert!(!page.contains(harm), "{harm} in {page}");

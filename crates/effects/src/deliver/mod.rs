@@ -45,7 +45,16 @@ impl Delivering for Deliveries {
                 Destination::File { folder } => file::write(folder, document).await,
                 Destination::Email { to } => mail::send(self.smtp()?, to, &mail::Mail::document(document), call).await,
                 Destination::Webhook { url, secret } => {
-                    webhook::post(&self.clients, &webhook::Hook { url, secret: secret.as_deref() }, document, call).await
+                    webhook::post(
+                        &self.clients,
+                        &webhook::Hook {
+                            url,
+                            secret: secret.as_deref(),
+                        },
+                        document,
+                        call,
+                    )
+                    .await
                 }
             }
         };

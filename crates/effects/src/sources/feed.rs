@@ -44,7 +44,12 @@ pub(super) async fn observe(
     let url = http::web_address(url).map_err(from_failure)?;
     let Some(fetched) = fetch(clients, &url, look).await.map_err(from_failure)? else {
         let cursor = look.cursor.clone();
-        return Ok(Observation { items: Vec::new(), removed: Vec::new(), omitted: Vec::new(), cursor });
+        return Ok(Observation {
+            items: Vec::new(),
+            removed: Vec::new(),
+            omitted: Vec::new(),
+            cursor,
+        });
     };
     let whom = http::shown(&url);
     let known = look.known.clone();
@@ -56,9 +61,22 @@ pub(super) async fn observe(
         let text = stored(entry.text, blobs).await?;
         let facts = BTreeMap::from([("feed".to_owned(), entry.feed)]);
         let (link, author) = (entry.link, entry.author);
-        items.push(Item { item_id: entry.id, title: entry.title, link, author, source_at: entry.at, text, facts });
+        items.push(Item {
+            item_id: entry.id,
+            title: entry.title,
+            link,
+            author,
+            source_at: entry.at,
+            text,
+            facts,
+        });
     }
-    Ok(Observation { items, removed: Vec::new(), omitted, cursor })
+    Ok(Observation {
+        items,
+        removed: Vec::new(),
+        omitted,
+        cursor,
+    })
 }
 
 struct Fetched {
@@ -71,7 +89,10 @@ struct Fetched {
 async fn fetch(clients: &Clients, url: &Url, look: &Look) -> Result<Option<Fetched>, Failure> {
     let whom = http::shown(url);
     let mut request = clients.fetch(url).get(url.clone()).header(header::ACCEPT, ACCEPT);
-    for (key, name) in [(ETAG, header::IF_NONE_MATCH), (LAST_MODIFIED, header::IF_MODIFIED_SINCE)] {
+    for (key, name) in [
+        (ETAG, header::IF_NONE_MATCH),
+        (LAST_MODIFIED, header::IF_MODIFIED_SINCE),
+    ] {
         if let Some(value) = look.cursor.get(key) {
             request = request.header(name, value);
         }
@@ -83,7 +104,9 @@ async fn fetch(clients: &Clients, url: &Url, look: &Look) -> Result<Option<Fetch
     }
     if !status.is_success() {
         let wait = http::retry_after_ms(&response, look.now);
-        let (body, _) = http::bounded_body(&mut response, ERROR_BYTES_MAX).await.unwrap_or_default();
+        let (body, _) = http::bounded_body(&mut response, ERROR_BYTES_MAX)
+            .await
+            .unwrap_or_default();
         let body = if looks_like_html(&body) { &[][..] } else { &body };
         let mut failure = http::refused(&whom, status, wait, body);
         failure.message.push_str(hint(status));
@@ -91,8 +114,9 @@ async fn fetch(clients: &Clients, url: &Url, look: &Look) -> Result<Option<Fetch
     }
     let cursor = cursor_of(&response);
     let base = response.url().to_string();
-    let (body, more) =
-        http::bounded_body(&mut response, BODY_BYTES_MAX).await.map_err(|error| http::no_answer(&whom, error))?;
+    let (body, more) = http::bounded_body(&mut response, BODY_BYTES_MAX)
+        .await
+        .map_err(|error| http::no_answer(&whom, error))?;
     if more {
         return Err(http::permanent(format!(
             "{whom} is larger than {} MiB; feeds of that size are not read",
@@ -147,8 +171,13 @@ fn read(body: &[u8], base: &str, known: &BTreeMap<String, Digest>) -> Result<(Ve
         .id_generator(|_, _, _| String::new())
         .build()
         .parse(body)
-        .map_err(|error| format!("could not be read as RSS, Atom or JSON Feed: {}", excerpt(&error.to_string(), 200)))?;
-    let name = feed.title.as_ref().map(|title| plain(title)).filter(|title| !title.is_empty());
+        .map_err(|error| {
+            format!(
+                "could not be read as RSS, Atom or JSON Feed: {}",
+                excerpt(&error.to_string(), 200)
+            )
+        })?;
+    let name = feed.title.as_ref().map(plain).filter(|title| !title.is_empty());
     let name = name.unwrap_or_else(|| base.split("://").last().unwrap_or(base).to_owned());
     let mut entries: Vec<Entry> = feed.entries.into_iter().map(|entry| entry_of(entry, &name)).collect();
     let mut seen = BTreeSet::new();
@@ -167,7 +196,10 @@ fn over_limit(entries: &[Entry]) -> Vec<Omission> {
     (over > 0)
         .then(|| Omission {
             item_id: entries[ENTRIES_MAX].id.clone(),
-            reason: format!("{over} of {} entries were not read: a feed source takes the newest {ENTRIES_MAX}", entries.len()),
+            reason: format!(
+                "{over} of {} entries were not read: a feed source takes the newest {ENTRIES_MAX}",
+                entries.len()
+            ),
         })
         .into_iter()
         .collect()
@@ -179,12 +211,25 @@ fn entry_of(entry: model::Entry, feed: &str) -> Entry {
         .as_ref()
         .and_then(|content| Some((content.body.as_deref()?, content.content_type.as_ref())))
         .filter(|(body, _)| !body.trim().is_empty())
-        .or_else(|| entry.summary.as_ref().map(|summary| (summary.content.as_str(), summary.content_type.as_ref())))
-        .map(|(body, kind)| text_from(body, &kind.to_string()))
+        .or_else(|| {
+            entry
+                .summary
+                .as_ref()
+                .map(|summary| (summary.content.as_str(), summary.content_type.as_ref()))
+        })
+        .map(|(body, kind)| text_from(body, kind))
         .unwrap_or_default();
     let title = entry.title.as_ref().map(plain).unwrap_or_default();
-    let title = if title.is_empty() { excerpt(&one_line(&body), 80) } else { excerpt(&title, TITLE_CHARS_MAX) };
-    let title = if title.is_empty() { "(untitled)".to_owned() } else { title };
+    let title = if title.is_empty() {
+        excerpt(&one_line(&body), 80)
+    } else {
+        excerpt(&title, TITLE_CHARS_MAX)
+    };
+    let title = if title.is_empty() {
+        "(untitled)".to_owned()
+    } else {
+        title
+    };
     let link = entry
         .links
         .iter()
@@ -192,13 +237,32 @@ fn entry_of(entry: model::Entry, feed: &str) -> Entry {
         .or(entry.links.first())
         .map(|link| link.href.clone())
         .filter(|href| href.starts_with("http://") || href.starts_with("https://"));
-    let author = entry.authors.iter().map(|person| one_line(&person.name)).find(|name| !name.is_empty());
+    let author = entry
+        .authors
+        .iter()
+        .filter_map(|person| person.name.as_deref())
+        .map(one_line)
+        .find(|name| !name.is_empty());
     // The title is part of the text, so that a changed headline is a changed entry.
-    let text = if body.is_empty() { title.clone() } else { format!("{title}\n\n{body}") };
-    let id = Some(entry.id).filter(|id| !id.trim().is_empty()).or_else(|| link.clone());
+    let text = if body.is_empty() {
+        title.clone()
+    } else {
+        format!("{title}\n\n{body}")
+    };
+    let id = Some(entry.id)
+        .filter(|id| !id.trim().is_empty())
+        .or_else(|| link.clone());
     let id = id.unwrap_or_else(|| digest_of(text.as_bytes()).0);
     let at = entry.published.or(entry.updated).map(Timestamp::from);
-    Entry { id, title, link, author, at, feed: feed.to_owned(), text }
+    Entry {
+        id,
+        title,
+        link,
+        author,
+        at,
+        feed: feed.to_owned(),
+        text,
+    }
 }
 
 /// A title in one line, without markup.
@@ -212,7 +276,10 @@ fn text_from(body: &str, kind: &str) -> String {
     if !markup {
         return body.trim().to_owned();
     }
-    let end = (0..=body.len().min(HTML_BYTES_MAX)).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=body.len().min(HTML_BYTES_MAX))
+        .rev()
+        .find(|at| body.is_char_boundary(*at))
+        .unwrap_or(0);
     let html = &body[..end];
     let text = html2text::config::plain_no_decorate()
         .no_table_borders()
@@ -222,7 +289,9 @@ fn text_from(body: &str, kind: &str) -> String {
 }
 
 fn has_markup(body: &str) -> bool {
-    const TAGS: [&str; 12] = ["<p", "<a ", "<br", "<div", "<ul", "<ol", "<img", "<h", "<b>", "<i>", "<em", "<code"];
+    const TAGS: [&str; 12] = [
+        "<p", "<a ", "<br", "<div", "<ul", "<ol", "<img", "<h", "<b>", "<i>", "<em", "<code",
+    ];
     let lower = body.to_ascii_lowercase();
     TAGS.iter().any(|tag| lower.contains(tag)) || (lower.contains('&') && lower.contains(';'))
 }
@@ -230,7 +299,9 @@ fn has_markup(body: &str) -> bool {
 fn looks_like_html(body: &[u8]) -> bool {
     let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).to_ascii_lowercase();
     let start = start.trim_start_matches('\u{feff}').trim_start();
-    start.starts_with("<!doctype html") || start.starts_with("<html") || (start.contains("<html") && !start.contains("<rss") && !start.contains("<feed"))
+    start.starts_with("<!doctype html")
+        || start.starts_with("<html")
+        || (start.contains("<html") && !start.contains("<rss") && !start.contains("<feed"))
 }
 
 /// The feed that a web page names in a `<link rel="alternate">`.
@@ -238,7 +309,10 @@ fn alternate(body: &[u8], base: &str) -> Option<String> {
     let page = String::from_utf8_lossy(&body[..body.len().min(256 * 1024)]).into_owned();
     let tag = page.split('<').find(|tag| {
         let tag = tag.to_ascii_lowercase();
-        tag.starts_with("link") && ["application/rss+xml", "application/atom+xml", "application/feed+json"].iter().any(|kind| tag.contains(kind))
+        tag.starts_with("link")
+            && ["application/rss+xml", "application/atom+xml", "application/feed+json"]
+                .iter()
+                .any(|kind| tag.contains(kind))
     })?;
     let href = tag.split_once("href=")?.1;
     let quote = href.chars().next().filter(|c| matches!(c, '"' | '\''))?;
@@ -283,15 +357,28 @@ mod tests {
             {"id":"new","title":"New","date_published":"2026-11-03T00:00:00Z"},
             {"id":"old","title":"Old","date_published":"2026-11-01T00:00:00Z"},
             {"id":"mid","title":"Mid","date_published":"2026-11-02T00:00:00Z"}]}"#;
-        assert_eq!(items(body).iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["old", "mid", "new"]);
-        let known = BTreeMap::from([("mid".to_owned(), digest_of(b"Mid")), ("old".to_owned(), digest_of(b"Older"))]);
+        assert_eq!(
+            items(body).iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+            ["old", "mid", "new"]
+        );
+        let known = BTreeMap::from([
+            ("mid".to_owned(), digest_of(b"Mid")),
+            ("old".to_owned(), digest_of(b"Older")),
+        ]);
         let (entries, _) = read(body.as_bytes(), "http://x.test/", &known).unwrap();
-        assert_eq!(entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["old", "new"]);
+        assert_eq!(
+            entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+            ["old", "new"]
+        );
     }
 
     #[test]
     fn what_is_no_feed_is_told_apart() {
-        let read = |body: &str| read(body.as_bytes(), "http://x.test/blog/", &BTreeMap::new()).err().unwrap();
+        let read = |body: &str| {
+            read(body.as_bytes(), "http://x.test/blog/", &BTreeMap::new())
+                .err()
+                .unwrap()
+        };
         assert!(read(" \n").contains("empty"));
         assert!(read("<!DOCTYPE html><html><head></head></html>").contains("web page, not a feed; look for"));
         let page = r#"<html><head><link rel="alternate" type="application/rss+xml" href="../rss.xml"></head></html>"#;

@@ -21,7 +21,7 @@ use nightshift_domain::{
 use nightshift_ports::{blobs::Blobs, performer::Look};
 
 use super::{blocking, permanent, stored};
-use crate::text::digest_of;
+use crate::text::{digest_of, excerpt};
 
 /// Larger files are data, not notes.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -31,6 +31,8 @@ pub(super) const ITEMS_MAX: usize = 2_000;
 const ENTRIES_MAX: usize = 200_000;
 /// Depth below the root.
 const DEPTH_MAX: usize = 64;
+/// Longer headings are paragraphs.
+const TITLE_CHARS_MAX: usize = 200;
 /// Files read in one go off the runtime, so that at most this many texts are in memory at once.
 const BATCH: usize = 32;
 /// What is read when an order names no globs.
@@ -43,11 +45,7 @@ pub(super) struct Wanted<'a> {
     pub exclude: &'a [String],
 }
 
-pub(super) async fn observe(
-    wanted: &Wanted<'_>,
-    look: &Look,
-    blobs: &dyn Blobs,
-) -> Result<Observation, SourceFailure> {
+pub(super) async fn observe(wanted: &Wanted<'_>, look: &Look, blobs: &dyn Blobs) -> Result<Observation, SourceFailure> {
     let root = PathBuf::from(wanted.path);
     let globs = Globs::new(wanted.include, wanted.exclude)?;
     let walked_root = root.clone();
@@ -55,8 +53,10 @@ pub(super) async fn observe(
     let over = walk.files.split_off(walk.files.len().min(ITEMS_MAX));
     let mut items = Vec::new();
     for batch in walk.files.chunks(BATCH) {
-        let (root, names) = (root.clone(), batch.to_vec());
-        let read = blocking("folder", move || names.into_iter().map(|name| read(&root, name)).collect::<Vec<_>>());
+        let (below, names) = (root.clone(), batch.to_vec());
+        let read = blocking("folder", move || {
+            names.into_iter().map(|name| read(&below, name)).collect::<Vec<_>>()
+        });
         for outcome in read.await? {
             match outcome {
                 Err(omission) => walk.omitted.push(omission),
@@ -65,7 +65,12 @@ pub(super) async fn observe(
             }
         }
     }
-    let removed = look.known.keys().filter(|id| !walk.present(id, &over)).cloned().collect();
+    let removed = look
+        .known
+        .keys()
+        .filter(|id| !walk.present(id, &over))
+        .cloned()
+        .collect();
     if !over.is_empty() {
         walk.omitted.push(Omission {
             item_id: format!("{} and further", over[0]),
@@ -76,7 +81,12 @@ pub(super) async fn observe(
             ),
         });
     }
-    Ok(Observation { items, removed, omitted: walk.omitted, cursor: Cursor::new() })
+    Ok(Observation {
+        items,
+        removed,
+        omitted: walk.omitted,
+        cursor: Cursor::new(),
+    })
 }
 
 /// The globs of an order, compiled.
@@ -89,7 +99,10 @@ impl Globs {
     fn new(include: &[String], exclude: &[String]) -> Result<Self, SourceFailure> {
         let default = DEFAULT_INCLUDE.map(str::to_owned);
         let include = if include.is_empty() { &default[..] } else { include };
-        Ok(Self { include: compile("include", include)?, exclude: compile("exclude", exclude)? })
+        Ok(Self {
+            include: compile("include", include)?,
+            exclude: compile("exclude", exclude)?,
+        })
     }
 
     fn takes(&self, name: &str) -> bool {
@@ -100,10 +113,16 @@ impl Globs {
 fn compile(field: &str, globs: &[String]) -> Result<GlobSet, SourceFailure> {
     let mut set = GlobSetBuilder::new();
     let wrong = |glob: &str, error: &globset::Error| {
-        permanent(format!("{field} glob {glob:?} is malformed: {}; allowed are *, **, ?, [a-z] and {{a,b}}", error.kind()))
+        permanent(format!(
+            "{field} glob {glob:?} is malformed: {}; allowed are *, **, ?, [a-z] and {{a,b}}",
+            error.kind()
+        ))
     };
     for glob in globs {
-        let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
+        let built = GlobBuilder::new(glob)
+            .literal_separator(true)
+            .case_insensitive(true)
+            .build();
         set.add(built.map_err(|error| wrong(glob, &error))?);
     }
     set.build().map_err(|error| wrong(&globs.join(", "), &error))
@@ -125,10 +144,12 @@ impl Walk {
     fn of(root: &Path, globs: &Globs) -> Result<Self, SourceFailure> {
         let shown = root.display();
         let meta = fs::metadata(root).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                permanent(format!("the folder {shown} does not exist; create it or change the source's path"))
-            }
-            _ => permanent(format!("the folder {shown} cannot be read: {error}; give the service's user access to it")),
+            io::ErrorKind::NotFound => permanent(format!(
+                "the folder {shown} does not exist; create it or change the source's path"
+            )),
+            _ => permanent(format!(
+                "the folder {shown} cannot be read: {error}; give the service's user access to it"
+            )),
         })?;
         if !meta.is_dir() {
             return Err(permanent(format!(
@@ -137,7 +158,9 @@ impl Walk {
             )));
         }
         fs::read_dir(root).map_err(|error| {
-            permanent(format!("the folder {shown} cannot be listed: {error}; give the service's user access to it"))
+            permanent(format!(
+                "the folder {shown} cannot be listed: {error}; give the service's user access to it"
+            ))
         })?;
         let mut walk = Self::default();
         let real_root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
@@ -168,7 +191,10 @@ impl Walk {
             }
             let Some(text) = name.to_str() else {
                 let item_id = format!("{prefix}{}", name.to_string_lossy());
-                self.omitted.push(Omission { item_id, reason: "its name is not UTF-8".to_owned() });
+                self.omitted.push(Omission {
+                    item_id,
+                    reason: "its name is not UTF-8".to_owned(),
+                });
                 continue;
             };
             if !text.starts_with('.') {
@@ -181,7 +207,10 @@ impl Walk {
         let Ok(meta) = fs::metadata(path) else {
             // A link to nothing is no file; only one that was asked for by name is worth a word.
             if globs.takes(&name) {
-                self.omitted.push(Omission { item_id: name, reason: "it is a link to nothing, or not accessible".into() });
+                self.omitted.push(Omission {
+                    item_id: name,
+                    reason: "it is a link to nothing, or not accessible".into(),
+                });
             }
             return;
         };
@@ -194,7 +223,10 @@ impl Walk {
             if meta.is_file() {
                 self.files.push(name);
             } else {
-                self.omitted.push(Omission { item_id: name, reason: "it is a device, socket or pipe".into() });
+                self.omitted.push(Omission {
+                    item_id: name,
+                    reason: "it is a device, socket or pipe".into(),
+                });
             }
         }
     }
@@ -207,7 +239,11 @@ impl Walk {
 
     fn skip_folder(&mut self, prefix: &str, reason: String) {
         self.unlisted.push(prefix.to_owned());
-        let item_id = if prefix.is_empty() { "./".to_owned() } else { prefix.to_owned() };
+        let item_id = if prefix.is_empty() {
+            "./".to_owned()
+        } else {
+            prefix.to_owned()
+        };
         if self.omitted.last().is_none_or(|last| last.reason != reason) {
             self.omitted.push(Omission { item_id, reason });
         }
@@ -233,20 +269,23 @@ impl File {
     async fn into_item(self, root: &Path, blobs: &dyn Blobs) -> Result<Item, SourceFailure> {
         let path = root.join(&self.name);
         let file_name = self.name.rsplit('/').next().unwrap_or(&self.name);
-        let title = is_markdown(file_name)
+        let title = crate::compose::is_markdown(file_name, &self.text)
             .then(|| crate::compose::heading_of(&self.text))
             .flatten()
-            .unwrap_or_else(|| file_name.to_owned());
+            .map_or_else(|| file_name.to_owned(), |title| excerpt(&title, TITLE_CHARS_MAX));
         let link = reqwest::Url::from_file_path(&path).ok().map(|url| url.to_string());
         let facts = BTreeMap::from([("path".to_owned(), self.name.clone())]);
         let text = stored(self.text, blobs).await?;
-        Ok(Item { item_id: self.name, title, link, author: None, source_at: self.modified, text, facts })
+        Ok(Item {
+            item_id: self.name,
+            title,
+            link,
+            author: None,
+            source_at: self.modified,
+            text,
+            facts,
+        })
     }
-}
-
-fn is_markdown(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.ends_with(".md") || name.ends_with(".markdown")
 }
 
 fn read(root: &Path, name: String) -> Result<File, Omission> {
@@ -261,7 +300,9 @@ fn read_text(path: &Path) -> Result<(String, Option<Timestamp>), String> {
     let file = fs::File::open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!(
             "it has {} bytes; files over {FILE_BYTES_MAX} bytes are not read",
@@ -269,12 +310,20 @@ fn read_text(path: &Path) -> Result<(String, Option<Timestamp>), String> {
         ));
     }
     if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(format!("it is binary: a NUL byte at offset {at} of {} bytes", bytes.len()));
+        return Err(format!(
+            "it is binary: a NUL byte at offset {at} of {} bytes",
+            bytes.len()
+        ));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        format!("it is not UTF-8 text: an invalid byte at offset {}", error.utf8_error().valid_up_to())
+        format!(
+            "it is not UTF-8 text: an invalid byte at offset {}",
+            error.utf8_error().valid_up_to()
+        )
     })?;
-    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
+    let text = text
+        .strip_prefix('\u{feff}')
+        .map_or_else(|| text.clone(), str::to_owned);
     Ok((text, meta.modified().ok().and_then(instant)))
 }
 

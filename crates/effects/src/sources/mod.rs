@@ -11,9 +11,7 @@ mod git_log;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use nightshift_domain::content::{
-    Cursor, Failure, FailureClass, Item, Observation, SourceFailure, SourceSpec, Text,
-};
+use nightshift_domain::content::{Cursor, Failure, FailureClass, Item, Observation, SourceFailure, SourceSpec, Text};
 use nightshift_ports::{
     blobs::Blobs,
     log::StoreError,
@@ -82,7 +80,12 @@ async fn description(value: &str, look: &Look, blobs: &dyn Blobs) -> Result<Obse
     };
     let items = if unchanged { Vec::new() } else { vec![item] };
     let removed = look.known.keys().filter(|id| *id != ID).cloned().collect();
-    Ok(Observation { items, removed, omitted: Vec::new(), cursor: Cursor::new() })
+    Ok(Observation {
+        items,
+        removed,
+        omitted: Vec::new(),
+        cursor: Cursor::new(),
+    })
 }
 
 /// Puts a text where it belongs; a store that does not take it makes the look fail for now.
@@ -95,12 +98,18 @@ async fn stored(text: String, blobs: &dyn Blobs) -> Result<Text, SourceFailure> 
 
 /// A failure that somebody has to mend.
 fn permanent(message: String) -> SourceFailure {
-    SourceFailure { class: FailureClass::Permanent, message }
+    SourceFailure {
+        class: FailureClass::Permanent,
+        message,
+    }
 }
 
 /// A failure of a request, seen from a source.
 fn from_failure(failure: Failure) -> SourceFailure {
-    SourceFailure { class: failure.class, message: failure.message }
+    SourceFailure {
+        class: failure.class,
+        message: failure.message,
+    }
 }
 
 /// Work that blocks, off the runtime's threads.
@@ -108,7 +117,9 @@ async fn blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SourceFailure> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| permanent(format!("{what}: the reader failed: {error}; this is a fault of the program")))
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        permanent(format!(
+            "{what}: the reader failed: {error}; this is a fault of the program"
+        ))
+    })
 }

@@ -6,9 +6,23 @@
 //! Invariant: a payload written by any released version decodes for ever (one golden file per type and version).
 //! Invariant: old forms are known here only; everything else sees the newest.
 
-use serde::{Serialize, de::DeserializeOwned};
+mod facts;
+mod upcast;
 
-use crate::{deliverable, ids::StreamKind, run, schedule, source, streams::AnyEvent};
+#[cfg(test)]
+mod tests;
+
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+
+use crate::{
+    deliverable,
+    ids::StreamKind,
+    run, schedule, source,
+    streams::{AnyCommand, AnyEvent},
+};
 
 /// An event as it goes to the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,13 +64,32 @@ pub enum DecodeError {
     },
 }
 
-/// Types whose payload changed since the first release, with the version they are written in. All others are at 1.
-const VERSIONS: &[(&str, u16)] = &[];
-
 /// The version in which a type is written.
 #[must_use]
 pub fn version_of(event_type: &str) -> u16 {
-    VERSIONS.iter().find(|(name, _)| *name == event_type).map_or(1, |(_, version)| *version)
+    upcast::VERSIONS.iter().find(|(name, _)| *name == event_type).map_or(1, |(_, version)| *version)
+}
+
+/// The facts of a stream kind: the part of its event types behind the dot, in the order of the type.
+#[must_use]
+pub fn facts(kind: StreamKind) -> &'static [&'static str] {
+    match kind {
+        StreamKind::Deliverable => facts::variants::<deliverable::Event>(),
+        StreamKind::Run => facts::variants::<run::Event>(),
+        StreamKind::Schedule => facts::variants::<schedule::Event>(),
+        StreamKind::Source => facts::variants::<source::Event>(),
+    }
+}
+
+/// The verbs of a stream kind: how its commands are written.
+#[must_use]
+pub fn verbs(kind: StreamKind) -> &'static [&'static str] {
+    match kind {
+        StreamKind::Deliverable => facts::variants::<deliverable::Command>(),
+        StreamKind::Run => facts::variants::<run::Command>(),
+        StreamKind::Schedule => facts::variants::<schedule::Command>(),
+        StreamKind::Source => facts::variants::<source::Command>(),
+    }
 }
 
 /// Encodes with named fields. Equal values give equal bytes.
@@ -67,12 +100,17 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, DecodeError> {
     rmp_serde::to_vec_named(value).map_err(|error| malformed("value", &error))
 }
 
-/// Decodes what [`to_bytes`] wrote.
+/// Decodes what [`to_bytes`] wrote, and nothing behind it.
 ///
 /// # Errors
 /// The bytes are not that.
 pub fn from_bytes<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, DecodeError> {
-    rmp_serde::from_slice(bytes).map_err(|error| malformed(what, &error))
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    let value = T::deserialize(&mut reader).map_err(|error| malformed(what, &error))?;
+    match IgnoredAny::deserialize(&mut reader) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err(malformed(what, &"more bytes follow the value")),
+    }
 }
 
 fn malformed(what: &str, error: &dyn std::fmt::Display) -> DecodeError {
@@ -88,12 +126,22 @@ fn malformed(what: &str, error: &dyn std::fmt::Display) -> DecodeError {
 /// As [`to_bytes`].
 pub fn encode<E: Serialize>(kind: StreamKind, event: &E) -> Result<Encoded, DecodeError> {
     let bytes = to_bytes(event)?;
-    let (fact, data) = split_tag(&bytes).ok_or_else(|| DecodeError::Malformed {
-        what: "event".to_owned(),
-        why: "not an enum of struct variants".to_owned(),
-    })?;
+    let (fact, data) = split_tag(&bytes).ok_or_else(|| malformed("event", &"not an enum of struct variants"))?;
     let event_type = format!("{}.{fact}", kind.as_str());
     Ok(Encoded { type_version: version_of(&event_type), event_type, data: data.to_vec() })
+}
+
+/// Encodes an event of any kind.
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn encode_any(event: &AnyEvent) -> Result<Encoded, DecodeError> {
+    match event {
+        AnyEvent::Deliverable(event) => encode(StreamKind::Deliverable, event),
+        AnyEvent::Run(event) => encode(StreamKind::Run, event),
+        AnyEvent::Schedule(event) => encode(StreamKind::Schedule, event),
+        AnyEvent::Source(event) => encode(StreamKind::Source, event),
+    }
 }
 
 /// Splits `{fact: payload}` into the fact and the payload's bytes. Facts are shorter than 32 bytes: one length byte.
@@ -105,13 +153,13 @@ fn split_tag(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// Puts the tag back in front of a payload and decodes.
-fn decode_tagged<E: DeserializeOwned>(fact: &str, event_type: &str, data: &[u8]) -> Result<E, DecodeError> {
+fn decode_tagged<E: DeserializeOwned>(fact: &str, what: &str, data: &[u8]) -> Result<E, DecodeError> {
     let mut bytes = Vec::with_capacity(data.len() + fact.len() + 2);
     bytes.push(0x81);
     bytes.push(0xa0 | (fact.len() as u8 & 0x1f));
     bytes.extend_from_slice(fact.as_bytes());
     bytes.extend_from_slice(data);
-    from_bytes(event_type, &bytes)
+    from_bytes(what, &bytes)
 }
 
 /// Decodes an event of a stream kind known at compile time.
@@ -126,26 +174,24 @@ pub fn decode<E: DeserializeOwned>(
 ) -> Result<E, DecodeError> {
     let unknown = || DecodeError::UnknownType { event_type: event_type.to_owned() };
     let fact = event_type.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(unknown)?;
+    if !facts(kind).contains(&fact) {
+        return Err(unknown());
+    }
     let known = version_of(event_type);
     if version > known {
         return Err(DecodeError::NewerVersion { event_type: event_type.to_owned(), found: version, known });
     }
-    let decoded = match upcast(event_type, version, data)? {
-        Some(newest) => decode_tagged(fact, event_type, &newest),
-        None => decode_tagged(fact, event_type, data),
+    let decoded = if version == known {
+        decode_tagged(fact, event_type, data)
+    } else {
+        let never = || malformed(event_type, &"no program ever wrote this version");
+        let newest = upcast::newest(event_type, version, data).and_then(|event| event.ok_or_else(never));
+        newest.and_then(|event| decode_tagged(fact, event_type, &encode_any(&event)?.data))
     };
     decoded.map_err(|error| match error {
-        DecodeError::Malformed { why, .. } if why.contains("unknown variant") => unknown(),
-        DecodeError::Malformed { why, .. } => {
-            DecodeError::Malformed { what: format!("event {event_type} version {version}"), why }
-        }
+        DecodeError::Malformed { why, .. } => malformed(&format!("event {event_type} version {version}"), &why),
         other => other,
     })
-}
-
-/// Rewrites an old payload as the newest version of its type; none when it is the newest already.
-fn upcast(_event_type: &str, _version: u16, _data: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
-    Ok(None)
 }
 
 /// Decodes an event of any kind.
@@ -165,4 +211,12 @@ pub fn decode_any(event_type: &str, version: u16, data: &[u8]) -> Result<AnyEven
         Some(kind @ StreamKind::Source) => decode::<source::Event>(kind, event_type, version, data).map(AnyEvent::from),
         None => Err(DecodeError::UnknownType { event_type: event_type.to_owned() }),
     }
+}
+
+/// Decodes a command as it was kept beside its events.
+///
+/// # Errors
+/// The bytes are not a command of this program.
+pub fn decode_command(bytes: &[u8]) -> Result<AnyCommand, DecodeError> {
+    from_bytes("command", bytes)
 }

@@ -1,0 +1,163 @@
+//! What is owed goes to whoever pays it: timers to the clock, jobs to the queue, work to the workers, errands to the
+//! courier. Handing over the same thing twice is handing it over once.
+
+use std::sync::Arc;
+
+use nightshift_domain::{
+    decider::{Duty, Obligation},
+    deliverable::{self, DeliverableDecider, Stage},
+    ids::{DeliverableId, RunId, StreamId},
+    run::{self, RunDecider, StepStatus},
+    schedule::{self, ScheduleDecider},
+    source::{self, SourceDecider},
+    streams::AnyCommand,
+};
+
+use crate::{
+    context::Context,
+    courier::Errand,
+    importer::Assess,
+    queue::Job,
+    shell::Kind,
+    workers::Attempt,
+};
+
+/// Work that needs facts of the stream's state.
+pub enum Work {
+    /// See an attempt through.
+    Attempt(Box<Attempt>),
+    /// Look at the sources of a slot.
+    Assess(Box<Assess>),
+}
+
+/// How a stream kind turns a duty into work.
+pub trait Duties: nightshift_domain::decider::Decider {
+    /// The work behind a duty of class effect; none when the state does not owe it any more.
+    fn work(_stream: StreamId, _state: &Self::State, _duty: &Duty) -> Option<Work> {
+        None
+    }
+}
+
+/// Hands over what was opened.
+pub fn hand_over<K: Kind>(context: &Arc<Context>, stream: StreamId, state: &K::State, opens: &[Obligation]) {
+    for obligation in opens {
+        let key = obligation.key.clone();
+        match &obligation.duty {
+            Duty::Wake { to, command } => {
+                let errand = Errand { owner: stream, key, to: *to, command: (**command).clone(), timer: true };
+                context.clock.arm(obligation.due_at, errand);
+            }
+            Duty::Tell { to, command } => {
+                let errand = Errand { owner: stream, key, to: *to, command: (**command).clone(), timer: false };
+                context.courier.send(context, errand);
+            }
+            Duty::Lease { step, attempt } => context.queue.enqueue(
+                Job {
+                    run: RunId::from_uuid(stream.id),
+                    step: step.clone(),
+                    attempt: *attempt,
+                    priority: obligation.priority,
+                    since: obligation.due_at,
+                },
+                context.gauges.open(),
+            ),
+            duty @ (Duty::Attempt { .. } | Duty::Assess { .. }) => match K::work(stream, state, duty) {
+                Some(Work::Attempt(attempt)) => context.workers.start(context, *attempt),
+                Some(Work::Assess(assess)) => context.importer.assess(*assess, context.gauges.open()),
+                None => tracing::debug!(%stream, key, "an obligation has no work behind it any more"),
+            },
+        }
+    }
+}
+
+/// Tells whoever pays that these are not owed any more.
+pub fn close(context: &Arc<Context>, closes: &[(StreamId, String)]) {
+    for (owner, key) in closes {
+        context.courier.done(*owner, key);
+        match key.split_once(':').map(|(what, _)| what) {
+            Some("timer" | "retry" | "window") => context.clock.disarm(*owner, key.clone()),
+            Some("job") => context.queue.forget(RunId::from_uuid(owner.id), key),
+            Some("attempt") => context.workers.no_longer_owed(RunId::from_uuid(owner.id), key),
+            _ => {}
+        }
+    }
+}
+
+impl Duties for ScheduleDecider {}
+
+impl Kind for ScheduleDecider {
+    fn unwrap(command: AnyCommand) -> Option<schedule::Command> {
+        match command {
+            AnyCommand::Schedule(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl Duties for SourceDecider {}
+
+impl Kind for SourceDecider {
+    fn unwrap(command: AnyCommand) -> Option<source::Command> {
+        match command {
+            AnyCommand::Source(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl Duties for RunDecider {
+    fn work(stream: StreamId, state: &run::State, duty: &Duty) -> Option<Work> {
+        let Duty::Attempt { step, attempt, token } = duty else { return None };
+        let run = state.run()?;
+        let (plan, found) = run.step(step)?;
+        let StepStatus::Running { attempt: running, lease, since } = &found.status else { return None };
+        (running == attempt && lease.token == *token).then(|| {
+            Work::Attempt(Box::new(Attempt {
+                run: RunId::from_uuid(stream.id),
+                created: Arc::clone(&run.created),
+                step: plan.id.clone(),
+                action: plan.action.clone(),
+                timeout_ms: plan.timeout_ms,
+                attempt: *attempt,
+                token: *token,
+                started_at: *since,
+                inputs: run.outputs(),
+            }))
+        })
+    }
+}
+
+impl Kind for RunDecider {
+    fn unwrap(command: AnyCommand) -> Option<run::Command> {
+        match command {
+            AnyCommand::Run(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl Duties for DeliverableDecider {
+    fn work(stream: StreamId, state: &deliverable::State, duty: &Duty) -> Option<Work> {
+        let Duty::Assess { slot } = duty else { return None };
+        let it = state.taken()?;
+        let current = it.current.as_ref().filter(|current| current.slot.id == *slot)?;
+        matches!(current.stage, Stage::Assessing { .. }).then(|| {
+            Work::Assess(Box::new(Assess {
+                deliverable: DeliverableId::from_uuid(stream.id),
+                slot: *slot,
+                user: it.user.clone(),
+                order: Arc::clone(&it.order),
+                consumed: it.consumed.clone(),
+            }))
+        })
+    }
+}
+
+impl Kind for DeliverableDecider {
+    fn unwrap(command: AnyCommand) -> Option<deliverable::Command> {
+        match command {
+            AnyCommand::Deliverable(command) => Some(command),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The projector actor: folds new events into the read models.
+//!
+//! Owns: how far the read models are, and that rows and checkpoint are written together.
+//! Refuses to know: what a row says (`projections`), how it is written (`store`). Supervised by the root; a new one starts
+//! from the checkpoints.
+//!
+//! Invariant: an event that cannot be folded stops its shard only.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use nightshift_domain::{ids::ShardId, recorded::Recorded, streams::AnyEvent};
+use nightshift_ports::{
+    log::{EventLog, StoreError},
+    read_models::{Generation, ReadModels, RowBatch},
+};
+use nightshift_projections::{
+    Rows, apply, reads,
+    table::{RowKey, TableDef},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::watch;
+
+use crate::{context::Context, faults::Point, port::Port};
+
+/// Events folded in one pass, over all shards.
+const PASS_EVENTS: usize = 4_000;
+
+/// Events of one shard in one pass.
+const PAGE: u32 = 2_000;
+
+/// What the projector can be sent.
+pub enum ProjectorMsg {
+    /// There may be new events.
+    Pass,
+    /// Fail. Sent by tests only.
+    Fail,
+}
+
+/// How far each shard is in the read models.
+pub type Checkpoints = BTreeMap<ShardId, u64>;
+
+/// The way to the projector.
+#[derive(Clone)]
+pub struct ProjectorHandle {
+    pub(crate) port: Port<ProjectorMsg>,
+    nudged: Arc<AtomicBool>,
+    progress: Arc<watch::Sender<Checkpoints>>,
+    stuck: Arc<OnceLock<()>>,
+}
+
+impl Default for ProjectorHandle {
+    fn default() -> Self {
+        Self {
+            port: Port::new("projector"),
+            nudged: Arc::new(AtomicBool::new(false)),
+            progress: Arc::new(watch::Sender::new(Checkpoints::new())),
+            stuck: Arc::new(OnceLock::new()),
+        }
+    }
+}
+
+impl ProjectorHandle {
+    /// There are new events. Many nudges while a pass waits are one.
+    pub fn nudge(&self) {
+        if !self.nudged.swap(true, Ordering::AcqRel) {
+            self.port.send(ProjectorMsg::Pass);
+        }
+    }
+
+    /// Nudges also when one is thought to be under way: the actor it was sent to is gone.
+    pub fn nudge_anew(&self) {
+        self.nudged.store(true, Ordering::Release);
+        self.port.send(ProjectorMsg::Pass);
+    }
+
+    /// How far each shard is.
+    #[must_use]
+    pub fn checkpoints(&self) -> Checkpoints {
+        self.progress.borrow().clone()
+    }
+
+    /// Returns when every shard is at least as far as `heads` says.
+    pub async fn caught_up(&self, heads: &[(ShardId, u64)]) {
+        let mut progress = self.progress.subscribe();
+        let there = |checkpoints: &Checkpoints| {
+            heads.iter().all(|(shard, head)| checkpoints.get(shard).copied().unwrap_or(0) >= *head)
+        };
+        // The sender lives as long as `self`.
+        let _ = progress.wait_for(there).await;
+    }
+
+    /// A shard stopped at an event that cannot be folded.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.get().is_some()
+    }
+}
+
+/// The actor.
+pub struct ProjectorActor;
+
+/// What it remembers.
+pub struct Progress {
+    context: Arc<Context>,
+    checkpoints: Option<Checkpoints>,
+    poisoned: HashSet<ShardId>,
+}
+
+impl Actor for ProjectorActor {
+    type Msg = ProjectorMsg;
+    type State = Progress;
+    type Arguments = Arc<Context>;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<ProjectorMsg>,
+        context: Arc<Context>,
+    ) -> Result<Progress, ActorProcessingErr> {
+        Ok(Progress { context, checkpoints: None, poisoned: HashSet::new() })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<ProjectorMsg>,
+        message: ProjectorMsg,
+        progress: &mut Progress,
+    ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, ProjectorMsg::Fail) {
+            return Err("it was told to fail".into());
+        }
+        let context = Arc::clone(&progress.context);
+        context.projector.nudged.store(false, Ordering::Release);
+        match progress.pass().await {
+            Ok(true) => context.projector.nudge(),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the read models could not be written; trying again");
+                progress.checkpoints = None;
+                crate::tasks::spawn(async move {
+                    context.clock_port.sleep_until(context.clock_port.now().plus_ms(500)).await;
+                    context.projector.nudge();
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<ProjectorMsg>,
+        _event: SupervisionEvent,
+        _progress: &mut Progress,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+impl Progress {
+    /// Folds what is new; true when there is more.
+    async fn pass(&mut self) -> Result<bool, StoreError> {
+        let checkpoints = match &self.checkpoints {
+            Some(checkpoints) => checkpoints.clone(),
+            None => self.context.read_models.checkpoints(Generation::Live).await?.into_iter().collect(),
+        };
+        let heads = self.context.journal.heads();
+        let behind: Vec<(ShardId, u64)> = heads
+            .iter()
+            .map(|(shard, head)| (*shard, *head, checkpoints.get(shard).copied().unwrap_or(0)))
+            .filter(|(shard, head, at)| at < head && !self.poisoned.contains(shard))
+            .map(|(shard, _, at)| (shard, at))
+            .collect();
+        let folded = fold(&*self.context.log, &*self.context.read_models, Generation::Live, &behind).await?;
+        for (shard, why) in &folded.poison {
+            tracing::error!(%shard, why, "an event cannot be folded; the read models of its shard stop here");
+            self.poisoned.insert(*shard);
+            let _ = self.context.projector.stuck.set(());
+        }
+        self.context.faults.at(Point::Folded);
+        let mut after = checkpoints;
+        if !folded.batches.is_empty() {
+            if !self.context.read_models.write(Generation::Live, &folded.batches).await? {
+                return Err(StoreError::Failed { doing: "advance the checkpoints", why: "somebody else did".to_owned() });
+            }
+            self.context.faults.at(Point::Projected);
+            after.extend(folded.batches.iter().map(|batch| (batch.shard, batch.upto_seq)));
+            self.context.gauges.observer().committed(&folded.page);
+        }
+        self.context.projector.progress.send_replace(after.clone());
+        self.checkpoints = Some(after);
+        Ok(folded.more)
+    }
+}
+
+/// What a pass folded.
+pub struct Folded {
+    /// Rows and checkpoints to write.
+    pub batches: Vec<RowBatch>,
+    /// The events behind them.
+    pub page: Vec<(Recorded, AnyEvent)>,
+    /// Shards that stop at an event, and why.
+    pub poison: Vec<(ShardId, String)>,
+    /// There is more to fold.
+    pub more: bool,
+}
+
+/// Folds one page of the shards that are behind: reads, decodes, fetches the rows concerned, applies.
+///
+/// # Errors
+/// The store did not answer.
+pub async fn fold(
+    log: &dyn EventLog,
+    read_models: &dyn ReadModels,
+    generation: Generation,
+    behind: &[(ShardId, u64)],
+) -> Result<Folded, StoreError> {
+    let mut folded = Folded { batches: Vec::new(), page: Vec::new(), poison: Vec::new(), more: false };
+    for (shard, at) in behind {
+        if folded.page.len() >= PASS_EVENTS {
+            folded.more = true;
+            break;
+        }
+        let page = log.read_shard(*shard, *at, PAGE).await?;
+        folded.more |= page.len() == PAGE as usize;
+        let mut decoded = Vec::with_capacity(page.len());
+        for recorded in page {
+            match recorded.decode() {
+                Ok(event) => decoded.push((recorded, event)),
+                Err(error) => {
+                    folded.poison.push((*shard, format!("event {} of shard {shard}: {error}", recorded.seq)));
+                    break;
+                }
+            }
+        }
+        if let Some((last, _)) = decoded.last() {
+            let batch = rows_of(read_models, generation, (*shard, *at, last.seq), &decoded).await?;
+            folded.batches.push(batch);
+            folded.page.extend(decoded);
+        }
+    }
+    Ok(folded)
+}
+
+async fn rows_of(
+    read_models: &dyn ReadModels,
+    generation: Generation,
+    (shard, from_seq, upto_seq): (ShardId, u64, u64),
+    events: &[(Recorded, AnyEvent)],
+) -> Result<RowBatch, StoreError> {
+    let mut rows = Rows::new();
+    let mut wanted: HashMap<&'static str, (&'static TableDef, HashSet<RowKey>)> = HashMap::new();
+    for (recorded, event) in events {
+        for (table, key) in reads(event, recorded) {
+            wanted.entry(table.name).or_insert_with(|| (table, HashSet::new())).1.insert(key);
+        }
+    }
+    for (table, keys) in wanted.into_values() {
+        let keys: Vec<RowKey> = keys.into_iter().collect();
+        for row in read_models.rows(generation, table, &keys).await? {
+            rows.load(table, table.key_of(&row), Some(row));
+        }
+        // What was not found does not exist; loading it again as absent changes nothing for what was found.
+        keys.into_iter().for_each(|key| rows.load(table, key, None));
+    }
+    for (recorded, event) in events {
+        apply(&mut rows, recorded, event);
+    }
+    let (upserts, deletes) = rows.take_changed();
+    Ok(RowBatch { shard, from_seq, upto_seq, upserts, deletes })
+}
+
+/// Builds the read models anew beside the live ones and puts them in their place. `step` is told how many events were
+/// folded so far.
+///
+/// # Errors
+/// The store did not answer, or an event cannot be folded; the live read models are as they were.
+pub async fn rebuild(
+    log: &dyn EventLog,
+    read_models: &dyn ReadModels,
+    mut step: impl FnMut(u64),
+) -> Result<u64, StoreError> {
+    read_models.begin_rebuild().await?;
+    let mut at: Checkpoints = Checkpoints::new();
+    let mut total = 0;
+    loop {
+        let heads = log.heads().await?;
+        let behind: Vec<(ShardId, u64)> = heads
+            .into_iter()
+            .map(|(shard, head)| (shard, head, at.get(&shard).copied().unwrap_or(0)))
+            .filter(|(_, head, at)| at < head)
+            .map(|(shard, _, at)| (shard, at))
+            .collect();
+        if behind.is_empty() {
+            break;
+        }
+        let folded = fold(log, read_models, Generation::Rebuilt, &behind).await?;
+        if let Some((_, why)) = folded.poison.first() {
+            return Err(StoreError::Corrupt { what: why.clone() });
+        }
+        if !read_models.write(Generation::Rebuilt, &folded.batches).await? {
+            return Err(StoreError::Failed { doing: "rebuild", why: "another rebuild is under way".to_owned() });
+        }
+        at.extend(folded.batches.iter().map(|batch| (batch.shard, batch.upto_seq)));
+        total += folded.page.len() as u64;
+        step(total);
+    }
+    read_models.swap_rebuilt().await?;
+    Ok(total)
+}

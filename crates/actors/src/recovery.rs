@@ -1,0 +1,100 @@
+//! Recovery: what is owed is read from the log and handed over again.
+//!
+//! Owns: which obligations are read after a start and after an actor was started again.
+//! Refuses to know: what they are about. Handing over twice is handing over once.
+//!
+//! Invariant: cost follows open work, not history.
+
+use std::sync::Arc;
+
+use nightshift_domain::{
+    decider::{Class, Duty},
+    ids::{CommandId, RunId, ShardId},
+    recorded::Meta,
+    run,
+};
+use nightshift_ports::log::{Owed, OwedQuery, StoreError};
+
+use crate::{
+    context::Context,
+    courier::Errand,
+    envelope::{Envelope, Message, Reply},
+    queue::Job,
+};
+
+/// Obligations read at once.
+const PAGE: u32 = 2_000;
+
+/// Hands over again all open obligations of these classes; timers are the clock's own to load.
+///
+/// # Errors
+/// The store did not answer.
+pub async fn rescan(context: &Arc<Context>, classes: &[Class]) -> Result<u64, StoreError> {
+    let shards: Vec<ShardId> = context.journal.heads().into_iter().map(|(shard, _)| shard).collect();
+    let mut after = None;
+    let mut found = 0;
+    loop {
+        let query = OwedQuery { classes: classes.to_vec(), due_before: None, after, limit: PAGE };
+        let page = context.log.owed(&shards, &query).await?;
+        let full = page.len() == PAGE as usize;
+        after = page.last().map(|last| (last.obligation.due_at, last.stream, last.obligation.key.clone()));
+        found += page.len() as u64;
+        page.into_iter().for_each(|owed| hand_over(context, owed));
+        if !full {
+            return Ok(found);
+        }
+    }
+}
+
+fn hand_over(context: &Arc<Context>, owed: Owed) {
+    let key = owed.obligation.key.clone();
+    match &owed.obligation.duty {
+        Duty::Tell { to, command } => {
+            let errand = Errand { owner: owed.stream, key, to: *to, command: (**command).clone(), timer: false };
+            context.courier.send(context, errand);
+        }
+        Duty::Lease { step, attempt } => {
+            let job = Job {
+                run: RunId::from_uuid(owed.stream.id),
+                step: step.clone(),
+                attempt: *attempt,
+                priority: owed.obligation.priority,
+                since: owed.obligation.due_at,
+            };
+            context.queue.enqueue(job, context.gauges.open());
+        }
+        Duty::Attempt { step, attempt, token } if !context.workers.holds(*token) => {
+            expire(context, &owed, step, *attempt, *token);
+        }
+        Duty::Assess { .. } => context.router().send(owed.stream, Message::Resume(Arc::new(owed))),
+        Duty::Attempt { .. } | Duty::Wake { .. } => {}
+    }
+}
+
+/// Attempts are done inside the process that holds the shard: one that does not run here died with its holder.
+fn expire(context: &Arc<Context>, owed: &Owed, step: &str, attempt: u32, token: run::Token) {
+    let reason = "its worker ended with the process that held the lease".to_owned();
+    let command = run::Command::Expire { step: step.to_owned(), attempt, token, reason };
+    let key = format!("{}:{token}", owed.obligation.key);
+    let again = (Arc::clone(context), owed.clone());
+    let open = context.gauges.open();
+    let reply = Reply::to(move |outcome| {
+        let (context, owed) = again;
+        if let Err(error @ crate::envelope::NotDone::Unanswered { .. }) = outcome {
+            tracing::warn!(stream = %owed.stream, %error, "a lost lease was not recorded; trying again");
+            if !context.journal.is_fenced() {
+                hand_over(&context, owed);
+            }
+        }
+        drop(open);
+    });
+    let envelope = Envelope {
+        command: command.into(),
+        id: CommandId::of_obligation(owed.stream, &key, "expire"),
+        meta: Meta { actor: "recovery".to_owned(), ..Meta::default() },
+        discharges: None,
+        from_client: false,
+        reply,
+    };
+    context.router().send(owed.stream, Message::Decide(Box::new(envelope)));
+}

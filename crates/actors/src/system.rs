@@ -1,0 +1,257 @@
+//! The running system: how it is started, asked, and ended.
+//!
+//! Owns: the order of start (shards, journal, tree, recovery) and of end (drain, then stop).
+//! Refuses to know: configuration files, command lines, HTTP.
+
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
+
+use nightshift_domain::{
+    calendar::Calendar,
+    decider::Class,
+    ids::{CommandId, ShardId, StreamId},
+    recorded::Meta,
+    streams::AnyCommand,
+};
+use nightshift_ports::{
+    clock::{Clock, IdSource},
+    log::{EventLog, StoreError},
+    performer::Performers,
+    read_models::ReadModels,
+};
+use ractor::{Actor, ActorRef, SpawnErr};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    clock::ClockHandle,
+    context::{Context, Settings},
+    courier::Courier,
+    envelope::{Done, Envelope, NotDone, Reply},
+    faults::{Faults, NoFaults},
+    importer::ImporterHandle,
+    journal::{self, Journal},
+    observer::{Gauges, NoObserver, Observer},
+    projector::ProjectorHandle,
+    queue::{QueueHandle, QueueView},
+    recovery,
+    root::{Args, Collapse, RootActor},
+    router::Router,
+    workers::Workers,
+};
+
+/// What a system is built from.
+pub struct Parts {
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// The read models.
+    pub read_models: Arc<dyn ReadModels>,
+    /// The outside world.
+    pub performers: Performers,
+    /// Instants.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub ids: Arc<dyn IdSource>,
+    /// Due instants.
+    pub calendar: Arc<dyn Calendar>,
+    /// Limits and policies.
+    pub settings: Settings,
+    /// Who sees what happened.
+    pub observer: Arc<dyn Observer>,
+    /// What breaks.
+    pub faults: Arc<dyn Faults>,
+}
+
+impl Parts {
+    /// Nobody looks, nothing breaks.
+    #[must_use]
+    pub fn new(
+        (log, read_models): (Arc<dyn EventLog>, Arc<dyn ReadModels>),
+        performers: Performers,
+        (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>),
+        calendar: Arc<dyn Calendar>,
+    ) -> Self {
+        Self {
+            log,
+            read_models,
+            performers,
+            clock,
+            ids,
+            calendar,
+            settings: Settings::default(),
+            observer: Arc::new(NoObserver),
+            faults: Arc::new(NoFaults),
+        }
+    }
+}
+
+/// A system that did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An actor did not start.
+    #[error("the actor tree did not start: {0}")]
+    Tree(#[from] SpawnErr),
+}
+
+/// A running system. Cheap to clone.
+#[derive(Clone)]
+pub struct System {
+    context: Arc<Context>,
+    root: ActorRef<()>,
+    collapse: watch::Receiver<Option<Collapse>>,
+    admission: Arc<Semaphore>,
+    /// Obligations that were handed over again at the start.
+    pub recovered: u64,
+}
+
+impl System {
+    /// Takes all shards over, starts the tree, and hands over what is owed.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let gauges = Gauges::new(Arc::clone(&parts.observer));
+        let shards: Vec<ShardId> = (0..parts.log.info().shard_count).map(ShardId).collect();
+        let owned = parts.log.acquire(parts.ids.fresh(), &shards, parts.clock.now()).await?;
+        let projector = ProjectorHandle::default();
+        let nudge = projector.clone();
+        let (journal, lanes) = Journal::start(journal::Parts {
+            log: Arc::clone(&parts.log),
+            clock: Arc::clone(&parts.clock),
+            gauges: Arc::clone(&gauges),
+            shards: owned,
+            lanes: parts.settings.lanes,
+            committed: Arc::new(move || nudge.nudge()),
+        });
+        let (courier, timers) = Courier::new();
+        let admission = Arc::new(Semaphore::new(parts.settings.admission_max));
+        let context = Arc::new(Context {
+            log: parts.log,
+            read_models: parts.read_models,
+            performers: parts.performers,
+            clock_port: parts.clock,
+            ids: parts.ids,
+            calendar: parts.calendar,
+            settings: parts.settings,
+            gauges,
+            faults: parts.faults,
+            journal,
+            clock: ClockHandle::default(),
+            queue: QueueHandle::default(),
+            importer: ImporterHandle::default(),
+            projector,
+            workers: Workers::default(),
+            courier,
+            router: OnceLock::from(Router::default()),
+        });
+        let (collapse, collapsed) = watch::channel(None);
+        watch_lanes(lanes, &context, &collapse);
+        crate::tasks::spawn(Courier::pump(Arc::downgrade(&context), timers));
+        let args = Args { context: Arc::clone(&context), collapse };
+        let (root, _) = Actor::spawn(None, RootActor, args).await?;
+        let recovered = recovery::rescan(&context, &[Class::Job, Class::Effect, Class::Send]).await?;
+        context.projector.nudge();
+        Ok(Self { context, root, collapse: collapsed, admission, recovered })
+    }
+
+    /// Asks a stream for a decision, as a client: turned away when too much is waiting, kept even when nothing happens.
+    ///
+    /// # Errors
+    /// See [`NotDone`].
+    pub async fn submit(
+        &self,
+        stream: StreamId,
+        command: impl Into<AnyCommand>,
+        (id, actor): (CommandId, &str),
+    ) -> Result<Done, NotDone> {
+        let Ok(_permit) = self.admission.try_acquire() else { return Err(NotDone::Busy { retry_after_s: 1 }) };
+        let envelope = Envelope {
+            command: command.into(),
+            id,
+            meta: Meta { actor: actor.to_owned(), ..Meta::default() },
+            discharges: None,
+            from_client: true,
+            reply: Reply::nobody(),
+        };
+        self.context.router().submit(stream, envelope).await
+    }
+
+    /// Asks a question of a stream's state (of the kind's state type `S`) and its version.
+    ///
+    /// # Errors
+    /// The stream could not be loaded.
+    pub async fn ask<S: Any, T: Send + 'static>(
+        &self,
+        stream: StreamId,
+        question: impl FnOnce(&S, u64) -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        self.context.router().ask(stream, question).await
+    }
+
+    /// What the tree shares.
+    #[must_use]
+    pub const fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Who waits for a place and who holds one.
+    pub async fn queue(&self) -> QueueView {
+        self.context.queue.show().await
+    }
+
+    /// Returns when nothing is due or under way and the read models show all of it. Timers of the future do not count.
+    pub async fn settled(&self) {
+        loop {
+            self.context.clock.look().await;
+            self.context.gauges.idle().await;
+            self.caught_up().await;
+            if self.context.gauges.open_count() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Returns when the read models show everything that is in the log now.
+    pub async fn caught_up(&self) {
+        let heads = self.context.journal.heads();
+        self.context.projector.nudge();
+        self.context.projector.caught_up(&heads).await;
+    }
+
+    /// Returns when the tree ended by itself, and why.
+    pub async fn collapsed(&self) -> Collapse {
+        let mut collapse = self.collapse.clone();
+        match collapse.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or(Collapse::JournalEnded),
+            Err(_) => Collapse::JournalEnded,
+        }
+    }
+
+    /// Ends the tree. What is under way is found in the log at the next start.
+    pub async fn stop(&self) {
+        self.context.clock.0.stop();
+        let _ = self.root.stop_and_wait(None, None).await;
+    }
+}
+
+/// A lane ends only when it was fenced or when something is very wrong; either way nothing more can be written.
+fn watch_lanes(
+    lanes: Vec<impl Future<Output = ()> + Send + 'static>,
+    context: &Arc<Context>,
+    collapse: &watch::Sender<Option<Collapse>>,
+) {
+    for lane in lanes {
+        let lane = crate::tasks::spawn_watched(lane);
+        let (context, collapse) = (Arc::downgrade(context), collapse.clone());
+        crate::tasks::spawn(async move {
+            let _ = lane.await;
+            let Some(context) = context.upgrade() else { return };
+            let why = if context.journal.is_fenced() { Collapse::Fenced } else { Collapse::JournalEnded };
+            collapse.send_replace(Some(why));
+        });
+    }
+}

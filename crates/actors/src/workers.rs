@@ -1,0 +1,210 @@
+//! Workers: attempts that are being done in this process.
+//!
+//! Owns: which attempts run here, their time limits, and that each outcome reaches its run.
+//! Refuses to know: what a failure means. That is the run's to decide.
+//!
+//! Invariant: an attempt holds its place until its outcome is in the log.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::FutureExt;
+use nightshift_domain::{
+    content::{Failure, FailureClass},
+    ids::{CommandId, RunId},
+    recorded::Meta,
+    run::{Action, Command, Created, StepOutput, Token, idempotency_key},
+    time::Timestamp,
+};
+use nightshift_ports::performer::Call;
+use tokio::sync::Notify;
+
+use crate::{
+    context::Context,
+    envelope::{Envelope, NotDone, Reply},
+    faults::Point,
+    perform,
+};
+
+/// An attempt to be seen through.
+pub struct Attempt {
+    /// The run.
+    pub run: RunId,
+    /// The run's first fact.
+    pub created: Arc<Created>,
+    /// The step.
+    pub step: String,
+    /// What it does.
+    pub action: Action,
+    /// It is given up after so many milliseconds.
+    pub timeout_ms: u64,
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Its lease.
+    pub token: Token,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// What the steps before it made.
+    pub inputs: BTreeMap<String, Arc<StepOutput>>,
+}
+
+impl Attempt {
+    fn key(&self) -> (RunId, String) {
+        (self.run, format!("attempt:{}:{}", self.step, self.attempt))
+    }
+
+    /// What travels with every call to the outside.
+    #[must_use]
+    pub fn call(&self) -> Call {
+        let shard = self.run.shard();
+        Call {
+            idempotency_key: idempotency_key(self.run, &self.step),
+            attempt: self.attempt,
+            fencing_token: format!("{shard}.{}", self.token),
+            timeout_ms: self.timeout_ms,
+            traceparent: None,
+            now: self.started_at,
+        }
+    }
+}
+
+struct Doing {
+    token: Token,
+    stop: Arc<Notify>,
+    /// Its outcome is on the way to the log.
+    finishing: bool,
+}
+
+type Register = HashMap<(RunId, String), Doing>;
+
+/// Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Workers {
+    doing: Arc<Mutex<Register>>,
+}
+
+impl Workers {
+    fn doing(&self) -> MutexGuard<'_, Register> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tokens of the attempts that run here.
+    #[must_use]
+    pub fn tokens(&self) -> HashSet<Token> {
+        self.doing().values().map(|doing| doing.token).collect()
+    }
+
+    /// Whether an attempt under this token runs here.
+    #[must_use]
+    pub fn holds(&self, token: Token) -> bool {
+        self.doing().values().any(|doing| doing.token == token)
+    }
+
+    /// Begins an attempt, unless it runs here already.
+    pub fn start(&self, context: &Arc<Context>, attempt: Attempt) {
+        let stop = Arc::new(Notify::new());
+        let doing = Doing { token: attempt.token, stop: Arc::clone(&stop), finishing: false };
+        let mut register = self.doing();
+        if register.contains_key(&attempt.key()) {
+            return;
+        }
+        register.insert(attempt.key(), doing);
+        drop(register);
+        let (context, open) = (Arc::clone(context), context.gauges.open());
+        crate::tasks::spawn(async move {
+            see_through(&context, attempt, &stop).await;
+            drop(open);
+        });
+    }
+
+    /// The run does not wait for this attempt any more.
+    pub fn no_longer_owed(&self, run: RunId, key: &str) {
+        if let Some(doing) = self.doing().get(&(run, key.to_owned())).filter(|doing| !doing.finishing) {
+            doing.stop.notify_one();
+        }
+    }
+
+    fn finishing(&self, attempt: &Attempt) {
+        if let Some(doing) = self.doing().get_mut(&attempt.key()) {
+            doing.finishing = true;
+        }
+    }
+
+    fn ended(&self, attempt: &Attempt) {
+        self.doing().remove(&attempt.key());
+    }
+}
+
+async fn see_through(context: &Arc<Context>, attempt: Attempt, stop: &Notify) {
+    let outcome = tokio::select! {
+        outcome = bounded(context, &attempt) => Some(outcome),
+        () = stop.notified() => None,
+    };
+    if let Some(result) = outcome {
+        context.workers.finishing(&attempt);
+        context.faults.at(Point::AfterEffect);
+        let offer = context.queue.offer(attempt.run, attempt.token, attempt.created.priority).await;
+        let offered = offer.as_ref().map(|lease| lease.token);
+        let finish = Command::Finish {
+            step: attempt.step.clone(),
+            attempt: attempt.attempt,
+            token: attempt.token,
+            result,
+            offer,
+        };
+        report(context, &attempt, finish).await;
+        if let Some(unused) = offered.filter(|token| !context.workers.holds(*token)) {
+            context.queue.release(unused);
+        }
+    }
+    context.workers.ended(&attempt);
+    context.queue.release(attempt.token);
+}
+
+/// Does it within its time; a panic of a performer is a failure like another.
+async fn bounded(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOutput, Failure> {
+    context.faults.at(Point::BeforeEffect);
+    let deadline = context.clock_port.now().plus_ms(i64::try_from(attempt.timeout_ms).unwrap_or(i64::MAX));
+    let work = AssertUnwindSafe(perform::perform(context, attempt)).catch_unwind();
+    tokio::select! {
+        done = work => done.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(Failure::new(FailureClass::Transient, format!("the performer panicked: {text}")))
+        }),
+        () = context.clock_port.sleep_until(deadline) => {
+            let message = format!("no result within {} ms", attempt.timeout_ms);
+            Err(Failure::new(FailureClass::Timeout, message))
+        }
+    }
+}
+
+/// Tells the run until it has heard; the same command id each time.
+async fn report(context: &Arc<Context>, attempt: &Attempt, finish: Command) {
+    let key = format!("{}:{}:{}", attempt.step, attempt.attempt, attempt.token);
+    let id = CommandId::of_obligation(attempt.run.stream(), &key, "finish");
+    loop {
+        let envelope = Envelope {
+            command: finish.clone().into(),
+            id,
+            meta: Meta { actor: "worker".to_owned(), ..Meta::default() },
+            discharges: None,
+            from_client: false,
+            reply: Reply::nobody(),
+        };
+        match context.router().submit(attempt.run.stream(), envelope).await {
+            Err(NotDone::Unanswered { why }) if !context.journal.is_fenced() => {
+                tracing::warn!(run = %attempt.run, step = %attempt.step, why, "an outcome was not heard; telling again");
+                context.clock_port.sleep_until(context.clock_port.now().plus_ms(200)).await;
+            }
+            Err(error) => {
+                tracing::warn!(run = %attempt.run, step = %attempt.step, %error, "an outcome was turned down");
+                return;
+            }
+            Ok(_) => return,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The deliverable pipeline through the real tree: from a clock tick to a delivered version.
+
+mod support;
+
+use nightshift_domain::{
+    content::{FailureClass, SourceFailure},
+    deliverable::{Command, Governance},
+    time::Timestamp,
+};
+use support::{MONDAY_8, Stage, create, failure, order, tell, versions};
+
+const HOUR: i64 = 3_600_000;
+const NINE: Timestamp = Timestamp(MONDAY_8.0 + HOUR * 1_000);
+
+fn days(n: i64) -> Timestamp {
+    NINE.plus_ms(24 * HOUR * n)
+}
+
+#[tokio::test]
+async fn a_slot_becomes_a_delivered_version_on_time_once() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::FullAuto), "create").await;
+    stage.at(&system, NINE.plus_ms(-1)).await;
+    assert_eq!(versions(&system, id).await, vec![]);
+    stage.at(&system, NINE).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "delivered")]);
+    assert_eq!(stage.world.delivered.lock().unwrap().len(), 1);
+    assert_eq!(*stage.world.mailed.lock().unwrap(), vec!["Morning brief: version 1 was delivered"]);
+}
+
+#[tokio::test]
+async fn nothing_new_is_a_skip_and_a_change_is_version_2() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::Manual), "create").await;
+    stage.at(&system, NINE).await;
+    stage.at(&system, days(1)).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+    stage.world.write("a.md", "hello again");
+    stage.at(&system, days(2)).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged"), (2, "staged")]);
+}
+
+#[tokio::test]
+async fn a_semi_auto_version_is_delivered_when_nobody_objects() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::SemiAuto), "create").await;
+    stage.at(&system, NINE).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+    stage.at(&system, NINE.plus_ms(HOUR)).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "delivered")]);
+}
+
+#[tokio::test]
+async fn a_failing_source_is_recorded_and_does_not_fail_the_run() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    let broken = SourceFailure { class: FailureClass::Permanent, message: "no such folder".to_owned() };
+    *stage.world.broken_source.lock().unwrap() = Some(broken);
+    let id = create(&system, order(Governance::Manual), "create").await;
+    stage.at(&system, NINE).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+}
+
+#[tokio::test]
+async fn a_transient_failure_is_retried_and_a_permanent_one_fails_the_version() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    stage.world.compose_failures.lock().unwrap().push(failure(FailureClass::Transient));
+    let id = create(&system, order(Governance::Manual), "create").await;
+    stage.at(&system, NINE).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "generating")]);
+    stage.at(&system, NINE.plus_ms(5_000)).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+    stage.world.compose_failures.lock().unwrap().push(failure(FailureClass::Permanent));
+    stage.world.write("a.md", "changed");
+    stage.at(&system, days(1)).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged"), (2, "failed")]);
+    let keys = stage.world.composed.lock().unwrap().clone();
+    assert_eq!(keys[0], keys[1], "the idempotency key is stable over attempts");
+}
+
+#[tokio::test]
+async fn a_pause_stops_slots_and_a_resume_does_not_make_up_for_them() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::Manual), "create").await;
+    tell(&system, id, Command::Pause { note: "holiday".to_owned() }, "pause").await.unwrap();
+    system.settled().await;
+    stage.at(&system, days(3)).await;
+    assert_eq!(versions(&system, id).await, vec![]);
+    tell(&system, id, Command::Resume {}, "resume").await.unwrap();
+    system.settled().await;
+    assert_eq!(versions(&system, id).await, vec![]);
+    stage.at(&system, days(4)).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+}
+
+#[tokio::test]
+async fn the_same_command_twice_is_done_once() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::Manual), "create").await;
+    let first = tell(&system, id, Command::RunNow { force: true }, "run").await.unwrap();
+    system.settled().await;
+    let second = tell(&system, id, Command::RunNow { force: true }, "run").await.unwrap();
+    system.settled().await;
+    assert!(!first.repeated && second.repeated);
+    assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+}

@@ -1,0 +1,144 @@
+//! The read models in memory.
+
+use std::{cmp::Ordering, collections::BTreeMap};
+
+use async_trait::async_trait;
+use nightshift_domain::ids::ShardId;
+use nightshift_projections::table::{Row, RowKey, TableDef};
+use serde_json::Value;
+
+use super::{Held, MemoryStore, Tables};
+use crate::{
+    log::StoreError,
+    read_models::{Generation, Query, ReadModels, RowBatch},
+    rows::{self, DEFAULT_LIMIT, TableChange, column_type, key_text, normal, normal_value, total_order},
+};
+
+impl Held {
+    fn tables(&mut self, generation: Generation) -> Result<&mut Tables, StoreError> {
+        match generation {
+            Generation::Live => Ok(&mut self.live),
+            Generation::Rebuilt => self.rebuilt.as_mut().ok_or_else(|| StoreError::Failed {
+                doing: "find the rebuilt tables",
+                why: "no rebuild has begun".to_owned(),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl ReadModels for MemoryStore {
+    async fn checkpoints(&self, generation: Generation) -> Result<Vec<(ShardId, u64)>, StoreError> {
+        let mut held = self.held();
+        let tables = match generation {
+            Generation::Rebuilt if held.rebuilt.is_none() => return Ok(Vec::new()),
+            generation => held.tables(generation)?,
+        };
+        Ok(tables.checkpoints.iter().map(|(shard, seq)| (*shard, *seq)).collect())
+    }
+
+    async fn rows(
+        &self,
+        generation: Generation,
+        table: &'static TableDef,
+        keys: &[RowKey],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut held = self.held();
+        let Some(rows) = held.tables(generation)?.rows.get(table.name) else { return Ok(Vec::new()) };
+        Ok(keys.iter().filter_map(|key| rows.get(&key_text(key))).cloned().collect())
+    }
+
+    async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError> {
+        let mut held = self.held();
+        let tables = held.tables(generation)?;
+        let mut checkpoints = tables.checkpoints.clone();
+        for batch in batches {
+            if checkpoints.get(&batch.shard).copied().unwrap_or(0) != batch.from_seq {
+                return Ok(false);
+            }
+            checkpoints.insert(batch.shard, batch.upto_seq);
+        }
+        tables.checkpoints = checkpoints;
+        for TableChange { table, upserts, deletes } in rows::net(batches) {
+            let rows = tables.rows.entry(table.name).or_default();
+            for row in upserts {
+                rows.insert(key_text(&table.key_of(row)), normal(table, row.clone()));
+            }
+            for key in deletes {
+                rows.remove(&key_text(key));
+            }
+        }
+        Ok(true)
+    }
+
+    async fn begin_rebuild(&self) -> Result<(), StoreError> {
+        self.held().rebuilt = Some(Tables::default());
+        Ok(())
+    }
+
+    async fn swap_rebuilt(&self) -> Result<(), StoreError> {
+        let mut held = self.held();
+        held.tables(Generation::Rebuilt)?;
+        held.live = held.rebuilt.take().unwrap_or_default();
+        Ok(())
+    }
+
+    async fn query(&self, table: &'static TableDef, query: &Query) -> Result<Vec<Row>, StoreError> {
+        let order = total_order(table, query);
+        let asked = query.equals.iter().chain(&query.above).map(|(column, _)| *column);
+        for column in asked.chain(order.iter().map(|(column, _)| *column)) {
+            column_type(table, column)?;
+        }
+        let held = self.held();
+        let Some(rows) = held.live.rows.get(table.name) else { return Ok(Vec::new()) };
+        let mut found: Vec<&Row> = rows.values().filter(|row| answers(row, query)).collect();
+        found.sort_by(|a, b| in_order(a, b, &order));
+        let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit };
+        Ok(found.into_iter().skip(query.offset as usize).take(limit as usize).cloned().collect())
+    }
+
+    async fn count_by(&self, table: &'static TableDef, column: &'static str) -> Result<Vec<(Value, u64)>, StoreError> {
+        let kind = column_type(table, column)?;
+        let held = self.held();
+        let mut counts: BTreeMap<String, (Value, u64)> = BTreeMap::new();
+        for row in held.live.rows.get(table.name).into_iter().flat_map(BTreeMap::values) {
+            let value = normal_value(kind, row.get(column).cloned().unwrap_or(Value::Null));
+            counts.entry(value.to_string()).or_insert((value, 0)).1 += 1;
+        }
+        Ok(counts.into_values().collect())
+    }
+}
+
+fn answers(row: &Row, query: &Query) -> bool {
+    let value = |column: &str| row.get(column).unwrap_or(&Value::Null);
+    query.equals.iter().all(|(column, wanted)| compare(value(column), wanted) == Ordering::Equal)
+        && query.above.iter().all(|(column, floor)| {
+            !floor.is_null() && !value(column).is_null() && compare(value(column), floor) == Ordering::Greater
+        })
+}
+
+fn in_order(a: &Row, b: &Row, order: &[(&'static str, bool)]) -> Ordering {
+    let value = |row: &Row, column: &str| row.get(column).cloned().unwrap_or(Value::Null);
+    let each = order.iter().map(|(column, descending)| {
+        let ascending = compare(&value(a, column), &value(b, column));
+        if *descending { ascending.reverse() } else { ascending }
+    });
+    each.fold(Ordering::Equal, Ordering::then)
+}
+
+/// Null before all, then by value. Values of one column are of one type.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Less,
+        (_, Value::Null) => Ordering::Greater,
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            _ => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
+        },
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (a, b) if a == b => Ordering::Equal,
+        (a, b) => a.to_string().cmp(&b.to_string()),
+    }
+}

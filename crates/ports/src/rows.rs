@@ -1,0 +1,146 @@
+//! What every store does to the rows of read models in the same way, so that the same row comes back from each.
+//!
+//! Owns: the normal form of a row, the net effect of batches, which columns a question may name.
+//! Refuses to know: SQL, where rows are kept.
+
+use std::collections::HashMap;
+
+use nightshift_projections::table::{ColumnType, Row, RowKey, TableDef};
+use serde_json::Value;
+
+use crate::{
+    log::StoreError,
+    read_models::{Query, RowBatch},
+};
+
+/// Columns that every table has beside its own.
+pub const PLACE_COLUMNS: [&str; 2] = ["shard_id", "src_seq"];
+
+/// How many rows a question gets when it does not say.
+pub const DEFAULT_LIMIT: u32 = 100;
+
+/// The type of a column of `table`, its own or one of [`PLACE_COLUMNS`].
+///
+/// # Errors
+/// The table has no such column.
+pub fn column_type(table: &TableDef, column: &str) -> Result<ColumnType, StoreError> {
+    if PLACE_COLUMNS.contains(&column) {
+        return Ok(ColumnType::Int);
+    }
+    table.column(column).map(|column| column.kind).ok_or_else(|| {
+        let known: Vec<&str> = table.columns.iter().map(|column| column.name).chain(PLACE_COLUMNS).collect();
+        StoreError::Failed {
+            doing: "answer the question",
+            why: format!("table {} has no column {column:?}; it has {}", table.name, known.join(", ")),
+        }
+    })
+}
+
+/// Names and types of all columns of `table`, its own first.
+pub fn all_columns(table: &TableDef) -> impl Iterator<Item = (&'static str, ColumnType)> {
+    let own = table.columns.iter().map(|column| (column.name, column.kind));
+    own.chain(PLACE_COLUMNS.map(|name| (name, ColumnType::Int)))
+}
+
+/// The order a question asks for, completed by the key so that it is total. True for descending.
+#[must_use]
+pub fn total_order(table: &TableDef, query: &Query) -> Vec<(&'static str, bool)> {
+    let mut order = query.order.clone();
+    for key in table.key {
+        if !order.iter().any(|(column, _)| column == key) {
+            order.push((key, false));
+        }
+    }
+    order
+}
+
+/// A row as every store gives it back: all columns, missing ones null, numbers of a `Real` as doubles.
+#[must_use]
+pub fn normal(table: &TableDef, mut row: Row) -> Row {
+    let mut whole = Row::new();
+    for (name, kind) in all_columns(table) {
+        let value = row.remove(name).unwrap_or(Value::Null);
+        whole.insert(name.to_owned(), normal_value(kind, value));
+    }
+    whole
+}
+
+/// A value in the normal form of its column.
+#[must_use]
+pub fn normal_value(kind: ColumnType, value: Value) -> Value {
+    match (kind, value) {
+        (ColumnType::Real, Value::Number(number)) => number.as_f64().map_or(Value::Null, Value::from),
+        (_, value) => clean(value),
+    }
+}
+
+/// Replaces the character NUL, which no text of PostgreSQL can hold: one such character in a title would stop the read
+/// models for ever.
+#[must_use]
+pub fn clean(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(items) => Value::Array(items.into_iter().map(clean).collect()),
+        Value::Object(fields) => Value::Object(
+            fields.into_iter().map(|(name, value)| (name.replace('\0', "\u{fffd}"), clean(value))).collect(),
+        ),
+        other => other,
+    }
+}
+
+/// What batches do to one table: final images and keys that are gone.
+#[derive(Debug)]
+pub struct TableChange<'a> {
+    /// The table.
+    pub table: &'static TableDef,
+    /// Final image of each row, at most one for each key.
+    pub upserts: Vec<&'a Row>,
+    /// Keys that are gone.
+    pub deletes: Vec<&'a RowKey>,
+}
+
+/// What became of one key.
+enum End<'a> {
+    Image(&'a Row),
+    Gone(&'a RowKey),
+}
+
+/// The net effect of batches, table by table in order of first mention. Later batches win; in a batch a deletion wins
+/// over nothing: it comes before the images.
+#[must_use]
+pub fn net(batches: &[RowBatch]) -> Vec<TableChange<'_>> {
+    let mut tables: Vec<(&'static TableDef, HashMap<String, End<'_>>)> = Vec::new();
+    let mut note = |table: &'static TableDef, key: String, end| {
+        let at = tables.iter().position(|(known, _)| known.name == table.name).unwrap_or_else(|| {
+            tables.push((table, HashMap::new()));
+            tables.len() - 1
+        });
+        tables[at].1.insert(key, end);
+    };
+    for batch in batches {
+        for (table, key) in &batch.deletes {
+            note(table, key_text(key), End::Gone(key));
+        }
+        for (table, row) in &batch.upserts {
+            note(table, key_text(&table.key_of(row)), End::Image(row));
+        }
+    }
+    tables.into_iter().map(|(table, ends)| change(table, ends)).collect()
+}
+
+fn change<'a>(table: &'static TableDef, ends: HashMap<String, End<'a>>) -> TableChange<'a> {
+    let mut change = TableChange { table, upserts: Vec::new(), deletes: Vec::new() };
+    for end in ends.into_values() {
+        match end {
+            End::Image(row) => change.upserts.push(row),
+            End::Gone(key) => change.deletes.push(key),
+        }
+    }
+    change
+}
+
+/// A key as one text, to compare keys by.
+#[must_use]
+pub fn key_text(key: &[Value]) -> String {
+    key.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,12 @@
+//! A whole store: every port that one database serves.
+
+use crate::{
+    blobs::Blobs,
+    log::{EventLog, Inbox, Membership},
+    read_models::{Cursors, ReadModels},
+};
+
+/// Everything one database does for a running system.
+pub trait Store: EventLog + Inbox + Membership + Blobs + ReadModels + Cursors {}
+
+impl<T: EventLog + Inbox + Membership + Blobs + ReadModels + Cursors> Store for T {}

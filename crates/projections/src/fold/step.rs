@@ -1,0 +1,287 @@
+//! Steps of runs, their places in the queue and their attempts.
+//!
+//! Owns: rows of `orchestration_steps`, `job_queue` and `job_attempts`.
+
+use nightshift_domain::{
+    content::{Failure, FailureClass},
+    recorded::Recorded,
+    run::{Event, Lease, Plan, StepOutput, Token},
+    time::Timestamp,
+};
+use serde_json::Value;
+
+use super::{Touches, at, own, plan};
+use crate::{
+    rows::{Image, Rows},
+    table::RowKey,
+    tables::{
+        JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS, job_attempts as attempts, job_queue as jobs,
+        orchestration_runs as runs, orchestration_steps as steps,
+    },
+    value,
+};
+
+/// The rows of steps that an event of a run touches.
+pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
+    match event {
+        Event::Created(run) => {
+            for step in &run.plan.steps {
+                touches.writes(&ORCHESTRATION_STEPS, || step_key(recorded, &step.id));
+            }
+        }
+        Event::StepQueued { step, .. } | Event::StepDied { step, .. } | Event::StepSkipped { step, .. } => {
+            touch_step(recorded, step, touches);
+        }
+        Event::AttemptStarted { step, attempt, .. } => {
+            touch_step(recorded, step, touches);
+            touches.writes(&JOB_ATTEMPTS, || attempt_key(recorded, step, *attempt));
+        }
+        Event::AttemptSucceeded { step, attempt, .. }
+        | Event::AttemptFailed { step, attempt, .. }
+        | Event::LeaseExpired { step, attempt, .. } => {
+            touch_step(recorded, step, touches);
+            touches.reads(&JOB_ATTEMPTS, attempt_key(recorded, step, *attempt));
+        }
+        Event::StaleResult { step, attempt, .. } => {
+            touches.reads(&JOB_ATTEMPTS, attempt_key(recorded, step, *attempt));
+        }
+        Event::Completed {} | Event::Failed { .. } | Event::Cancelled { .. } => {}
+    }
+}
+
+fn touch_step(recorded: &Recorded, step: &str, touches: &mut Touches) {
+    touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, step));
+    touches.reads(&JOB_QUEUE, job_key(recorded, step));
+}
+
+fn step_key(recorded: &Recorded, step: &str) -> RowKey {
+    vec![value::id(recorded.stream.id), value::text(step)]
+}
+
+fn job_key(recorded: &Recorded, step: &str) -> RowKey {
+    vec![value::text(&format!("{}/{step}", recorded.stream.id))]
+}
+
+fn attempt_key(recorded: &Recorded, step: &str, attempt: u32) -> RowKey {
+    vec![value::id(recorded.stream.id), value::text(step), value::int(attempt)]
+}
+
+/// What a failure says, as a document.
+pub fn details(failure: &Failure) -> Value {
+    value::object([
+        ("class", Value::from(failure.class.as_str())),
+        ("message", value::text(&failure.message)),
+        ("status_code", failure.status_code.map_or(Value::Null, value::int)),
+    ])
+}
+
+fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Option<&'a mut Image> {
+    rows.edit(&ORCHESTRATION_STEPS, &step_key(recorded, step), recorded)
+}
+
+/// The place in the queue changes its state; what belongs to the state before is cleared.
+fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &str) -> Option<&'a mut Image> {
+    let row = rows.edit(&JOB_QUEUE, &job_key(recorded, step), recorded)?;
+    row.set(jobs::status, status).set(jobs::updated_at, at(recorded)).clear(&[jobs::lease_until, jobs::next_run_at]);
+    Some(row)
+}
+
+/// The steps of a new run.
+pub fn planned(rows: &mut Rows, recorded: &Recorded, plan: &Plan) {
+    for (index, step) in plan.steps.iter().enumerate() {
+        let mut row = Image::blank(&ORCHESTRATION_STEPS);
+        row.set(steps::run_id, value::id(recorded.stream.id))
+            .set(steps::step_id, value::text(&step.id))
+            .set(steps::step_index, value::int(index))
+            .set(steps::action, step.action.as_str())
+            .set(steps::status, "pending")
+            .set(steps::attempt_number, 0)
+            .set(steps::max_attempts, value::int(step.retry.attempts_max))
+            .set(steps::depends_on, value::json(&step.depends_on));
+        rows.put(&ORCHESTRATION_STEPS, step_key(recorded, &step.id), row, recorded);
+    }
+}
+
+/// A step waits for a place.
+pub fn queued(rows: &mut Rows, recorded: &Recorded, step: &str) {
+    let Some(row) = edit_step(rows, recorded, step) else { return };
+    row.set(steps::status, "queued").set(steps::queued_at, at(recorded)).set(steps::next_retry_at, Value::Null);
+    let max_attempts = row.get(steps::max_attempts).clone();
+    match edit_job(rows, recorded, step, "queued") {
+        Some(job) => {
+            job.set(jobs::next_run_at, at(recorded));
+        }
+        None => first_queued(rows, recorded, step, max_attempts),
+    }
+}
+
+fn first_queued(rows: &mut Rows, recorded: &Recorded, step: &str, max_attempts: Value) {
+    let Some(run) = rows.peek(&ORCHESTRATION_RUNS, &own(recorded)) else { return };
+    let key = job_key(recorded, step);
+    let mut job = Image::blank(&JOB_QUEUE);
+    job.set(jobs::job_id, key[0].clone())
+        .set(jobs::workflow_run_id, value::id(recorded.stream.id))
+        .set(jobs::step_id, value::text(step))
+        .set(jobs::user_id, run.get(runs::user_id).clone())
+        .set(jobs::status, "queued")
+        .set(jobs::priority, run.get(runs::priority).clone())
+        .set(jobs::attempts, 0)
+        .set(jobs::max_attempts, max_attempts)
+        .set(jobs::next_run_at, at(recorded))
+        .set(jobs::created_at, at(recorded))
+        .set(jobs::updated_at, at(recorded));
+    rows.put(&JOB_QUEUE, key, job, recorded);
+}
+
+/// An attempt began.
+pub fn started(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), lease: &Lease) {
+    let (worker, token) = (value::text(&lease.worker), Value::String(lease.token.to_string()));
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "running")
+            .set(steps::attempt_number, value::int(attempt))
+            .set(steps::worker, worker.clone())
+            .set(steps::token, token.clone())
+            .set(steps::started_at, at(recorded));
+    }
+    if let Some(job) = edit_job(rows, recorded, step, "leased") {
+        job.set(jobs::attempts, value::int(attempt)).set(jobs::lease_until, value::time(lease.until));
+    }
+    let mut row = Image::blank(&JOB_ATTEMPTS);
+    row.set(attempts::run_id, value::id(recorded.stream.id))
+        .set(attempts::step_id, value::text(step))
+        .set(attempts::attempt, value::int(attempt))
+        .set(attempts::worker, worker)
+        .set(attempts::token, token)
+        .set(attempts::started_at, at(recorded))
+        .set(attempts::stale, false);
+    rows.put(&JOB_ATTEMPTS, attempt_key(recorded, step, attempt), row, recorded);
+}
+
+/// How an attempt ended without doing it.
+struct Ending<'a> {
+    class: FailureClass,
+    status_code: Option<u16>,
+    text: &'a str,
+}
+
+impl Ending<'_> {
+    fn write(&self, attempt: &mut Image, at: Value) {
+        attempt
+            .set(attempts::finished_at, at)
+            .set(attempts::success, false)
+            .set(attempts::failure_class, self.class.as_str())
+            .set(attempts::status_code, self.status_code.map_or(Value::Null, value::int))
+            .set(attempts::error_text, value::text(self.text));
+    }
+}
+
+fn ended(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), ending: &Ending<'_>) {
+    if let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) {
+        ending.write(row, at(recorded));
+    }
+}
+
+/// An attempt did it.
+pub fn succeeded(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), output: &StepOutput) {
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "completed")
+            .set(steps::output, plan::output(output))
+            .set(steps::error_details, Value::Null)
+            .set(steps::completed_at, at(recorded));
+    }
+    edit_job(rows, recorded, step, "success");
+    if let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) {
+        row.set(attempts::finished_at, at(recorded)).set(attempts::success, true);
+    }
+}
+
+/// An attempt failed; it is tried again when `retry_at` says so.
+pub fn failed(
+    rows: &mut Rows,
+    recorded: &Recorded,
+    (step, attempt): (&str, u32),
+    (failure, retry_at): (&Failure, Option<Timestamp>),
+) {
+    let retry_at = value::time_or_null(retry_at);
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "failed")
+            .set(steps::error_details, details(failure))
+            .set(steps::next_retry_at, retry_at.clone());
+    }
+    if let Some(job) = edit_job(rows, recorded, step, "failed") {
+        job.set(jobs::next_run_at, retry_at);
+    }
+    let ending = Ending { class: failure.class, status_code: failure.status_code, text: &failure.message };
+    ended(rows, recorded, (step, attempt), &ending);
+}
+
+/// An attempt was lost with its lease; what becomes of the step is the next event's to say.
+pub fn lost(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), reason: &str) {
+    if let Some(row) = edit_step(rows, recorded, step) {
+        let lost = Failure::new(FailureClass::Lost, reason);
+        row.set(steps::status, "pending").set(steps::error_details, details(&lost));
+    }
+    edit_job(rows, recorded, step, "failed");
+    let ending = Ending { class: FailureClass::Lost, status_code: None, text: reason };
+    ended(rows, recorded, (step, attempt), &ending);
+}
+
+/// A result came under a token that is not the open one. An attempt that nobody waited for any more is thereby over.
+pub fn stale(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), (token, succeeded): (Token, bool)) {
+    let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) else { return };
+    row.set(attempts::stale, true);
+    if row.is_null(attempts::success) && row.text(attempts::token) == token.to_string() {
+        row.set(attempts::success, succeeded).set(attempts::finished_at, at(recorded));
+    }
+}
+
+/// The last attempt failed.
+pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure) {
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "dead")
+            .set(steps::error_details, details(failure))
+            .set(steps::completed_at, at(recorded))
+            .set(steps::next_retry_at, Value::Null);
+    }
+    edit_job(rows, recorded, step, "dead");
+}
+
+/// A step will not be done; an attempt that was under way counts as cancelled.
+///
+/// The event does not name that attempt, so its row cannot be among those that were loaded. The row of the step holds all
+/// it was made of, and it is written anew from there.
+pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
+    let Some(row) = edit_step(rows, recorded, step) else { return };
+    let open = (row.text(steps::status) == "running").then(|| attempt_of(row));
+    row.set(steps::status, "skipped")
+        .set(steps::error_details, value::object([("reason", value::text(reason))]))
+        .set(steps::completed_at, at(recorded))
+        .set(steps::next_retry_at, Value::Null);
+    edit_job(rows, recorded, step, "cancelled");
+    if let Some(mut attempt) = open {
+        let ending = Ending { class: FailureClass::Cancelled, status_code: None, text: reason };
+        ending.write(&mut attempt, at(recorded));
+        rows.put(&JOB_ATTEMPTS, attempt_key_of(&attempt), attempt, recorded);
+    }
+}
+
+fn attempt_of(step: &Image) -> Image {
+    let mut row = Image::blank(&JOB_ATTEMPTS);
+    let copied = [
+        (attempts::run_id, steps::run_id),
+        (attempts::step_id, steps::step_id),
+        (attempts::attempt, steps::attempt_number),
+        (attempts::worker, steps::worker),
+        (attempts::token, steps::token),
+        (attempts::started_at, steps::started_at),
+    ];
+    for (to, from) in copied {
+        row.set(to, step.get(from).clone());
+    }
+    row.set(attempts::stale, false);
+    row
+}
+
+fn attempt_key_of(attempt: &Image) -> RowKey {
+    [attempts::run_id, attempts::step_id, attempts::attempt].map(|column| attempt.get(column).clone()).to_vec()
+}

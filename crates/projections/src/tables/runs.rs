@@ -1,0 +1,148 @@
+//! Runs, their steps, places in the queue and attempts.
+
+table! {
+    /// Executions: one row for each run of a plan.
+    ORCHESTRATION_RUNS = orchestration_runs key(id) {
+        /// Identity; the shard is inside.
+        id: Uuid,
+        /// Name and version of the definition, e.g. `deliverable.produce@1`.
+        definition: Text,
+        /// The name alone.
+        orchestration_name: Text,
+        /// Whose run it is.
+        user_id: Text,
+        /// `pending` until the first attempt, then `running`, then `completed`, `failed` or `cancelled`.
+        status: Text,
+        /// The deliverable it works for.
+        deliverable_id: Uuid | null,
+        /// The version it works for.
+        version_number: Int | null,
+        /// Title of the document.
+        title: Text,
+        /// The run at the top of the tree; itself when it has no parent.
+        root_run_id: Uuid,
+        /// The run that caused it.
+        parent_orchestration_run_id: Uuid | null,
+        /// Lower goes first.
+        priority: Int,
+        /// The due instant, or the request, that caused it.
+        nominal_at: Time,
+        /// Steps with their policies; addresses and digests, never whole texts.
+        plan: Json,
+        /// What each completed step made: digests, counts, receipts; never whole texts.
+        results: Json,
+        /// `{step, class, message, status_code}` of a failed run, `{reason}` of a cancelled one.
+        error_details: Json | null,
+        /// Steps of the plan.
+        total_steps: Int,
+        /// Steps that are complete.
+        completed_steps: Int,
+        /// When it was asked for.
+        created_at: Time,
+        /// When the first attempt began.
+        started_at: Time | null,
+        /// When it was over, however it ended.
+        completed_at: Time | null,
+        /// W3C trace id (32 hex digits): the id of the root run.
+        trace_id: Text,
+    }
+}
+
+table! {
+    /// Steps of runs: one row for each step of each run, from the run's first event on.
+    ORCHESTRATION_STEPS = orchestration_steps key(run_id, step_id) {
+        /// The run.
+        run_id: Uuid,
+        /// Unique in the run.
+        step_id: Text,
+        /// Place in the plan, from 0.
+        step_index: Int,
+        /// What it does: `gather`, `compose`, `validate`, `deliver`, `notify`.
+        action: Text,
+        /// `pending`, `queued`, `running`, `completed`, `failed` (waits for its retry), `dead` or `skipped`.
+        status: Text,
+        /// The newest attempt; 0 before the first.
+        attempt_number: Int,
+        /// Attempts its policy allows.
+        max_attempts: Int,
+        /// Steps that must be complete before.
+        depends_on: Json,
+        /// What it made: digests, counts, receipts; never whole texts.
+        output: Json | null,
+        /// `{class, message, status_code}` of the last failure, `{reason}` of a skipped step.
+        error_details: Json | null,
+        /// Who does or did the newest attempt.
+        worker: Text | null,
+        /// Fencing token of the newest attempt.
+        token: Text | null,
+        /// When it last joined the queue.
+        queued_at: Time | null,
+        /// When the newest attempt began.
+        started_at: Time | null,
+        /// When it was complete, dead or skipped.
+        completed_at: Time | null,
+        /// When it is tried again, while `failed`.
+        next_retry_at: Time | null,
+    }
+}
+
+table! {
+    /// Places in the queue: one row for each step that ever waited for one.
+    JOB_QUEUE = job_queue key(job_id) {
+        /// `run/step`.
+        job_id: Text,
+        /// The run.
+        workflow_run_id: Uuid,
+        /// The step.
+        step_id: Text,
+        /// Whose it is.
+        user_id: Text,
+        /// `queued`, `leased` (an attempt is under way), `success`, `failed` (waits for its retry), `dead` or
+        /// `cancelled`; `running` is kept for later.
+        status: Text,
+        /// Lower goes first.
+        priority: Int,
+        /// When the lease runs out unless renewed, while `leased`.
+        lease_until: Time | null,
+        /// Attempts begun.
+        attempts: Int,
+        /// Attempts its policy allows.
+        max_attempts: Int,
+        /// From when on it may go, while `queued` or `failed`.
+        next_run_at: Time | null,
+        /// When it first joined the queue.
+        created_at: Time,
+        /// When anything here last changed.
+        updated_at: Time,
+    }
+}
+
+table! {
+    /// Attempts at steps, each under its own lease.
+    JOB_ATTEMPTS = job_attempts key(run_id, step_id, attempt) {
+        /// The run.
+        run_id: Uuid,
+        /// The step.
+        step_id: Text,
+        /// Counts from 1 in the step.
+        attempt: Int,
+        /// Who does the work.
+        worker: Text,
+        /// Fencing token: epoch of the shard, a dot, a nonce in hex.
+        token: Text,
+        /// When it began.
+        started_at: Time,
+        /// When its outcome was recorded.
+        finished_at: Time | null,
+        /// Whether it did it; null while open.
+        success: Bool | null,
+        /// `transient`, `permanent`, `timeout`, `rate_limited`, `cancelled` or `lost`.
+        failure_class: Text | null,
+        /// Status code of the other side.
+        status_code: Int | null,
+        /// What happened, for people.
+        error_text: Text | null,
+        /// A result came under a token that was no longer the open one; it was not applied.
+        stale: Bool,
+    }
+}

@@ -1,0 +1,267 @@
+//! Reading fields out of a document while collecting every fault instead of stopping at the first.
+//!
+//! Owns: kinds of field (text, word, list, duration, number), unknown keys, required keys.
+//! Refuses to know: which fields a document has.
+//!
+//! Invariant: a reading method that returns `None` has recorded a fault, unless the field was absent.
+
+use std::ops::RangeInclusive;
+
+use crate::{
+    document::{Entry, Node, Position, Value},
+    duration,
+    fault::{Fault, did_you_mean, quote},
+};
+
+/// Collects the faults of one document.
+pub struct Reader {
+    file: String,
+    faults: Vec<Fault>,
+}
+
+/// A field that is present.
+#[derive(Debug, Clone)]
+pub struct Field<'n> {
+    pub path: String,
+    /// Where its key stands, or the item itself in a list.
+    pub at: Position,
+    pub value: &'n Value,
+}
+
+/// A map whose keys were checked.
+#[derive(Debug, Clone)]
+pub struct Map<'n> {
+    path: String,
+    at: Position,
+    entries: &'n [Entry],
+}
+
+impl<'n> Map<'n> {
+    /// A field; a key without a value counts as absent.
+    pub fn get(&self, key: &str) -> Option<Field<'n>> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        let field = Field {
+            path: self.path_of(key),
+            at: entry.at,
+            value: &entry.node.value,
+        };
+        (!matches!(field.value, Value::Null)).then_some(field)
+    }
+
+    /// Every field, in the order written.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'n>> {
+        self.entries.iter().filter_map(|entry| self.get(&entry.key))
+    }
+
+    /// The map itself as a field, for faults about it as a whole.
+    pub fn whole(&self) -> Field<'n> {
+        Field {
+            path: self.path.clone(),
+            at: self.at,
+            value: &Value::Null,
+        }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+}
+
+impl<'n> Field<'n> {
+    /// The document itself.
+    pub fn root(node: &'n Node) -> Self {
+        Self {
+            path: String::new(),
+            at: node.at,
+            value: &node.value,
+        }
+    }
+
+    /// The last part of the path.
+    pub fn key(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+}
+
+impl Reader {
+    pub fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The faults found so far, in the order of their places.
+    pub fn into_faults(mut self) -> Vec<Fault> {
+        self.faults.sort_by_key(|fault| (fault.line, fault.column));
+        self.faults
+    }
+
+    pub fn fault(&mut self, field: &Field<'_>, found: String, allowed: &str, remedy: Option<String>) {
+        self.faults.push(Fault {
+            file: self.file.clone(),
+            line: field.at.line,
+            column: field.at.column,
+            path: field.path.clone(),
+            found,
+            allowed: allowed.to_owned(),
+            remedy,
+        });
+    }
+
+    /// Refuses what stands in the field.
+    pub fn refuse(&mut self, field: &Field<'_>, allowed: &str, remedy: Option<String>) {
+        self.fault(field, field.value.describe(), allowed, remedy);
+    }
+
+    /// A map with none but the given keys.
+    pub fn map<'n>(&mut self, field: &Field<'n>, keys: &[&str]) -> Option<Map<'n>> {
+        let Value::Map(entries) = field.value else {
+            self.refuse(field, &format!("a map with the keys {}", keys.join(", ")), None);
+            return None;
+        };
+        let map = Map {
+            path: field.path.clone(),
+            at: field.at,
+            entries,
+        };
+        for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
+            let unknown = Field {
+                path: map.path_of(&entry.key),
+                at: entry.at,
+                value: &entry.node.value,
+            };
+            let remedy = did_you_mean(&entry.key, keys.iter().copied());
+            self.fault(
+                &unknown,
+                format!("the unknown key {}", quote(&entry.key)),
+                &keys.join(", "),
+                remedy,
+            );
+        }
+        Some(map)
+    }
+
+    /// A field that must be there.
+    pub fn required<'n>(&mut self, map: &Map<'n>, key: &str, allowed: &str) -> Option<Field<'n>> {
+        let field = map.get(key);
+        if field.is_none() {
+            let missing = Field {
+                path: map.path_of(key),
+                ..map.whole()
+            };
+            self.fault(
+                &missing,
+                "nothing".to_owned(),
+                allowed,
+                Some(format!("add the key {key}")),
+            );
+        }
+        field
+    }
+
+    /// A text that is not blank. A number is taken as it was written.
+    pub fn text(&mut self, field: &Field<'_>) -> Option<String> {
+        match field.value {
+            Value::Text(text) | Value::Number(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Value::Bool(_) => {
+                self.refuse(field, "text", Some("put it in quotes".to_owned()));
+                None
+            }
+            _ => {
+                self.refuse(field, "text", None);
+                None
+            }
+        }
+    }
+
+    /// A text that fits into a heading or a subject line.
+    pub fn line(&mut self, field: &Field<'_>) -> Option<String> {
+        const LINE_CHARS_MAX: usize = 200;
+        let text = self.text(field)?;
+        if text.contains(char::is_control) || text.chars().count() > LINE_CHARS_MAX {
+            self.refuse(field, &format!("one line of at most {LINE_CHARS_MAX} characters"), None);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// One of a list of words.
+    pub fn word<T: Copy>(&mut self, field: &Field<'_>, words: &[(&str, T)]) -> Option<T> {
+        let text = match field.value {
+            Value::Text(text) => text.trim(),
+            _ => "",
+        };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.refuse(field, &names.join(", "), did_you_mean(text, names.iter().copied()));
+        }
+        found
+    }
+
+    /// A list of lines, or a single line, of which none comes twice.
+    pub fn distinct_lines<'n>(&mut self, field: &Field<'n>) -> Vec<(Field<'n>, String)> {
+        let mut lines: Vec<(Field<'n>, String)> = Vec::new();
+        for item in self.items(field) {
+            let Some(line) = self.line(&item) else { continue };
+            if lines.iter().any(|(_, other)| *other == line) {
+                self.refuse(&item, "each entry once", Some("drop the repetition".to_owned()));
+            } else {
+                lines.push((item, line));
+            }
+        }
+        lines
+    }
+
+    /// The items of a list; anything else is a list of one.
+    pub fn items<'n>(&mut self, field: &Field<'n>) -> Vec<Field<'n>> {
+        let Value::List(items) = field.value else {
+            return vec![field.clone()];
+        };
+        let item = |(index, node): (usize, &'n Node)| Field {
+            path: format!("{}[{index}]", field.path),
+            at: node.at,
+            value: &node.value,
+        };
+        items.iter().enumerate().map(item).collect()
+    }
+
+    /// A duration in seconds, within a range.
+    pub fn duration(&mut self, field: &Field<'_>, range: RangeInclusive<u64>) -> Option<u64> {
+        let text = match field.value {
+            Value::Text(text) => text.as_str(),
+            _ => "",
+        };
+        let seconds = duration::parse(text).filter(|seconds| range.contains(seconds));
+        if seconds.is_none() {
+            let (low, high) = (duration::render(*range.start()), duration::render(*range.end()));
+            let remedy = match field.value {
+                Value::Number(number) => Some(format!("add a unit: {number}m or {number}h")),
+                _ => None,
+            };
+            self.refuse(field, &format!("{}, from {low} to {high}", duration::FORM), remedy);
+        }
+        seconds
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&mut self, field: &Field<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = match field.value {
+            Value::Number(text) => text.parse().ok().filter(|number| range.contains(number)),
+            _ => None,
+        };
+        if number.is_none() {
+            self.refuse(
+                field,
+                &format!("a whole number from {} to {}", range.start(), range.end()),
+                None,
+            );
+        }
+        number
+    }
+}

@@ -1,0 +1,71 @@
+//! The embedded migrations, and where a store stands among them.
+//!
+//! Owns: the books, refusing a store that a newer program has changed.
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+
+use crate::error::OpenError;
+
+/// Those of `schema/sqlite`.
+pub(crate) static SQLITE: Migrator = sqlx::migrate!("../../schema/sqlite");
+/// Those of `schema/postgres`: the same numbers and names.
+pub(crate) static POSTGRES: Migrator = sqlx::migrate!("../../schema/postgres");
+
+/// sqlx keeps its book under this name.
+const BOOK: &str = "_sqlx_migrations";
+
+/// Where a store stands among the migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaState {
+    /// Number of the newest one applied; 0 for an empty store.
+    pub found: u32,
+    /// Number of the newest one this program knows.
+    pub known: u32,
+}
+
+impl SchemaState {
+    /// The program reads and writes this store as it is.
+    #[must_use]
+    pub const fn current(self) -> bool {
+        self.found == self.known
+    }
+
+    /// Refuses a store of a newer program, and an older one as well when it may not be changed.
+    pub(crate) fn check(self, may_migrate: bool) -> Result<Self, OpenError> {
+        let Self { found, known } = self;
+        match found.cmp(&known) {
+            std::cmp::Ordering::Greater => Err(OpenError::SchemaNewer { found, known }),
+            std::cmp::Ordering::Less if !may_migrate => Err(OpenError::SchemaOlder { found, known }),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// Number of the newest migration in `migrator`.
+pub(crate) fn known(migrator: &Migrator) -> u32 {
+    migrator.iter().map(|migration| as_number(migration.version)).max().unwrap_or(0)
+}
+
+/// Where the store behind `conn` stands. `has_book` says whether it has a book at all: reading may not create one.
+pub(crate) async fn state<C: Migrate>(conn: &mut C, migrator: &Migrator, has_book: bool) -> Result<SchemaState, OpenError> {
+    let known = known(migrator);
+    if !has_book {
+        return Ok(SchemaState { found: 0, known });
+    }
+    let applied = conn
+        .list_applied_migrations(BOOK)
+        .await
+        .map_err(failed(migrator))?;
+    let found = applied.iter().map(|migration| as_number(migration.version)).max().unwrap_or(0);
+    Ok(SchemaState { found, known })
+}
+
+/// For `map_err` of a run of `migrator`.
+pub(crate) fn failed(migrator: &Migrator) -> impl Fn(MigrateError) -> OpenError {
+    let known = known(migrator);
+    move |error| OpenError::Migration { known, why: error.to_string() }
+}
+
+fn as_number(version: i64) -> u32 {
+    u32::try_from(version).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,95 @@
+//! The store in one file: SQLite in WAL mode with `synchronous=FULL`.
+//!
+//! Owns: one connection that writes, some that read, the lock that keeps a second process away.
+//! Refuses to know: who calls.
+//!
+//! Invariant: a write is one transaction begun IMMEDIATE on the writing connection, so nothing is ever upgraded.
+
+mod append;
+mod facts;
+mod lock;
+mod log;
+mod open;
+mod pack;
+mod page;
+mod read_models;
+mod sides;
+mod tables;
+
+use std::sync::Arc;
+
+use nightshift_ports::log::{LogInfo, StoreError};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use lock::{LockHolder, lock_holder};
+pub use open::OpenOptions;
+
+use crate::tables::SqlBook;
+
+/// A store in one file. Clones share it.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    info: LogInfo,
+    /// None when it was opened read-only.
+    writer: Option<Mutex<Writer>>,
+    readers: SqlitePool,
+    sql: SqlBook,
+    lock: Option<lock::FileLock>,
+}
+
+/// The connection that writes.
+struct Writer {
+    conn: SqliteConnection,
+    /// A transaction begun by [`append`] may be open: its caller went away in the middle.
+    begun: bool,
+}
+
+impl SqliteStore {
+    /// Writes the address of this process's HTTP interface where [`lock_holder`] finds it.
+    ///
+    /// # Errors
+    /// The lock file cannot be written, or the store was opened read-only.
+    pub fn announce(&self, address: &str) -> Result<(), StoreError> {
+        let failed = |why: String| StoreError::Failed { doing: "announce the address", why };
+        let lock = self.inner.lock.as_ref().ok_or_else(|| failed("it was opened read-only".to_owned()))?;
+        lock.write(Some(address)).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Closes the file: what was written is moved from the WAL into it.
+    pub async fn close(self) {
+        self.inner.readers.close().await;
+        if let Some(inner) = Arc::into_inner(self.inner)
+            && let Some(writer) = inner.writer
+        {
+            // Failing to tidy up loses nothing: the WAL is read at the next start.
+            let _ = writer.into_inner().conn.close().await;
+        }
+    }
+
+    /// The writing connection, with no transaction open.
+    async fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        let writer = self.inner.writer.as_ref().ok_or_else(|| StoreError::Failed {
+            doing: "write",
+            why: "it was opened read-only".to_owned(),
+        })?;
+        let mut writer = writer.lock().await;
+        writer.settle().await;
+        Ok(writer)
+    }
+}
+
+impl Writer {
+    /// Ends a transaction that was left open.
+    async fn settle(&mut self) {
+        if self.begun {
+            // "No transaction is active" is as good: then it had been committed.
+            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.conn).await;
+            self.begun = false;
+        }
+    }
+}

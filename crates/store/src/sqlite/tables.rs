@@ -1,0 +1,103 @@
+//! Read-model tables in SQLite's words.
+//!
+//! Owns: how column types are kept: truth as 0 and 1, documents, times and UUIDs as text.
+
+use nightshift_ports::rows::all_columns;
+use nightshift_projections::table::{ColumnType, TableDef};
+
+use crate::tables::{
+    Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list, staged_name,
+};
+
+/// SQLite's way of putting questions.
+pub(super) const DIALECT: Dialect = Dialect {
+    image,
+    value,
+    object: "json_object",
+    parameter,
+    by_bytes: "",
+};
+
+/// All texts of a table.
+pub(super) fn sql_of(table: &TableDef) -> TableSql {
+    let (live, staged, columns) = (quote(table.name), quote(&staged_name(table)), all_quoted(table));
+    TableSql {
+        live: generation(table, &live),
+        rebuilt: generation(table, &staged),
+        stage: format!("DROP TABLE IF EXISTS {staged};\n{}", create(table, &staged)).into(),
+        publish: format!(
+            "DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\nDROP TABLE {staged};"
+        )
+        .into(),
+    }
+}
+
+fn generation(table: &TableDef, name: &str) -> GenerationSql {
+    let key = quoted_list(table.key.iter().copied());
+    let key_values: Vec<String> = (0..table.key.len()).map(|at| format!("value ->> {at}")).collect();
+    let key_values = key_values.join(", ");
+    let on_key: Vec<String> =
+        table.key.iter().enumerate().map(|(at, column)| format!("t.{} = asked.value ->> {at}", quote(column))).collect();
+    GenerationSql {
+        upsert: format!(
+            "INSERT INTO {name} ({}) SELECT {} FROM json_each($1) WHERE true ON CONFLICT ({key}) DO UPDATE SET {}",
+            all_quoted(table),
+            values(table),
+            assignments(table)
+        )
+        .into(),
+        delete: format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {key_values} FROM json_each($1))").into(),
+        by_key: format!(
+            "SELECT {} FROM json_each($1) AS asked CROSS JOIN {name} AS t ON {}",
+            image(table),
+            on_key.join(" AND ")
+        )
+        .into(),
+    }
+}
+
+/// The values of a row in the array of rows.
+fn values(table: &TableDef) -> String {
+    let values = all_columns(table).enumerate().map(|(at, (_, kind))| match kind {
+        ColumnType::Json => format!("NULLIF(value -> {at}, 'null')"),
+        _ => format!("value ->> {at}"),
+    });
+    values.collect::<Vec<_>>().join(", ")
+}
+
+fn create(table: &TableDef, name: &str) -> String {
+    let columns = all_columns(table).map(|(column, kind)| {
+        let kind = match kind {
+            ColumnType::Int | ColumnType::Bool => "INTEGER",
+            ColumnType::Real => "REAL",
+            ColumnType::Text | ColumnType::Uuid | ColumnType::Time | ColumnType::Json => "TEXT",
+        };
+        format!("{} {kind}", quote(column))
+    });
+    let columns: Vec<String> = columns.collect();
+    let key = quoted_list(table.key.iter().copied());
+    format!("CREATE TABLE {name} ({}, PRIMARY KEY ({key})) STRICT;", columns.join(", "))
+}
+
+fn image(table: &TableDef) -> String {
+    let pairs: Vec<String> =
+        all_columns(table).map(|(column, kind)| format!("'{column}', {}", value(column, kind))).collect();
+    format!("json_object({})", pairs.join(", "))
+}
+
+fn value(column: &str, kind: ColumnType) -> String {
+    let column = quote(column);
+    match kind {
+        ColumnType::Bool => format!("json(CASE t.{column} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END)"),
+        ColumnType::Json => format!("json(t.{column})"),
+        _ => format!("t.{column}"),
+    }
+}
+
+fn parameter(number: usize, kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Int | ColumnType::Bool => format!("CAST(${number} AS INTEGER)"),
+        ColumnType::Real => format!("CAST(${number} AS REAL)"),
+        _ => format!("${number}"),
+    }
+}

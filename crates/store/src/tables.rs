@@ -1,0 +1,247 @@
+//! SQL of read-model tables, made from their descriptions: one text for each table and use, made once.
+//!
+//! Owns: what both dialects share. Names come from [`TableDef`]s, which are constants of the program, and are quoted;
+//! values are always parameters.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use nightshift_ports::{
+    log::StoreError,
+    read_models::{Generation, Query},
+    rows::{DEFAULT_LIMIT, all_columns, clean, column_type, total_order},
+};
+use nightshift_projections::table::{ColumnType, Row, RowKey, TableDef};
+use serde_json::Value;
+
+use crate::error::corrupt;
+
+/// Name of the live checkpoints in `projection`.
+pub(crate) const LIVE: &str = "read_models";
+/// Name of the checkpoints of a rebuild.
+pub(crate) const REBUILT: &str = "read_models__rebuild";
+
+/// Name of a generation's checkpoints.
+pub(crate) const fn checkpoint_name(generation: Generation) -> &'static str {
+    match generation {
+        Generation::Live => LIVE,
+        Generation::Rebuilt => REBUILT,
+    }
+}
+
+/// Name of the cursors of a reader.
+pub(crate) fn cursor_name(reader: &str) -> String {
+    format!("cursor:{reader}")
+}
+
+/// What is said to one table.
+pub(crate) struct TableSql {
+    pub(crate) live: GenerationSql,
+    pub(crate) rebuilt: GenerationSql,
+    /// Makes the empty table that a rebuild fills; several statements.
+    pub(crate) stage: Arc<str>,
+    /// Puts its rows in place of the live ones and drops it; several statements.
+    pub(crate) publish: Arc<str>,
+}
+
+/// What is said to one table of one generation. Parameter 1 is an array of rows, or of keys, as JSON.
+pub(crate) struct GenerationSql {
+    pub(crate) upsert: Arc<str>,
+    pub(crate) delete: Arc<str>,
+    pub(crate) by_key: Arc<str>,
+}
+
+impl TableSql {
+    pub(crate) const fn of(&self, generation: Generation) -> &GenerationSql {
+        match generation {
+            Generation::Live => &self.live,
+            Generation::Rebuilt => &self.rebuilt,
+        }
+    }
+}
+
+/// The texts made so far.
+pub(crate) struct SqlBook {
+    /// Those that a rebuild makes anew.
+    pub(crate) tables: &'static [&'static TableDef],
+    make: fn(&TableDef) -> TableSql,
+    made: Mutex<HashMap<&'static str, Arc<TableSql>>>,
+}
+
+impl SqlBook {
+    pub(crate) fn new(tables: &'static [&'static TableDef], make: fn(&TableDef) -> TableSql) -> Self {
+        Self { tables, make, made: Mutex::new(HashMap::new()) }
+    }
+
+    pub(crate) fn of(&self, table: &'static TableDef) -> Arc<TableSql> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(table.name).or_insert_with(|| Arc::new((self.make)(table))).clone()
+    }
+}
+
+/// How a dialect says what the other says differently.
+pub(crate) struct Dialect {
+    /// A row of `t` as one JSON text.
+    pub(crate) image: fn(&TableDef) -> String,
+    /// A column of `t` as a JSON value.
+    pub(crate) value: fn(&str, ColumnType) -> String,
+    /// The function that makes a JSON object of names and values.
+    pub(crate) object: &'static str,
+    /// Parameter `n`, bound as text, as a value of the type.
+    pub(crate) parameter: fn(usize, ColumnType) -> String,
+    /// Behind a text column, so that it compares by bytes.
+    pub(crate) by_bytes: &'static str,
+}
+
+/// A question as SQL with its parameters.
+pub(crate) struct Question {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<String>,
+}
+
+impl Dialect {
+    /// Puts a question to a table into words.
+    pub(crate) fn question(&self, table: &TableDef, query: &Query) -> Result<Question, StoreError> {
+        let mut parameters = Vec::new();
+        let mut conditions = Vec::new();
+        for (comparison, pairs) in [("=", &query.equals), (">", &query.above)] {
+            for (column, value) in pairs {
+                let kind = column_type(table, column)?;
+                conditions.push(match value {
+                    Value::Null if comparison == "=" => format!("t.{} IS NULL", quote(column)),
+                    Value::Null => "false".to_owned(),
+                    value => {
+                        parameters.push(as_text(kind, value));
+                        let parameter = (self.parameter)(parameters.len(), kind);
+                        format!("{} {comparison} {parameter}", self.compared(column, kind, comparison))
+                    }
+                });
+            }
+        }
+        let mut sql = format!("SELECT {} FROM {} AS t", (self.image)(table), quote(table.name));
+        if !conditions.is_empty() {
+            let _ = write!(sql, " WHERE {}", conditions.join(" AND "));
+        }
+        let order: Result<Vec<String>, StoreError> =
+            total_order(table, query).iter().map(|(column, descending)| self.ordered(table, column, *descending)).collect();
+        let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit };
+        let _ = write!(sql, " ORDER BY {} LIMIT {limit} OFFSET {}", order?.join(", "), query.offset);
+        Ok(Question { sql, parameters })
+    }
+
+    /// Counting rows by a column: each row is an object of `v` and `n`.
+    pub(crate) fn count_by(&self, table: &TableDef, column: &str) -> Result<String, StoreError> {
+        let value = (self.value)(column, column_type(table, column)?);
+        let (object, name, column) = (self.object, quote(table.name), quote(column));
+        Ok(format!("SELECT CAST({object}('v', {value}, 'n', count(*)) AS TEXT) FROM {name} AS t GROUP BY t.{column}"))
+    }
+
+    fn compared(&self, column: &str, kind: ColumnType, comparison: &str) -> String {
+        let by_bytes = if kind == ColumnType::Text && comparison != "=" { self.by_bytes } else { "" };
+        format!("t.{}{by_bytes}", quote(column))
+    }
+
+    /// Null counts as the smallest on both databases. Said only where a column can be null: an index serves the order
+    /// only without it.
+    fn ordered(&self, table: &TableDef, column: &str, descending: bool) -> Result<String, StoreError> {
+        let kind = column_type(table, column)?;
+        let nullable = table.column(column).is_some_and(|column| column.nullable);
+        let direction = match (descending, nullable) {
+            (false, false) => "",
+            (false, true) => " ASC NULLS FIRST",
+            (true, false) => " DESC",
+            (true, true) => " DESC NULLS LAST",
+        };
+        Ok(format!("{}{direction}", self.compared(column, kind, "order")))
+    }
+}
+
+/// A name as an identifier.
+pub(crate) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Name of the table that a rebuild fills.
+pub(crate) fn staged_name(table: &TableDef) -> String {
+    format!("{}__rebuild", table.name)
+}
+
+/// A list of names as identifiers.
+pub(crate) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(quote).collect::<Vec<_>>().join(", ")
+}
+
+/// All columns as identifiers.
+pub(crate) fn all_quoted(table: &TableDef) -> String {
+    quoted_list(all_columns(table).map(|(name, _)| name))
+}
+
+/// `column = excluded.column` for all but the key.
+pub(crate) fn assignments(table: &TableDef) -> String {
+    let others = all_columns(table).filter(|(name, _)| !table.key.contains(name));
+    others.map(|(name, _)| format!("{0} = excluded.{0}", quote(name))).collect::<Vec<_>>().join(", ")
+}
+
+/// Rows as an array of arrays, in the order of the columns.
+pub(crate) fn rows_json(table: &TableDef, rows: &[&Row]) -> String {
+    let arrays = rows.iter().map(|row| {
+        Value::Array(all_columns(table).map(|(name, _)| row.get(name).map_or(Value::Null, |value| clean(value.clone()))).collect())
+    });
+    Value::Array(arrays.collect()).to_string()
+}
+
+/// Rows as an array of objects with the table's columns only.
+pub(crate) fn objects_json(table: &TableDef, rows: &[&Row]) -> String {
+    let objects = rows.iter().map(|row| {
+        let known = all_columns(table).filter_map(|(name, _)| Some((name.to_owned(), clean(row.get(name)?.clone()))));
+        Value::Object(known.collect())
+    });
+    Value::Array(objects.collect()).to_string()
+}
+
+/// Keys as an array of arrays.
+pub(crate) fn keys_json<'a>(keys: impl IntoIterator<Item = &'a RowKey>) -> String {
+    Value::Array(keys.into_iter().map(|key| Value::Array(key.clone())).collect()).to_string()
+}
+
+/// Keys as an array of objects.
+pub(crate) fn key_objects_json<'a>(table: &TableDef, keys: impl IntoIterator<Item = &'a RowKey>) -> String {
+    let objects = keys.into_iter().map(|key| {
+        Value::Object(table.key.iter().map(|name| (*name).to_owned()).zip(key.iter().cloned()).collect())
+    });
+    Value::Array(objects.collect()).to_string()
+}
+
+/// A row from the JSON text of it.
+pub(crate) fn parse_row(table: &TableDef, text: &str) -> Result<Row, StoreError> {
+    let row: Row = serde_json::from_str(text)
+        .map_err(|error| corrupt(format!("a row of {} that is not JSON: {error}", table.name)))?;
+    Ok(nightshift_ports::rows::normal(table, row))
+}
+
+/// Counts from the JSON texts of [`Dialect::count_by`], in the order of the values.
+pub(crate) fn parse_counts(table: &TableDef, column: &str, texts: &[String]) -> Result<Vec<(Value, u64)>, StoreError> {
+    let kind = column_type(table, column)?;
+    let mut counts = Vec::with_capacity(texts.len());
+    for text in texts {
+        let mut row: Row = serde_json::from_str(text)
+            .map_err(|error| corrupt(format!("a count of {}.{column} that is not JSON: {error}", table.name)))?;
+        let value = nightshift_ports::rows::normal_value(kind, row.remove("v").unwrap_or(Value::Null));
+        counts.push((value, row.get("n").and_then(Value::as_u64).unwrap_or(0)));
+    }
+    counts.sort_by_key(|(value, _)| value.to_string());
+    Ok(counts)
+}
+
+/// A value as the text it is bound as.
+fn as_text(kind: ColumnType, value: &Value) -> String {
+    match (kind, clean(value.clone())) {
+        (ColumnType::Json, value) => value.to_string(),
+        (_, Value::String(text)) => text,
+        (_, Value::Bool(value)) => u8::from(value).to_string(),
+        (_, value) => value.to_string(),
+    }
+}
