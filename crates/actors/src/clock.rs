@@ -55,6 +55,11 @@ impl Default for ClockHandle {
 }
 
 impl ClockHandle {
+    /// Lets the actor fail, as a test wants it.
+    pub fn fail(&self) {
+        self.0.send(ClockMsg::Fail);
+    }
+
     /// A timer was opened.
     pub fn arm(&self, due_at: Timestamp, errand: Errand) {
         self.0.send(ClockMsg::Arm(due_at, Box::new(errand)));
@@ -226,6 +231,7 @@ impl Timers {
                 continue;
             }
             let Some((_, errand)) = self.errands.remove(&key) else { continue };
+            self.context.faults.at(crate::faults::Point::TimerDue);
             self.context.gauges.observer().timer_late(now.micros_since(due_at));
             self.context.courier.send(&self.context, errand);
         }

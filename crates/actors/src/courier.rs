@@ -88,7 +88,6 @@ impl Courier {
         while let Some((errand, open)) = waiting.recv().await {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let Some(context) = context.upgrade() else { return };
-            context.faults.at(crate::faults::Point::TimerDue);
             if context.courier.set_out(&errand, open) {
                 tell(&context, errand, Held::Place(place));
             }

@@ -67,7 +67,7 @@ pub enum ImporterMsg {
     Looked(SourceId, Seen),
     /// The slot was told.
     Assessed(DeliverableId, Uuid),
-    /// Fail. Sent by tests only.
+    /// Fail: a task of the importer panicked, or a test wants it.
     Fail,
 }
 
@@ -82,6 +82,11 @@ impl Default for ImporterHandle {
 }
 
 impl ImporterHandle {
+    /// Lets the actor fail, as a test wants it.
+    pub fn fail(&self) {
+        self.0.send(ImporterMsg::Fail);
+    }
+
     /// A slot's sources are to be looked at.
     pub fn assess(&self, assess: Assess, open: OpenWork) {
         self.0.send(ImporterMsg::Assess(Box::new(assess), open));
@@ -159,12 +164,14 @@ impl Looks {
         if self.slots.insert((assess.deliverable, assess.slot), open).is_some() {
             return;
         }
-        let (context, myself) = (Arc::clone(&self.context), myself.clone());
-        crate::tasks::spawn(async move {
-            let (deliverable, slot) = (assess.deliverable, assess.slot);
+        let (context, myself, failed) = (Arc::clone(&self.context), myself.clone(), myself.clone());
+        let (deliverable, slot) = (assess.deliverable, assess.slot);
+        let work = async move {
             assess_slot(&context, &assess).await;
             drop(myself.send_message(ImporterMsg::Assessed(deliverable, slot)));
-        });
+        };
+        // A failed importer is started again and handed the slots that wait: nothing is forgotten.
+        crate::tasks::spawn_guarded(work, move |_| drop(failed.send_message(ImporterMsg::Fail)));
     }
 
     fn want(&mut self, myself: &ActorRef<ImporterMsg>, wanted: Wanted) {
@@ -182,11 +189,16 @@ impl Looks {
         let sharing = wanted.into_iter().map(|wanted| wanted.reply).collect();
         self.sources.insert(source, SourceLooks { sharing, next: Vec::new() });
         let (context, myself, places) = (Arc::clone(&self.context), myself.clone(), Arc::clone(&self.places));
-        crate::tasks::spawn(async move {
+        let failed = myself.clone();
+        let work = async move {
             let place = places.acquire_owned().await;
             let seen = look::look(&context, source, user, spec).await;
             drop(place);
             drop(myself.send_message(ImporterMsg::Looked(source, seen)));
+        };
+        crate::tasks::spawn_guarded(work, move |why| {
+            let error = Some(format!("the look panicked: {why}"));
+            drop(failed.send_message(ImporterMsg::Looked(source, Seen { version: 0, synced_at: None, error })));
         });
     }
 

@@ -66,6 +66,11 @@ impl Default for ProjectorHandle {
 }
 
 impl ProjectorHandle {
+    /// Lets the actor fail, as a test wants it.
+    pub fn fail(&self) {
+        self.port.send(ProjectorMsg::Fail);
+    }
+
     /// There are new events. Many nudges while a pass waits are one.
     pub fn nudge(&self) {
         if !self.nudged.swap(true, Ordering::AcqRel) {

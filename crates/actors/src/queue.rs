@@ -98,6 +98,11 @@ impl Default for QueueHandle {
 }
 
 impl QueueHandle {
+    /// Lets the actor fail, as a test wants it.
+    pub fn fail(&self) {
+        self.0.send(QueueMsg::Fail);
+    }
+
     /// A step waits.
     pub fn enqueue(&self, job: Job, open: OpenWork) {
         self.0.send(QueueMsg::Enqueue(Box::new(job), open));

@@ -18,7 +18,7 @@ use nightshift_ports::log::{Owed, OwedQuery, StoreError};
 use crate::{
     context::Context,
     courier::Errand,
-    envelope::{Envelope, Message, Reply},
+    envelope::{Envelope, Message, NotDone, Reply},
     queue::Job,
 };
 
@@ -64,37 +64,56 @@ fn hand_over(context: &Arc<Context>, owed: Owed) {
             context.queue.enqueue(job, context.gauges.open());
         }
         Duty::Attempt { step, attempt, token } if !context.workers.holds(*token) => {
-            expire(context, &owed, step, *attempt, *token);
+            expire(context, Lost { run: RunId::from_uuid(owed.stream.id), step: step.clone(), attempt: *attempt, token: *token });
         }
         Duty::Assess { .. } => context.router().send(owed.stream, Message::Resume(Arc::new(owed))),
         Duty::Attempt { .. } | Duty::Wake { .. } => {}
     }
 }
 
+#[derive(Clone)]
+struct Lost {
+    run: RunId,
+    step: String,
+    attempt: u32,
+    token: run::Token,
+}
+
+/// The task of an attempt ended without an outcome; `key` is that of its obligation, `attempt:step:n`.
+pub fn expire_lost(context: &Arc<Context>, run: RunId, key: &str, token: run::Token) {
+    let mut parts = key.rsplitn(2, ':');
+    let attempt = parts.next().and_then(|attempt| attempt.parse().ok());
+    let step = parts.next().and_then(|rest| rest.strip_prefix("attempt:"));
+    if let (Some(attempt), Some(step)) = (attempt, step) {
+        expire(context, Lost { run, step: step.to_owned(), attempt, token });
+    }
+}
+
 /// Attempts are done inside the process that holds the shard: one that does not run here died with its holder.
-fn expire(context: &Arc<Context>, owed: &Owed, step: &str, attempt: u32, token: run::Token) {
-    let reason = "its worker ended with the process that held the lease".to_owned();
-    let command = run::Command::Expire { step: step.to_owned(), attempt, token, reason };
-    let key = format!("{}:{token}", owed.obligation.key);
-    let again = (Arc::clone(context), owed.clone());
-    let open = context.gauges.open();
+fn expire(context: &Arc<Context>, lost: Lost) {
+    let reason = "its worker ended with the process or the task that held the lease".to_owned();
+    let Lost { run, step, attempt, token } = lost.clone();
+    let key = format!("attempt:{step}:{attempt}:{token}");
+    let command = run::Command::Expire { step, attempt, token, reason };
+    let (again, open) = (Arc::clone(context), context.gauges.open());
     let reply = Reply::to(move |outcome| {
-        let (context, owed) = again;
-        if let Err(error @ crate::envelope::NotDone::Unanswered { .. }) = outcome {
-            tracing::warn!(stream = %owed.stream, %error, "a lost lease was not recorded; trying again");
-            if !context.journal.is_fenced() {
-                hand_over(&context, owed);
-            }
+        let unheard = matches!(outcome, Err(NotDone::Unanswered { .. })) && !again.journal.is_fenced();
+        if unheard {
+            tracing::warn!(%run, "a lost lease was not recorded; trying again");
+            crate::tasks::spawn(async move {
+                again.clock_port.sleep_until(again.clock_port.now().plus_ms(200)).await;
+                expire(&again, lost);
+                drop(open);
+            });
         }
-        drop(open);
     });
     let envelope = Envelope {
         command: command.into(),
-        id: CommandId::of_obligation(owed.stream, &key, "expire"),
+        id: CommandId::of_obligation(run.stream(), &key, "expire"),
         meta: Meta { actor: "recovery".to_owned(), ..Meta::default() },
         discharges: None,
         from_client: false,
         reply,
     };
-    context.router().send(owed.stream, Message::Decide(Box::new(envelope)));
+    context.router().send(run.stream(), Message::Decide(Box::new(envelope)));
 }

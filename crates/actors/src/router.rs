@@ -58,6 +58,11 @@ impl Router {
         }
     }
 
+    /// Lets the supervisor of a kind fail, as a test wants it.
+    pub fn fail(&self, kind: StreamKind) {
+        self.port(kind).send(StreamsMsg::Fail);
+    }
+
     /// Sends to a stream; its actor is started when it is not there. A message that cannot be sent answers itself.
     pub fn send(&self, stream: StreamId, message: Message) {
         self.port(stream.kind).send(StreamsMsg::To(stream, message));

@@ -256,8 +256,7 @@ impl<K: Kind> Shell<K> {
 
     fn note_panic(&mut self, panic: &(dyn std::any::Any + Send)) -> NotDone {
         self.panics += 1;
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        self.last_panic = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        self.last_panic = crate::tasks::panic_text(panic);
         tracing::error!(stream = %self.stream, panics = self.panics, why = %self.last_panic, "a decider panicked");
         if self.panics >= PANICS_MAX {
             self.context.gauges.observer().quarantined(1);

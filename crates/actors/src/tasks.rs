@@ -1,5 +1,9 @@
 //! The one place where tasks outside actors are started.
 
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+
 /// Starts a task whose end nobody waits for; it must report what became of its work by itself.
 pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(work));
@@ -8,4 +12,24 @@ pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
 /// Starts a task and gives its handle.
 pub fn spawn_watched(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::spawn(work)
+}
+
+/// Starts a task that must not vanish: a panic inside becomes a call of `panicked` with its text.
+pub fn spawn_guarded(
+    work: impl Future<Output = ()> + Send + 'static,
+    panicked: impl FnOnce(String) + Send + 'static,
+) {
+    spawn(async move {
+        if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+            let why = panic_text(&*panic);
+            tracing::error!(why, "a task panicked");
+            panicked(why);
+        }
+    });
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

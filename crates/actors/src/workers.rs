@@ -113,11 +113,13 @@ impl Workers {
         }
         register.insert(attempt.key(), doing);
         drop(register);
+        let lost = Lost { context: Arc::clone(context), run: attempt.run, key: attempt.key(), token: attempt.token };
         let (context, open) = (Arc::clone(context), context.gauges.open());
-        crate::tasks::spawn(async move {
+        let work = async move {
             see_through(&context, attempt, &stop).await;
             drop(open);
-        });
+        };
+        crate::tasks::spawn_guarded(work, move |why| lost.give_up(&why));
     }
 
     /// The run does not wait for this attempt any more.
@@ -135,6 +137,24 @@ impl Workers {
 
     fn ended(&self, attempt: &Attempt) {
         self.doing().remove(&attempt.key());
+    }
+}
+
+/// What is done when the task of an attempt panicked outside of its performer: nobody will report its outcome.
+struct Lost {
+    context: Arc<Context>,
+    run: RunId,
+    key: (RunId, String),
+    token: Token,
+}
+
+impl Lost {
+    fn give_up(self, why: &str) {
+        let Self { context, run, key, token } = self;
+        tracing::error!(%run, why, "an attempt was lost with its task");
+        context.workers.doing().remove(&key);
+        context.queue.release(token);
+        crate::recovery::expire_lost(&context, run, &key.1, token);
     }
 }
 
@@ -171,8 +191,7 @@ async fn bounded(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOutput
     let work = AssertUnwindSafe(perform::perform(context, attempt)).catch_unwind();
     tokio::select! {
         done = work => done.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let text = crate::tasks::panic_text(&*panic);
             Err(Failure::new(FailureClass::Transient, format!("the performer panicked: {text}")))
         }),
         () = context.clock_port.sleep_until(deadline) => {

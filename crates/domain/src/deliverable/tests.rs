@@ -133,7 +133,7 @@ fn made(words: &str, snapshots: Vec<SourceSnapshot>) -> End {
     End::Completed { outputs: outputs.map(|(step, output)| (step.to_owned(), Arc::new(output))).into() }
 }
 
-fn run_of(slot: uuid::Uuid) -> crate::ids::RunId {
+fn run_of(slot: uuid::Uuid) -> RunId {
     produce_run_id(the_deliverable(), slot)
 }
 
@@ -640,7 +640,7 @@ fn any_order() -> impl Strategy<Value = Order> {
 }
 
 /// The runs that were told to start and have not ended: the world beside the deliverable.
-type Going = Vec<(crate::ids::RunId, &'static str)>;
+type Going = Vec<(RunId, &'static str)>;
 
 /// Tells what is to be told; runs among it begin.
 fn carry_out(it: &mut Deliverables, going: &mut Going) {
@@ -652,7 +652,7 @@ fn carry_out(it: &mut Deliverables, going: &mut Going) {
                 "deliverable.notify@1" => "notify",
                 _ => "produce",
             };
-            going.push((crate::ids::RunId::from_uuid(to.id), what));
+            going.push((RunId::from_uuid(to.id), what));
         }
         false
     });
@@ -702,7 +702,7 @@ fn next_command(it: &Deliverables, going: &Going, (pick, verb, order): (usize, u
 /// What holds after every command: each thing that is not done has a wake-up, runs, or waits for a person.
 fn sane(it: &Deliverables, going: &Going) {
     let Some(deliverable) = it.state.taken() else { return };
-    let runs = |run: &crate::ids::RunId| going.iter().any(|(other, _)| other == run);
+    let runs = |run: &RunId| going.iter().any(|(other, _)| other == run);
     let assess = it.ledger.with("assess:");
     match &deliverable.current {
         Some(Current { slot, stage: Stage::Assessing { .. }, .. }) => {

@@ -5,12 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    change::{Change, Kind},
-    dates::Zone,
-    gathered::Source,
-    ink,
-};
+use super::{change::Change, dates::Zone, gathered::Source, ink, subject::Kind};
 
 /// Changes of a main kind that get a line of their own with detail.
 const DETAILED_MAX: usize = 8;

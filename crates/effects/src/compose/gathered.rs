@@ -214,8 +214,9 @@ impl<'a> Note<'a> {
     /// How many sentences a summary of this text should have.
     pub(super) fn summary_length(&self) -> usize {
         match self.reading.sentences.len() {
-            0..=8 => 2,
-            9..=30 => 3,
+            // A short note is worth nearly all of its words.
+            0..=6 => 4,
+            7..=30 => 3,
             _ => 4,
         }
     }

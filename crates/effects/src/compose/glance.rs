@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 
 use super::{
-    change::Kind,
     changes_page::{self, Told},
     gathered::{Body, Gathered, Note, Source},
     ink,
     notes_page::sentence,
     reading::MarkKind,
+    subject::Kind,
 };
 
 const LINES_MAX: usize = 5;

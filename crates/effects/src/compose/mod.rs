@@ -22,6 +22,7 @@ mod rank;
 mod reading;
 mod requested;
 mod sentences;
+mod subject;
 mod words;
 
 use std::sync::Arc;

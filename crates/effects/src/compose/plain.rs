@@ -16,8 +16,15 @@ const HEADING_CHARS_MAX: usize = 70;
 
 pub(super) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for paragraph in paragraphs(text) {
-        take(&paragraph, &mut blocks);
+    let paragraphs = paragraphs(text);
+    for (at, paragraph) in paragraphs.iter().enumerate() {
+        match paragraph.as_slice() {
+            // A text that opens with one short line has told its title.
+            [line] if at == 0 && paragraphs.len() > 1 && is_title(line.trim()) => {
+                blocks.push(Block::Heading(line.trim().to_owned()));
+            }
+            lines => take(lines, &mut blocks),
+        }
     }
     blocks
 }
@@ -92,6 +99,11 @@ fn is_rule(line: &str) -> bool {
             .all(|c| matches!(c, '=' | '-' | '~' | '*' | '_' | '#' | '+'))
 }
 
+fn is_title(line: &str) -> bool {
+    let letters = line.chars().filter(|c| c.is_alphabetic()).count();
+    letters >= 3 && line.chars().count() <= HEADING_CHARS_MAX && !line.ends_with(['.', ',', ';', ':', '!', '?']) && !bullet(line).0
+}
+
 /// A short line in capitals, or one that begins like a Markdown heading.
 fn is_heading(line: &str) -> bool {
     let letters = line.chars().filter(|c| c.is_alphabetic()).count();
@@ -150,5 +162,7 @@ mod tests {
             ]
         );
         assert!(blocks("").is_empty());
+        assert_eq!(blocks("An idea\n\nIt works.")[0], Block::Heading("An idea".into()));
+        assert_eq!(blocks("Only one line"), [Block::Paragraph("Only one line".into())]);
     }
 }

@@ -100,7 +100,9 @@ fn fitness(text: &str) -> f64 {
     } else {
         0.75
     };
-    length * leaning * dense * cut * open
+    let label = if sentences::is_label(text) { 0.3 } else { 1.0 };
+    let urgent = if sentences::is_urgent(text) { 1.3 } else { 1.0 };
+    length * leaning * dense * cut * open * label * urgent
 }
 
 fn vectors(stems: &[Vec<String>]) -> Vec<Vector> {

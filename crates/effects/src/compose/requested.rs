@@ -4,11 +4,11 @@
 //! Refuses to know: how the content is written.
 
 use super::{
-    change::Kind,
     changes_page, findings, frame,
     gathered::{Body, Gathered, Source},
     glance, ink, marks_page, notes_page,
     reading::MarkKind,
+    subject::Kind,
     words::Language,
 };
 

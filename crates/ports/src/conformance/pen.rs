@@ -44,7 +44,7 @@ pub(super) fn job(key: &str, due: Timestamp) -> Obligation {
 /// A timer of any stream.
 pub(super) fn timer(key: &str, due: Timestamp) -> Obligation {
     let to = ScheduleId::on_shard(derive("conformance timer", &[]), ShardId(1)).stream();
-    let command = Box::new(AnyCommand::Schedule(schedule::Command::Fire { due }));
+    let command = Box::new(AnyCommand::Schedule(schedule::Command::Fire { nominal: due }));
     Obligation { key: key.to_owned(), due_at: due, priority: -5, duty: Duty::Wake { to, command } }
 }
 

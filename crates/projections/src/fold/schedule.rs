@@ -85,9 +85,9 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             *next_due
         }
         Event::ReTimed { schedule, next_due, tz_revision, .. } => {
-            let next_due = next_due.filter(|_| re_timed(rows, recorded, schedule));
+            let armed = re_timed(rows, recorded, schedule);
             edition(rows, recorded, tz_revision);
-            next_due
+            next_due.filter(|_| armed)
         }
         Event::Ended { .. } => {
             standing(rows, recorded, "ended", None);

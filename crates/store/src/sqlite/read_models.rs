@@ -156,4 +156,16 @@ impl SqliteStore {
             .map_err(failed("read checkpoints"))?;
         record::places(rows)
     }
+
+    /// Makes a table from its description alone, for checks that bring tables of their own.
+    ///
+    /// # Errors
+    /// The database refused it.
+    #[cfg(feature = "conformance")]
+    pub async fn create_table(&self, table: &'static TableDef) -> Result<(), StoreError> {
+        let sql = super::tables::create(table, &crate::tables::quote(table.name));
+        let mut writer = self.writer().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut writer.conn).await.map_err(failed("make a table"))?;
+        Ok(())
+    }
 }

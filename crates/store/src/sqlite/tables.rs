@@ -65,7 +65,7 @@ fn values(table: &TableDef) -> String {
     values.collect::<Vec<_>>().join(", ")
 }
 
-fn create(table: &TableDef, name: &str) -> String {
+pub(super) fn create(table: &TableDef, name: &str) -> String {
     let columns = all_columns(table).map(|(column, kind)| {
         let kind = match kind {
             ColumnType::Int | ColumnType::Bool => "INTEGER",

@@ -1,0 +1,89 @@
+//! A crash of each kind of actor, at each point, in the middle of the pipeline: the system goes on, nothing is lost and
+//! nothing is done twice.
+
+mod support;
+
+use std::{collections::HashSet, pin::pin, sync::Arc};
+
+use nightshift_actors::{
+    context::Settings,
+    faults::{NoFaults, Point},
+    system::System,
+};
+use nightshift_domain::{deliverable::Governance, ids::StreamKind, time::Timestamp};
+use support::{MONDAY_8, PanicOnce, Stage, create, order, versions};
+
+const NINE: Timestamp = Timestamp(MONDAY_8.0 + 3_600_000_000);
+
+/// Waits until all is done; the manual clock moves on whenever everybody waits for it.
+async fn settle_moving(stage: &Stage, system: &System) {
+    let mut settled = pin!(system.settled());
+    for _ in 0..400 {
+        let mut idle = pin!(async {
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+        });
+        tokio::select! {
+            biased;
+            () = &mut settled => return,
+            () = &mut idle => stage.clock.advance_ms(250),
+        }
+    }
+    panic!("it did not settle: {} pieces of work are open", system.context().gauges.open_count());
+}
+
+async fn check(stage: &Stage, system: &System, id: nightshift_domain::ids::DeliverableId, what: &str) {
+    assert_eq!(versions(system, id).await, vec![(1, "delivered")], "{what}");
+    let delivered = stage.world.delivered.lock().unwrap().clone();
+    let keys: HashSet<_> = delivered.iter().collect();
+    assert_eq!(keys.len(), 1, "{what}: {delivered:?}");
+}
+
+#[tokio::test]
+async fn a_panic_at_every_point_is_survived() {
+    for point in Point::ALL {
+        for nth in 1..=6 {
+            let mut stage = Stage::new();
+            stage.world.write("a.md", "hello");
+            let first = stage.start().await;
+            let id = create(&first, order(Governance::FullAuto), "create").await;
+            first.stop().await;
+            let system = stage.start_with(PanicOnce::at(point, nth), Settings::default()).await;
+            stage.clock.set(NINE);
+            settle_moving(&stage, &system).await;
+            check(&stage, &system, id, &format!("{} #{nth}", point.as_str())).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_each_long_lived_actor_is_survived() {
+    let kinds = ["clock", "queue", "importer", "projector", "deliverables", "runs", "schedules", "sources"];
+    for (n, kind) in kinds.into_iter().enumerate() {
+        let mut stage = Stage::new();
+        stage.world.write("a.md", "hello");
+        let system = stage.start_with(Arc::new(NoFaults), Settings::default()).await;
+        let id = create(&system, order(Governance::FullAuto), "create").await;
+        let context = system.context();
+        let streams = |kind| context.router().fail(kind);
+        let fail = || match n {
+            0 => context.clock.fail(),
+            1 => context.queue.fail(),
+            2 => context.importer.fail(),
+            3 => context.projector.fail(),
+            4 => streams(StreamKind::Deliverable),
+            5 => streams(StreamKind::Run),
+            6 => streams(StreamKind::Schedule),
+            _ => streams(StreamKind::Source),
+        };
+        fail();
+        stage.clock.set(NINE);
+        for _ in 0..40 {
+            tokio::task::yield_now().await;
+        }
+        fail();
+        settle_moving(&stage, &system).await;
+        check(&stage, &system, id, kind).await;
+    }
+}
