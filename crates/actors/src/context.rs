@@ -38,6 +38,8 @@ pub struct Settings {
     pub look_timeout_ms: u64,
     /// Writers side by side.
     pub lanes: usize,
+    /// Timers go off, and what is owed is handed over at the start. Without it only what is asked is done.
+    pub alive: bool,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             looks_max: 16,
             look_timeout_ms: 30_000,
             lanes: 1,
+            alive: true,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: who runs what and what follows when it stops; the one path by which anything is appended.
 //! Refuses to know: SQL, HTTP, which store or performer it was given, business rules.
 
+pub mod audit;
 pub mod clock;
 pub mod context;
 pub mod courier;

@@ -90,6 +90,12 @@ impl ProjectorHandle {
         self.progress.borrow().clone()
     }
 
+    /// Changes whenever the read models move on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Checkpoints> {
+        self.progress.subscribe()
+    }
+
     /// Returns when every shard is at least as far as `heads` says.
     pub async fn caught_up(&self, heads: &[(ShardId, u64)]) {
         let mut progress = self.progress.subscribe();

@@ -69,6 +69,8 @@ impl Actor for RootActor {
         let mut tree = Tree { args, parts: HashMap::new(), restarts: HashMap::new() };
         let roles = [Role::Queue, Role::Importer, Role::Projector, Role::Clock];
         let streams = StreamKind::ALL.map(|kind| Part { role: Role::Streams, kind: Some(kind) });
+        let alive = tree.args.context.settings.alive;
+        let roles = roles.into_iter().filter(|role| alive || *role != Role::Clock);
         for part in streams.into_iter().chain(roles.map(|role| Part { role, kind: None })) {
             tree.start(part, &myself).await?;
         }

@@ -153,7 +153,10 @@ impl System {
         crate::tasks::spawn(Courier::pump(Arc::downgrade(&context), timers));
         let args = Args { context: Arc::clone(&context), collapse };
         let (root, _) = Actor::spawn(None, RootActor, args).await?;
-        let recovered = recovery::rescan(&context, &[Class::Job, Class::Effect, Class::Send]).await?;
+        let recovered = match context.settings.alive {
+            true => recovery::rescan(&context, &[Class::Job, Class::Effect, Class::Send]).await?,
+            false => 0,
+        };
         context.projector.nudge();
         Ok(Self { context, root, collapse: collapsed, admission, recovered })
     }

@@ -161,7 +161,12 @@ pub trait Calendar: Send + Sync {
     ///
     /// # Errors
     /// As [`Calendar::next_after`].
-    fn latest_at(&self, schedule: &Schedule, after: Timestamp, at: Timestamp) -> Result<Option<Timestamp>, CalendarError>;
+    fn latest_at(
+        &self,
+        schedule: &Schedule,
+        after: Timestamp,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, CalendarError>;
 
     /// Which edition of the zone data answers, e.g. `2026f`. Recorded beside each answer.
     fn tz_revision(&self) -> &str;

@@ -32,7 +32,8 @@ pub trait Decider: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// The command is illegal here; nothing changes.
-    fn decide(state: &Self::State, command: &Self::Command, ctx: &Ctx<'_>) -> Result<Vec<Self::Event>, Self::Rejection>;
+    fn decide(state: &Self::State, command: &Self::Command, ctx: &Ctx<'_>)
+    -> Result<Vec<Self::Event>, Self::Rejection>;
 
     /// Remembers `event`. Total: every pair of state and event is accepted.
     fn evolve(state: &mut Self::State, event: &Self::Event, at: Timestamp);
@@ -175,6 +176,8 @@ impl Duty {
 }
 
 /// What an event opens and closes on its own stream.
+///
+/// Invariant: no decision closes and opens the same key, so a store may do the two in any order; a key means one duty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Delta {
     /// Opened.

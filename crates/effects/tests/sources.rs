@@ -96,6 +96,7 @@ async fn bad_files_are_omissions_and_never_count_as_gone() {
 
     let mut before = (*known(&seen.items)).clone();
     before.insert("huge.md".into(), nightshift_effects::digest_of(b"it was smaller"));
+    before.insert("broken.md".into(), nightshift_effects::digest_of(b"it led somewhere"));
     let again = observe(Look {
         known: before.into(),
         ..look(folder(root.path()))

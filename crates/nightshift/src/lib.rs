@@ -1,5 +1,16 @@
-//! The parts of the binary that are testable without starting it.
+//! The binary: configuration, command line, wiring, signals.
 //!
-//! Owns: configuration. Refuses to know: what the other crates do with it; `main` wires them.
+//! Owns: which concrete adapters are used, and what a person sees.
+//! Refuses to know: rules of the domain; they are asked for, never repeated here.
 
+pub mod app;
+pub mod args;
+pub mod bench;
+pub mod commands;
 pub mod config;
+pub mod control;
+pub mod exit;
+pub mod names;
+pub mod observe;
+pub mod output;
+pub mod real;

@@ -1,1 +1,17 @@
-fn main() {}
+//! The entry point: parse, run, exit with a meaningful code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use nightshift::{args::Cli, commands, exit};
+
+fn main() -> ExitCode {
+    // Without a provider the first TLS client panics; installing one twice is no error worth reporting.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = Cli::parse();
+    let json = cli.json;
+    match commands::run(cli) {
+        Ok(code) => code.into(),
+        Err(error) => exit::report(&error, json),
+    }
+}

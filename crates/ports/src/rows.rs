@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, SecondsFormat};
 use nightshift_projections::table::{ColumnType, Row, RowKey, TableDef};
 use serde_json::Value;
 
@@ -74,6 +75,19 @@ pub fn normal_value(kind: ColumnType, value: Value) -> Value {
     }
 }
 
+/// A value of a question in the form in which rows carry it: instants with six decimals and `Z`, however they were
+/// written.
+#[must_use]
+pub fn asked(kind: ColumnType, value: &Value) -> Value {
+    match (kind, value) {
+        (ColumnType::Time, Value::String(text)) => match DateTime::parse_from_rfc3339(text) {
+            Ok(at) => Value::from(at.to_utc().to_rfc3339_opts(SecondsFormat::Micros, true)),
+            Err(_) => value.clone(),
+        },
+        (kind, value) => normal_value(kind, value.clone()),
+    }
+}
+
 /// Replaces the character NUL, which no text of PostgreSQL can hold: one such character in a title would stop the read
 /// models for ever.
 #[must_use]
@@ -105,8 +119,8 @@ enum End<'a> {
     Gone(&'a RowKey),
 }
 
-/// The net effect of batches, table by table in order of first mention. Later batches win; in a batch a deletion wins
-/// over nothing: it comes before the images.
+/// The net effect of batches, table by table in order of first mention. The last word on a key counts; inside a batch
+/// deletions come before images.
 #[must_use]
 pub fn net(batches: &[RowBatch]) -> Vec<TableChange<'_>> {
     let mut tables: Vec<(&'static TableDef, HashMap<String, End<'_>>)> = Vec::new();

@@ -26,13 +26,25 @@ pub(crate) struct Image {
 impl Image {
     /// A row of nulls.
     pub fn blank(table: &TableDef) -> Self {
-        Self { values: vec![Value::Null; table.columns.len()], shard: 0, seq: 0 }
+        Self {
+            values: vec![Value::Null; table.columns.len()],
+            shard: 0,
+            seq: 0,
+        }
     }
 
     fn from_row(table: &TableDef, mut row: Row) -> Self {
-        let values = table.columns.iter().map(|column| row.remove(column.name).unwrap_or(Value::Null)).collect();
+        let values = table
+            .columns
+            .iter()
+            .map(|column| row.remove(column.name).unwrap_or(Value::Null))
+            .collect();
         let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
-        Self { values, shard: u16::try_from(number("shard_id")).unwrap_or(0), seq: number("src_seq") }
+        Self {
+            values,
+            shard: u16::try_from(number("shard_id")).unwrap_or(0),
+            seq: number("src_seq"),
+        }
     }
 
     fn into_row(self, place: usize) -> Row {
@@ -103,8 +115,14 @@ enum Origin {
 /// Names of each table in the order of a row's map, which is then built without a search.
 static SORTED: LazyLock<Vec<Vec<(&'static str, Origin)>>> = LazyLock::new(|| {
     let sorted = tables::ALL.iter().map(|table| {
-        let columns = table.columns.iter().enumerate().map(|(at, column)| (column.name, Origin::Column(at)));
-        let mut names: Vec<_> = columns.chain([("shard_id", Origin::Shard), ("src_seq", Origin::Seq)]).collect();
+        let columns = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| (column.name, Origin::Column(at)));
+        let mut names: Vec<_> = columns
+            .chain([("shard_id", Origin::Shard), ("src_seq", Origin::Seq)])
+            .collect();
         names.sort_unstable_by_key(|(name, _)| *name);
         names
     });
@@ -135,7 +153,11 @@ pub struct Rows {
 
 impl Default for Rows {
     fn default() -> Self {
-        Self { index: vec![HashMap::new(); tables::ALL.len()], slots: Vec::new(), changed: Vec::new() }
+        Self {
+            index: vec![HashMap::new(); tables::ALL.len()],
+            slots: Vec::new(),
+            changed: Vec::new(),
+        }
     }
 }
 
@@ -163,20 +185,21 @@ impl Rows {
     }
 
     /// Final images of the rows that changed since the last call, and keys of rows that are gone, in the order in which
-    /// they first changed. Forgets everything: the next page loads what it needs, so a write that failed leaves nothing
-    /// behind that the store does not hold.
+    /// they first changed. Forgets everything but its room: the next page loads what it needs, so a write that failed
+    /// leaves nothing behind that the store does not hold.
     #[must_use]
     pub fn take_changed(&mut self) -> Changed {
-        let Self { slots, changed, .. } = std::mem::take(self);
-        let mut slots: Vec<Option<Slot>> = slots.into_iter().map(Some).collect();
-        let (mut upserts, mut deletes) = (Vec::with_capacity(changed.len()), Vec::new());
-        for slot in changed.into_iter().filter_map(|at| slots[at].take()) {
+        let (mut upserts, mut deletes) = (Vec::with_capacity(self.changed.len()), Vec::new());
+        for at in self.changed.drain(..) {
+            let slot = &mut self.slots[at];
             let table = tables::ALL[slot.place];
-            match slot.image {
+            match slot.image.take() {
                 Some(image) => upserts.push((table, image.into_row(slot.place))),
-                None => deletes.extend(slot.gone.map(|key| (table, key))),
+                None => deletes.extend(slot.gone.take().map(|key| (table, key))),
             }
         }
+        self.slots.clear();
+        self.index.iter_mut().for_each(HashMap::clear);
         (upserts, deletes)
     }
 
@@ -201,7 +224,11 @@ impl Rows {
 
     /// Puts a whole row under its key, whatever stood there.
     pub(crate) fn put(&mut self, table: &'static TableDef, key: RowKey, image: Image, by: &Recorded) {
-        let image = Image { shard: by.shard.0, seq: by.seq, ..image };
+        let image = Image {
+            shard: by.shard.0,
+            seq: by.seq,
+            ..image
+        };
         self.replace(table, key, Some(image));
     }
 
@@ -226,7 +253,12 @@ impl Rows {
 
     fn insert(&mut self, place: usize, key: RowKey, image: Option<Image>) -> usize {
         let at = self.slots.len();
-        self.slots.push(Slot { place, gone: None, image, changed: false });
+        self.slots.push(Slot {
+            place,
+            gone: None,
+            image,
+            changed: false,
+        });
         self.index[place].insert(key, at);
         at
     }

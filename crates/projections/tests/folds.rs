@@ -3,119 +3,26 @@
 mod support;
 
 use nightshift_domain::{
-    codec,
-    content::{FailureClass, Observation, SourceFailure},
-    deliverable::{self, EditMeasure, SourceAssessment, VersionStatus, produce_run_id, schedule_id},
-    ids::{ShardId, StreamId, StreamKind, UserId, VersionId},
-    recorded::Recorded,
+    content::{FailureClass, SourceFailure},
+    deliverable::{self, VersionStatus, schedule_id},
+    ids::{UserId, VersionId},
     run::{self, StepOutput},
     schedule, source,
-    streams::AnyEvent,
 };
-use nightshift_projections::{Rows, apply, keys, reads, tables};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{
-    World, draft, folder, hourly, material, order, receipt, record, samples,
+    World, draft,
+    histories::{assessment, delivered, due_slot, look, observation, rows_of, run_of, slot_taken, staged},
+    hourly, material, order, receipt, record, samples,
     samples::item,
     secs,
-    store::{Store, text_of},
+    store::Store,
     text, the_deliverable, the_source,
 };
 
 fn time(at: i64) -> Value {
     let text = secs(at).to_chrono().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     Value::String(text)
-}
-
-fn assessment(fresh_items: u64) -> SourceAssessment {
-    SourceAssessment {
-        source_id: the_source(),
-        resource_name: "notes".to_owned(),
-        upto_version: 2,
-        fresh_items,
-        measurable: true,
-        synced_at: Some(secs(3600)),
-        stale: false,
-        error: None,
-    }
-}
-
-fn observation(items: Vec<nightshift_domain::content::Item>, removed: &[&str]) -> Observation {
-    Observation {
-        items,
-        removed: removed.iter().map(|id| (*id).to_owned()).collect(),
-        omitted: vec![],
-        cursor: [("seen".to_owned(), "1".to_owned())].into(),
-    }
-}
-
-fn look(world: &mut World, found: Result<Observation, SourceFailure>) {
-    let command = source::Command::Record { user: UserId::default(), spec: folder(), found };
-    world.send(the_source().stream(), command);
-}
-
-/// Takes the order and lets the slot of 01:00 come; the run that makes its version.
-fn slot_taken(world: &mut World, order: deliverable::Order) -> nightshift_domain::ids::RunId {
-    let stream = the_deliverable().stream();
-    let create = deliverable::Command::Create { user: UserId::default(), order: Box::new(order), paused: false };
-    world.at(10).send(stream, create);
-    let items = vec![item("a.md", "alpha"), item("b.md", "beta")];
-    look(world.at(3590), Ok(observation(items, &[])));
-    let due = schedule::Command::Fire { nominal: secs(3600) };
-    world.at(3600).send(schedule_id(the_deliverable()).stream(), due);
-    let slot = due_slot(world);
-    world.at(3601).send(stream, deliverable::Command::Assessed { slot, sources: vec![assessment(2)] });
-    produce_run_id(the_deliverable(), slot)
-}
-
-fn due_slot(world: &World) -> uuid::Uuid {
-    let found = world.log.iter().rev().find_map(|(_, event)| match event {
-        AnyEvent::Deliverable(deliverable::Event::SlotDue { slot, .. }) => Some(*slot),
-        _ => None,
-    });
-    found.expect("a slot is due")
-}
-
-/// Makes version 1 with one failed attempt on the way.
-fn staged() -> World {
-    let mut world = World::default();
-    let run = slot_taken(&mut world, order());
-    world.at(3602).attempt(run, "gather", 1, Ok(material()));
-    world.at(3603).attempt(run, "compose", 1, Err(samples::failure()));
-    let retry = run::Command::RetryDue { step: "compose".to_owned(), attempt: 2 };
-    world.at(3610).send(run.stream(), retry);
-    world.at(3611).attempt(run, "compose", 2, Ok(StepOutput::Draft(draft("# Hello"))));
-    world.at(3612).attempt(run, "validate", 1, Ok(StepOutput::Validated { warnings: vec!["no links".to_owned()] }));
-    world
-}
-
-/// The usual end: edited, approved, delivered, people told by mail.
-fn delivered() -> World {
-    let mut world = staged();
-    let (stream, number, by) = (the_deliverable().stream(), 1, "ann".to_owned());
-    let measure = EditMeasure { distance_permille: 125, diff: text("-a\n+b"), categories: vec!["shortened".to_owned()] };
-    world.at(3700).send(stream, deliverable::Command::StartReview { number, by: by.clone() });
-    let base = text("# Hello").digest;
-    let edit = deliverable::Command::Edit { number, by: by.clone(), base, text: text("# Better"), measure };
-    world.at(3701).send(stream, edit);
-    let note = Some("good".to_owned());
-    world.at(3702).send(stream, deliverable::Command::Approve { number, by, note, digest: None });
-    let deliver = run_of(&world, "deliverable.deliver@1");
-    world.at(3703).attempt(deliver, "deliver", 1, Ok(StepOutput::Receipt(receipt())));
-    world
-}
-
-fn run_of(world: &World, definition: &str) -> nightshift_domain::ids::RunId {
-    let found = world.log.iter().rev().find_map(|(recorded, event)| match event {
-        AnyEvent::Run(run::Event::Created(created)) if created.plan.definition == definition => Some(recorded.stream.id),
-        _ => None,
-    });
-    nightshift_domain::ids::RunId::from_uuid(found.expect("such a run"))
-}
-
-fn rows_of(world: &World) -> Store {
-    Store::folded(&world.log, &[world.log.len()])
 }
 
 /// The columns named in `expected` have these values.
@@ -133,7 +40,11 @@ fn assert_columns(row: &nightshift_projections::table::Row, expected: &Value) {
 #[test]
 fn an_order_and_its_schedule_become_rows() {
     let mut world = World::default();
-    let create = deliverable::Command::Create { user: UserId::default(), order: Box::new(order()), paused: false };
+    let create = deliverable::Command::Create {
+        user: UserId::default(),
+        order: Box::new(order()),
+        paused: false,
+    };
     world.at(10).send(the_deliverable().stream(), create);
     let rows = rows_of(&world);
     assert_columns(
@@ -155,7 +66,10 @@ fn an_order_and_its_schedule_become_rows() {
             "next_due_at": time(3600), "fired_count": 0, "tz_revision": "test",
         }),
     );
-    assert_columns(rows.all("activity_log")[0], &json!({"id": "1/1", "summary": "Weekly status created"}));
+    assert_columns(
+        rows.all("activity_log")[0],
+        &json!({"id": "1/1", "summary": "Weekly status created"}),
+    );
 }
 
 #[test]
@@ -181,7 +95,10 @@ fn a_slot_becomes_a_staged_version() {
         }),
     );
     let line = rows.one("activity_log", "event_type", "deliverable_run");
-    assert_columns(line, &json!({"summary": "Weekly status v1 staged", "event_ref": version, "user_id": "local"}));
+    assert_columns(
+        line,
+        &json!({"summary": "Weekly status v1 staged", "event_ref": version, "user_id": "local"}),
+    );
     assert_eq!(line["metadata"]["final_status"], "staged");
     assert_eq!(line["metadata"]["strategy"], "cross_platform");
 }
@@ -209,29 +126,53 @@ fn a_run_its_steps_its_jobs_and_its_attempts_become_rows() {
         "error_details": null, "next_retry_at": null, "started_at": time(3611), "completed_at": time(3611)});
     assert_columns(compose, &expected);
     let job = rows.one("job_queue", "step_id", "compose");
-    assert_columns(job, &json!({"status": "success", "attempts": 2, "priority": 100, "lease_until": null, "user_id": "local"}));
-    let attempts: Vec<_> = rows.all("job_attempts").into_iter().filter(|row| row["step_id"] == "compose").collect();
+    assert_columns(
+        job,
+        &json!({"status": "success", "attempts": 2, "priority": 100, "lease_until": null, "user_id": "local"}),
+    );
+    let attempts: Vec<_> = rows
+        .all("job_attempts")
+        .into_iter()
+        .filter(|row| row["step_id"] == "compose")
+        .collect();
     let first = json!({"attempt": 1, "success": false, "failure_class": "transient", "error_text": "refused\u{fffd}",
         "worker": "worker-1", "started_at": time(3603), "finished_at": time(3603), "stale": false});
     assert_columns(attempts[0], &first);
-    assert_columns(attempts[1], &json!({"attempt": 2, "success": true, "failure_class": null}));
+    assert_columns(
+        attempts[1],
+        &json!({"attempt": 2, "success": true, "failure_class": null}),
+    );
 }
 
 #[test]
 fn a_job_shows_what_it_waits_for() {
     let mut world = World::default();
     let run = slot_taken(&mut world, order());
-    assert_columns(rows_of(&world).all("job_queue")[0], &json!({"status": "queued", "attempts": 0, "next_run_at": time(3601)}));
+    assert_columns(
+        rows_of(&world).all("job_queue")[0],
+        &json!({"status": "queued", "attempts": 0, "next_run_at": time(3601)}),
+    );
     let token = world.at(3602).grant(run, "gather", 1);
     let leased = json!({"status": "leased", "attempts": 1, "lease_until": time(3632), "next_run_at": null});
     assert_columns(rows_of(&world).all("job_queue")[0], &leased);
-    assert_columns(rows_of(&world).all("orchestration_runs")[0], &json!({"status": "running", "completed_at": null}));
-    world.at(3603).finish(run, ("gather", 1), token, Err(samples::failure()));
+    assert_columns(
+        rows_of(&world).all("orchestration_runs")[0],
+        &json!({"status": "running", "completed_at": null}),
+    );
+    world
+        .at(3603)
+        .finish(run, ("gather", 1), token, Err(samples::failure()));
     let (rows, due) = (rows_of(&world), "2s");
     let job = rows.all("job_queue")[0];
     assert_columns(job, &json!({"status": "failed", "lease_until": null}));
-    assert_eq!(job["next_run_at"], rows.one("orchestration_steps", "step_id", "gather")["next_retry_at"]);
-    assert!(job["next_run_at"].as_str() >= time(3605).as_str(), "retried before {due}");
+    assert_eq!(
+        job["next_run_at"],
+        rows.one("orchestration_steps", "step_id", "gather")["next_retry_at"]
+    );
+    assert!(
+        job["next_run_at"].as_str() >= time(3605).as_str(),
+        "retried before {due}"
+    );
 }
 
 #[test]
@@ -247,7 +188,11 @@ fn review_and_delivery_become_columns_and_lines() {
             "delivered_at": time(3703), "delivery_error": null,
         }),
     );
-    let lines: Vec<&str> = rows.all("activity_log").iter().filter_map(|row| row["summary"].as_str()).collect();
+    let lines: Vec<&str> = rows
+        .all("activity_log")
+        .iter()
+        .filter_map(|row| row["summary"].as_str())
+        .collect();
     let about: Vec<&&str> = lines.iter().filter(|line| line.contains("v1")).collect();
     let expected = [
         "Weekly status v1 staged",
@@ -258,8 +203,14 @@ fn review_and_delivery_become_columns_and_lines() {
     assert_eq!(about, expected.iter().collect::<Vec<_>>());
     let deliver = rows.one("orchestration_runs", "orchestration_name", "deliverable.deliver");
     assert_eq!(deliver["plan"]["steps"][0]["with"]["target"], "/out");
-    assert_eq!(deliver["root_run_id"], rows.one("orchestration_runs", "orchestration_name", "deliverable.produce")["id"]);
-    assert!(!deliver["plan"].to_string().contains("# Better"), "whole texts stay out");
+    assert_eq!(
+        deliver["root_run_id"],
+        rows.one("orchestration_runs", "orchestration_name", "deliverable.produce")["id"]
+    );
+    assert!(
+        !deliver["plan"].to_string().contains("# Better"),
+        "whole texts stay out"
+    );
 }
 
 #[test]
@@ -269,21 +220,35 @@ fn notices_stand_in_the_application_and_wait_for_their_mail() {
     let in_app = json!({"status": "sent", "urgency": "normal", "version_number": 1, "sent_at": time(3612),
         "subject": "Weekly status: version 1 is ready for review", "user_id": "local"});
     assert_columns(rows.one("notifications", "channel", "in_app"), &in_app);
-    assert_columns(rows.one("notifications", "channel", "email"), &json!({"status": "pending", "sent_at": null}));
+    assert_columns(
+        rows.one("notifications", "channel", "email"),
+        &json!({"status": "pending", "sent_at": null}),
+    );
     let notify = run_of(&world, "deliverable.notify@1");
-    world.at(3620).attempt(notify, "notify", 1, Ok(StepOutput::Receipt(receipt())));
+    world
+        .at(3620)
+        .attempt(notify, "notify", 1, Ok(StepOutput::Receipt(receipt())));
     let rows = rows_of(&world);
-    assert_columns(rows.one("notifications", "channel", "email"), &json!({"status": "sent", "sent_at": time(3620)}));
+    assert_columns(
+        rows.one("notifications", "channel", "email"),
+        &json!({"status": "sent", "sent_at": time(3620)}),
+    );
 }
 
 #[test]
 fn a_skip_says_why_and_frees_the_slot() {
     let mut world = delivered();
-    world.at(7200).send(schedule_id(the_deliverable()).stream(), schedule::Command::Fire { nominal: secs(7200) });
+    world.at(7200).send(
+        schedule_id(the_deliverable()).stream(),
+        schedule::Command::Fire { nominal: secs(7200) },
+    );
     let slot = due_slot(&world);
     let before = rows_of(&world);
     assert_eq!(before.all("deliverables")[0]["current_slot"], slot.to_string());
-    let nothing = deliverable::Command::Assessed { slot, sources: vec![assessment(0)] };
+    let nothing = deliverable::Command::Assessed {
+        slot,
+        sources: vec![assessment(0)],
+    };
     world.at(7201).send(the_deliverable().stream(), nothing);
     let rows = rows_of(&world);
     let reason = "No new content since last run (1 source(s) checked)";
@@ -300,17 +265,39 @@ fn a_cancelled_run_leaves_nothing_open() {
     let mut world = World::default();
     let run = slot_taken(&mut world, order());
     let token = world.at(3602).grant(run, "gather", 1);
-    world.at(3603).send(run.stream(), run::Command::Cancel { reason: "not now".to_owned() });
+    world.at(3603).send(
+        run.stream(),
+        run::Command::Cancel {
+            reason: "not now".to_owned(),
+        },
+    );
     for pages in [1, 1000] {
         let rows = Store::folded(&world.log, &[pages]);
         let run = rows.all("orchestration_runs")[0];
-        assert_columns(run, &json!({"status": "cancelled", "error_details": {"reason": "not now"}, "completed_at": time(3603)}));
-        let steps: Vec<_> = rows.all("orchestration_steps").into_iter().filter(|row| row["run_id"] == run["id"]).collect();
-        assert!(steps.len() == 3 && steps.iter().all(|row| row["status"] == "skipped"), "{steps:?}");
-        assert_columns(rows.all("job_queue")[0], &json!({"status": "cancelled", "lease_until": null}));
-        let attempt = json!({"success": false, "failure_class": "cancelled", "finished_at": time(3603), "worker": "worker-1"});
+        assert_columns(
+            run,
+            &json!({"status": "cancelled", "error_details": {"reason": "not now"}, "completed_at": time(3603)}),
+        );
+        let steps: Vec<_> = rows
+            .all("orchestration_steps")
+            .into_iter()
+            .filter(|row| row["run_id"] == run["id"])
+            .collect();
+        assert!(
+            steps.len() == 3 && steps.iter().all(|row| row["status"] == "skipped"),
+            "{steps:?}"
+        );
+        assert_columns(
+            rows.all("job_queue")[0],
+            &json!({"status": "cancelled", "lease_until": null}),
+        );
+        let attempt =
+            json!({"success": false, "failure_class": "cancelled", "finished_at": time(3603), "worker": "worker-1"});
         assert_columns(rows.all("job_attempts")[0], &attempt);
-        assert_columns(rows.all("deliverable_versions")[0], &json!({"status": "failed", "draft_content": null}));
+        assert_columns(
+            rows.all("deliverable_versions")[0],
+            &json!({"status": "failed", "draft_content": null}),
+        );
     }
     world.at(3604).finish(run, ("gather", 1), token, Ok(material()));
     let late = json!({"success": false, "failure_class": "cancelled", "finished_at": time(3603), "stale": true});
@@ -323,12 +310,23 @@ fn a_lost_lease_closes_its_attempt_and_queues_the_next() {
     let run = slot_taken(&mut world, order());
     let token = world.at(3602).grant(run, "gather", 1);
     let (step, reason) = ("gather".to_owned(), "the worker is gone".to_owned());
-    world.at(3632).send(run.stream(), run::Command::Expire { step, attempt: 1, token, reason });
+    world.at(3632).send(
+        run.stream(),
+        run::Command::Expire {
+            step,
+            attempt: 1,
+            token,
+            reason,
+        },
+    );
     world.at(3633).finish(run, ("gather", 1), token, Ok(material()));
     let rows = rows_of(&world);
     let lost = json!({"success": false, "failure_class": "lost", "error_text": "the worker is gone", "stale": true});
     assert_columns(rows.all("job_attempts")[0], &lost);
-    assert_columns(rows.all("job_queue")[0], &json!({"status": "queued", "next_run_at": time(3632)}));
+    assert_columns(
+        rows.all("job_queue")[0],
+        &json!({"status": "queued", "next_run_at": time(3632)}),
+    );
 }
 
 #[test]
@@ -338,26 +336,57 @@ fn a_schedule_says_when_its_deliverable_is_due() {
     let (stream, timer) = (the_deliverable().stream(), schedule_id(the_deliverable()).stream());
     let due = |world: &World| {
         let rows = rows_of(world);
-        assert_eq!(rows.all("deliverables")[0]["next_run_at"], rows.all("schedules")[0]["next_due_at"]);
+        assert_eq!(
+            rows.all("deliverables")[0]["next_run_at"],
+            rows.all("schedules")[0]["next_due_at"]
+        );
         rows.all("deliverables")[0]["next_run_at"].clone()
     };
     assert_eq!(due(&world), time(7200));
-    world.at(4000).send(stream, deliverable::Command::Pause { note: "holidays".to_owned() });
+    world.at(4000).send(
+        stream,
+        deliverable::Command::Pause {
+            note: "holidays".to_owned(),
+        },
+    );
     assert_eq!(due(&world), Value::Null);
     let rows = rows_of(&world);
-    assert_columns(rows.all("schedules")[0], &json!({"status": "paused", "pause_note": "holidays", "fired_count": 1}));
-    assert_columns(rows.all("deliverables")[0], &json!({"status": "paused", "pause_note": "holidays"}));
-    world.send(timer, schedule::Command::Retime { schedule: nightshift_domain::calendar::Schedule { jitter_s: 9, ..hourly() } });
+    assert_columns(
+        rows.all("schedules")[0],
+        &json!({"status": "paused", "pause_note": "holidays", "fired_count": 1}),
+    );
+    assert_columns(
+        rows.all("deliverables")[0],
+        &json!({"status": "paused", "pause_note": "holidays"}),
+    );
+    world.send(
+        timer,
+        schedule::Command::Retime {
+            schedule: nightshift_domain::calendar::Schedule {
+                jitter_s: 9,
+                ..hourly()
+            },
+        },
+    );
     assert_eq!(due(&world), Value::Null, "re-timed while paused");
     assert_eq!(rows_of(&world).all("schedules")[0]["jitter_s"], 9);
     world.at(20_000).send(stream, deliverable::Command::Resume {});
     assert_eq!(due(&world), time(21_600));
-    world.at(40_000).send(timer, schedule::Command::Fire { nominal: secs(21_600) });
+    world
+        .at(40_000)
+        .send(timer, schedule::Command::Fire { nominal: secs(21_600) });
     let rows = rows_of(&world);
     let schedule = rows.all("schedules")[0];
     assert!(schedule["skipped_count"].as_i64() > Some(0), "{schedule:?}");
-    assert_eq!(schedule["last_skip_reason"], rows.all("deliverables")[0]["last_skip_reason"].clone());
-    assert!(rows.all("activity_log").iter().any(|row| row["event_type"] == "schedule_skipped"));
+    assert_eq!(
+        schedule["last_skip_reason"],
+        rows.all("deliverables")[0]["last_skip_reason"].clone()
+    );
+    assert!(
+        rows.all("activity_log")
+            .iter()
+            .any(|row| row["event_type"] == "schedule_skipped")
+    );
     world.send(stream, deliverable::Command::Archive {});
     assert_eq!(due(&world), Value::Null);
     assert_columns(rows_of(&world).all("schedules")[0], &json!({"status": "ended"}));
@@ -366,9 +395,15 @@ fn a_schedule_says_when_its_deliverable_is_due() {
 #[test]
 fn a_source_is_followed_item_by_item() {
     let mut world = World::default();
-    look(world.at(100), Ok(observation(vec![item("a.md", "alpha"), item("b.md", "beta")], &[])));
+    look(
+        world.at(100),
+        Ok(observation(vec![item("a.md", "alpha"), item("b.md", "beta")], &[])),
+    );
     look(world.at(200), Ok(observation(vec![item("a.md", "alpha 2")], &["b.md"])));
-    let refused = SourceFailure { class: FailureClass::Permanent, message: "no such folder".to_owned() };
+    let refused = SourceFailure {
+        class: FailureClass::Permanent,
+        message: "no such folder".to_owned(),
+    };
     look(world.at(300), Err(refused.clone()));
     look(world.at(400), Err(refused));
     let rows = rows_of(&world);
@@ -376,15 +411,28 @@ fn a_source_is_followed_item_by_item() {
         "last_synced_at": time(200), "last_checked_at": time(400), "failing_since": time(300), "last_error": "no such folder",
         "source_latest_at": time(50), "platform_cursor": {"seen": "1"}});
     assert_columns(rows.all("sync_registry")[0], &expected);
-    let texts: Vec<&Value> = rows.all("platform_content_items").iter().map(|row| &row["content"]).collect();
-    assert_eq!(texts, ["alpha", "beta", "alpha 2"].map(Value::from).iter().collect::<Vec<_>>());
-    assert_columns(rows.one("platform_items", "item_id", "b.md"), &json!({"gone_at": time(200)}));
+    let texts: Vec<&Value> = rows
+        .all("platform_content_items")
+        .iter()
+        .map(|row| &row["content"])
+        .collect();
+    assert_eq!(
+        texts,
+        ["alpha", "beta", "alpha 2"].map(Value::from).iter().collect::<Vec<_>>()
+    );
+    assert_columns(
+        rows.one("platform_items", "item_id", "b.md"),
+        &json!({"gone_at": time(200)}),
+    );
     let lines: Vec<&Value> = rows.all("activity_log").iter().map(|row| &row["summary"]).collect();
     assert_eq!(lines.len(), 3, "a failing source is noted once: {lines:?}");
 
     look(world.at(500), Ok(observation(vec![item("b.md", "beta")], &[])));
     let rows = rows_of(&world);
-    assert_columns(rows.all("sync_registry")[0], &json!({"item_count": 2, "failing_since": null, "last_error": null}));
+    assert_columns(
+        rows.all("sync_registry")[0],
+        &json!({"item_count": 2, "failing_since": null, "last_error": null}),
+    );
     assert_columns(rows.one("platform_items", "item_id", "b.md"), &json!({"gone_at": null}));
     let again = json!({"first_version": 2, "stream_version": 6, "fetched_at": time(500)});
     assert_columns(rows.one("platform_content_items", "content", "beta"), &again);
@@ -395,7 +443,11 @@ fn retained_texts_outlive_their_time_and_others_do_not() {
     let mut world = World::default();
     look(world.at(100), Ok(observation(vec![item("a.md", "alpha")], &[])));
     let reference = VersionId::of(the_deliverable(), 1);
-    let keep = source::Command::Retain { from_version: 0, upto_version: 2, reference };
+    let keep = source::Command::Retain {
+        from_version: 0,
+        upto_version: 2,
+        reference,
+    };
     world.at(200).send(the_source().stream(), keep);
     look(world.at(300), Ok(observation(vec![item("b.md", "beta")], &[])));
     let far = 300 + 721 * 3600;
@@ -406,8 +458,14 @@ fn retained_texts_outlive_their_time_and_others_do_not() {
             "retained_at": time(200), "reason": "deliverable_execution", "retained_version": 3});
         assert_columns(rows.all("content_retentions")[0], &expected);
         assert_eq!(rows.all("platform_content_items").len(), 1, "beta expired");
-        assert_columns(rows.one("platform_items", "item_id", "b.md"), &json!({"expired_at": time(far)}));
-        assert_columns(rows.one("platform_items", "item_id", "a.md"), &json!({"expired_at": null}));
+        assert_columns(
+            rows.one("platform_items", "item_id", "b.md"),
+            &json!({"expired_at": time(far)}),
+        );
+        assert_columns(
+            rows.one("platform_items", "item_id", "a.md"),
+            &json!({"expired_at": null}),
+        );
         assert_eq!(rows.all("sync_registry")[0]["item_count"], 1);
     }
 }
@@ -420,14 +478,26 @@ fn a_failed_version_says_which_step_and_why() {
     world.at(3602).attempt(run, "gather", 1, Err(failure));
     let rows = rows_of(&world);
     let metadata = &rows.all("deliverable_versions")[0]["analyst_metadata"];
-    assert_eq!((&metadata["failed_step"], &metadata["failure"]["message"]), (&json!("gather"), &json!("no key")));
+    assert_eq!(
+        (&metadata["failed_step"], &metadata["failure"]["message"]),
+        (&json!("gather"), &json!("no key"))
+    );
     let summary = &rows.one("activity_log", "event_type", "deliverable_run")["summary"];
     assert_eq!(summary, "Weekly status v1 failed at step gather: no key");
     assert_columns(rows.one("job_queue", "step_id", "gather"), &json!({"status": "dead"}));
-    assert_columns(rows.one("orchestration_steps", "step_id", "compose"), &json!({"status": "skipped"}));
+    assert_columns(
+        rows.one("orchestration_steps", "step_id", "compose"),
+        &json!({"status": "skipped"}),
+    );
     let run = rows.one("orchestration_runs", "definition", "deliverable.produce@1");
-    assert_eq!(run["error_details"], json!({"step": "gather", "class": "permanent", "message": "no key", "status_code": null}));
-    assert_columns(rows.one("notifications", "channel", "in_app"), &json!({"urgency": "high"}));
+    assert_eq!(
+        run["error_details"],
+        json!({"step": "gather", "class": "permanent", "message": "no key", "status_code": null})
+    );
+    assert_columns(
+        rows.one("notifications", "channel", "in_app"),
+        &json!({"urgency": "high"}),
+    );
 }
 
 #[test]
@@ -435,116 +505,17 @@ fn a_large_text_leaves_its_digest_only() {
     let mut large = draft("# Large");
     large.text.inline = None;
     let (version_id, number) = (VersionId::of(the_deliverable(), 1), 1);
-    let staged = deliverable::Event::VersionStaged { number, version_id, draft: large, snapshots: vec![], consumed: [].into() };
+    let staged = deliverable::Event::VersionStaged {
+        number,
+        version_id,
+        draft: large,
+        snapshots: vec![],
+        consumed: [].into(),
+    };
     let recorded = record(the_deliverable().stream(), (1, 1), secs(1), &staged.clone().into());
     let rows = Store::folded(&[(recorded, staged.into())], &[1]);
     let row = rows.all("deliverable_versions")[0];
     let expected = json!({"draft_content": null, "final_content": null, "content_digest": text("# Large").digest.0,
         "content_bytes": 7, "status": VersionStatus::Staged.as_str()});
     assert_columns(row, &expected);
-}
-
-#[test]
-fn the_samples_are_of_every_event_type() {
-    for kind in StreamKind::ALL {
-        let all = samples::all();
-        let events = all.iter().filter(|(stream, _)| stream.kind == kind);
-        let names: Vec<String> = events.map(|(_, event)| codec::encode_any(event).unwrap().event_type).collect();
-        let expected: Vec<String> = codec::facts(kind).iter().map(|fact| format!("{}.{fact}", kind.as_str())).collect();
-        assert_eq!(names, expected);
-    }
-}
-
-#[test]
-fn an_event_without_a_past_makes_what_it_can_and_never_panics() {
-    for (stream, event) in samples::all() {
-        let recorded = record(stream, (1, 1), secs(1), &event);
-        let made = Store::folded(&[(recorded.clone(), event)], &[1]);
-        let makes_rows = matches!(
-            recorded.event_type.rsplit('.').next().unwrap(),
-            "created" | "run_requested" | "version_staged" | "version_failed" | "attempt_started" | "registered" | "content_retained"
-        );
-        assert_eq!(!made.tables.is_empty(), makes_rows, "{}", recorded.event_type);
-    }
-}
-
-/// A row that is written was named, but for those whose keys stand in the row of an item or of a step.
-#[test]
-fn keys_name_every_row_that_is_written() {
-    let mut past = delivered();
-    samples::all().into_iter().for_each(|(stream, event)| past.append(stream, event));
-    let mut store = Store::default();
-    for (recorded, event) in &past.log {
-        let named = keys(event, recorded);
-        assert!(reads(event, recorded).iter().all(|read| named.contains(read)));
-        let mut rows = Rows::new();
-        for (table, key) in reads(event, recorded) {
-            let found = store.row(table.name, &key).cloned();
-            rows.load(table, key, found);
-        }
-        apply(&mut rows, recorded, event);
-        let (upserts, deletes) = rows.take_changed();
-        for (table, row) in &upserts {
-            let key = table.key_of(row);
-            let is_named = named.iter().any(|(other, named)| std::ptr::eq(*other, *table) && *named == key);
-            let derived = recorded.event_type == "run.step_skipped" && table.name == "job_attempts";
-            assert!(is_named || derived, "{} wrote {} {}", recorded.event_type, table.name, text_of(&key));
-            assert_eq!((&row["shard_id"], &row["src_seq"]), (&json!(recorded.shard.0), &json!(recorded.seq)));
-        }
-        assert!(deletes.is_empty() || recorded.event_type == "source.content_expired");
-        store.project(&[(recorded.clone(), event.clone())]);
-    }
-}
-
-#[test]
-fn activity_types_are_the_listed_ones() {
-    let mut past = delivered();
-    samples::all().into_iter().for_each(|(stream, event)| past.append(stream, event));
-    let rows = rows_of(&past);
-    let mut kinds: Vec<&str> = rows.all("activity_log").iter().filter_map(|row| row["event_type"].as_str()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let mut listed = tables::ACTIVITY_TYPES.to_vec();
-    listed.sort_unstable();
-    let missing: Vec<&&str> = listed.iter().filter(|kind| !kinds.contains(kind)).collect();
-    assert!(missing.is_empty() || missing == [&"platform_sync_failed"], "never written: {missing:?}");
-    assert!(kinds.iter().all(|kind| listed.contains(kind)));
-}
-
-fn any_log() -> impl Strategy<Value = Vec<(Recorded, AnyEvent)>> {
-    let picks = proptest::collection::vec(0..samples::all().len(), 0..120);
-    picks.prop_map(|picks| {
-        let all = samples::all();
-        let chosen = picks.into_iter().map(|pick| all[pick].clone());
-        let numbered = chosen.zip(1..).map(|((stream, event), n): ((StreamId, AnyEvent), u64)| {
-            let recorded = record(stream, (n, n), secs(n as i64), &event);
-            (Recorded { shard: ShardId(0), ..recorded }, event)
-        });
-        numbered.collect()
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    /// Any log, also one that no decider would write, gives the same rows however it is cut into pages.
-    #[test]
-    fn rows_do_not_depend_on_pages(log in any_log(), pages in proptest::collection::vec(1..20_usize, 1..6)) {
-        let whole = Store::folded(&log, &[log.len().max(1)]);
-        let paged = Store::folded(&log, &pages);
-        prop_assert_eq!(without_empty(whole), without_empty(paged));
-    }
-
-    /// So does a log of the real deciders.
-    #[test]
-    fn rows_of_a_life_do_not_depend_on_pages(pages in proptest::collection::vec(1..9_usize, 1..6)) {
-        let log = delivered().log;
-        let whole = Store::folded(&log, &[log.len()]);
-        prop_assert_eq!(whole, Store::folded(&log, &pages));
-    }
-}
-
-fn without_empty(mut store: Store) -> Store {
-    store.tables.retain(|_, rows| !rows.is_empty());
-    store
 }

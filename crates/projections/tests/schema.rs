@@ -6,7 +6,7 @@ mod support;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-use nightshift_domain::{codec, ids::StreamKind, streams::AnyEvent};
+use nightshift_domain::{codec, ids::StreamId, streams::AnyEvent};
 use nightshift_projections::{
     keys,
     table::{Column, ColumnType, TableDef},
@@ -32,7 +32,12 @@ fn parse(sql: &str) -> BTreeMap<String, (Vec<SqlColumn>, Vec<String>)> {
     let mut tables = BTreeMap::new();
     let mut lines = sql.lines();
     while let Some(line) = lines.next() {
-        let Some(name) = line.strip_prefix("create table ").and_then(|rest| rest.strip_suffix(" (")) else { continue };
+        let Some(name) = line
+            .strip_prefix("create table ")
+            .and_then(|rest| rest.strip_suffix(" ("))
+        else {
+            continue;
+        };
         let (mut columns, mut key) = (Vec::new(), Vec::new());
         for line in lines.by_ref().take_while(|line| !line.starts_with(')')) {
             let line = line.trim().trim_end_matches(',');
@@ -75,23 +80,38 @@ const fn on_sqlite(kind: ColumnType) -> &'static str {
 }
 
 fn expected(table: &TableDef, kind_of: fn(ColumnType) -> &'static str) -> (Vec<SqlColumn>, Vec<String>) {
-    let columns = table.columns.iter().map(|column| (column.name.to_owned(), kind_of(column.kind).to_owned(), column.nullable));
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| (column.name.to_owned(), kind_of(column.kind).to_owned(), column.nullable));
     let origin = ["shard_id", "src_seq"].map(|name| (name.to_owned(), kind_of(ColumnType::Int).to_owned(), false));
-    (columns.chain(origin).collect(), table.key.iter().map(|key| (*key).to_owned()).collect())
+    (
+        columns.chain(origin).collect(),
+        table.key.iter().map(|key| (*key).to_owned()).collect(),
+    )
 }
 
 #[test]
 fn both_sql_files_declare_the_tables_of_the_code() {
     for (path, kind_of) in [
-        ("schema/postgres/0002_read_models.sql", on_postgres as fn(ColumnType) -> &'static str),
+        (
+            "schema/postgres/0002_read_models.sql",
+            on_postgres as fn(ColumnType) -> &'static str,
+        ),
         ("schema/sqlite/0002_read_models.sql", on_sqlite),
     ] {
         let mut found = parse(&read(path));
         for table in tables::ALL {
-            let declared = found.remove(table.name).unwrap_or_else(|| panic!("{path} has no table {}", table.name));
+            let declared = found
+                .remove(table.name)
+                .unwrap_or_else(|| panic!("{path} has no table {}", table.name));
             assert_eq!(declared, expected(table, kind_of), "{path}: {}", table.name);
         }
-        assert!(found.is_empty(), "{path} has tables the code does not know: {:?}", found.keys());
+        assert!(
+            found.is_empty(),
+            "{path} has tables the code does not know: {:?}",
+            found.keys()
+        );
     }
 }
 
@@ -99,7 +119,9 @@ fn both_sql_files_declare_the_tables_of_the_code() {
 fn a_key_is_made_of_columns_that_are_never_null() {
     for table in tables::ALL {
         for key in table.key {
-            let column: &Column = table.column(key).unwrap_or_else(|| panic!("{} has no column {key}", table.name));
+            let column: &Column = table
+                .column(key)
+                .unwrap_or_else(|| panic!("{} has no column {key}", table.name));
             assert!(!column.nullable, "{}.{key} may be null", table.name);
         }
     }
@@ -110,7 +132,10 @@ fn a_key_is_made_of_columns_that_are_never_null() {
 fn the_sql_files_differ_in_types_only() {
     let words = |path: &str| -> Vec<String> {
         let sql = read(path);
-        let lines = sql.lines().map(str::trim).filter(|line| !line.starts_with("--") && !line.is_empty());
+        let lines = sql
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("--") && !line.is_empty());
         let statements = lines.filter(|line| {
             let is_bool = line.contains("in (0, 1)");
             !is_bool && (line.contains("check (") || line.starts_with("create ") || line.starts_with("select"))
@@ -118,7 +143,10 @@ fn the_sql_files_differ_in_types_only() {
         let plain = statements.map(|line| line.split_once("check (").map_or(line, |(_, check)| check).to_owned());
         plain.collect()
     };
-    assert_eq!(words("schema/postgres/0002_read_models.sql"), words("schema/sqlite/0002_read_models.sql"));
+    assert_eq!(
+        words("schema/postgres/0002_read_models.sql"),
+        words("schema/sqlite/0002_read_models.sql")
+    );
 }
 
 const fn word(kind: ColumnType) -> &'static str {
@@ -137,7 +165,13 @@ fn tables_section() -> String {
     let mut out = String::new();
     for (table, meaning) in tables::ALL.iter().zip(tables::MEANINGS) {
         assert_eq!(table.columns.len(), meaning.columns.len());
-        let _ = writeln!(out, "### `{}`\n\n{} Key: `{}`.\n", table.name, meaning.table.trim(), table.key.join("`, `"));
+        let _ = writeln!(
+            out,
+            "### `{}`\n\n{} Key: `{}`.\n",
+            table.name,
+            meaning.table.trim(),
+            table.key.join("`, `")
+        );
         let _ = writeln!(out, "| column | type | meaning |\n|---|---|---|");
         for (column, meaning) in table.columns.iter().zip(meaning.columns) {
             let null = if column.nullable { ", may be null" } else { "" };
@@ -149,82 +183,67 @@ fn tables_section() -> String {
     out
 }
 
-/// What the doc comments of an event enum say of its variants, in order: the catalogue says it in the same words.
-fn said_of_events(kind: StreamKind) -> Vec<String> {
-    let in_own_file = kind == StreamKind::Deliverable;
-    let file = if in_own_file { "event.rs" } else { "mod.rs" };
-    let source = read(&format!("crates/domain/src/{}/{file}", kind.as_str()));
-    let body = source.split_once("pub enum Event {").expect("an enum of events").1;
-    let body = body.split_once("\n}").expect("its end").0;
-    let (mut said, mut doc) = (Vec::new(), String::new());
-    for line in body.lines() {
-        if let Some(words) = line.strip_prefix("    /// ") {
-            doc = format!("{doc} {words}").trim().to_owned();
-        } else if line.starts_with("    ") && line[4..].starts_with(|c: char| c.is_ascii_uppercase()) {
-            said.push(std::mem::take(&mut doc));
-        }
-    }
-    said
-}
-
-/// Names of the fields of an event's payload, as they are written.
-fn fields(data: &[u8]) -> String {
-    let payload = rmpv::decode::read_value(&mut &*data).expect("a payload is MessagePack");
-    let names = payload.as_map().expect("a payload is a map").iter().filter_map(|(name, _)| name.as_str());
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-fn touched(event: &AnyEvent, stream: nightshift_domain::ids::StreamId) -> String {
+fn touched(event: &AnyEvent, stream: StreamId) -> String {
     let recorded = record(stream, (1, 1), secs(1), event);
     let named = keys(event, &recorded);
-    let tables = tables::ALL.iter().filter(|table| named.iter().any(|(other, _)| std::ptr::eq(*other, **table)));
+    let tables = tables::ALL
+        .iter()
+        .filter(|table| named.iter().any(|(other, _)| std::ptr::eq(*other, **table)));
     let names: Vec<String> = tables.map(|table| format!("`{}`", table.name)).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn events_section() -> String {
-    let mut out = String::new();
-    for kind in StreamKind::ALL {
-        let _ = writeln!(out, "### `{}-{{id}}`\n", kind.as_str());
-        let _ = writeln!(out, "| type | version | meaning | fields | tables it reads or changes |\n|---|---|---|---|---|");
-        let events: Vec<_> = samples::all().into_iter().filter(|(stream, _)| stream.kind == kind).collect();
-        let said = said_of_events(kind);
-        assert_eq!(said.len(), events.len(), "doc comments of {kind:?}: {said:?}");
-        for ((stream, event), said) in events.iter().zip(said) {
-            let encoded = codec::encode_any(event).unwrap();
-            let (name, version) = (encoded.event_type, encoded.type_version);
-            let (fields, tables) = (fields(&encoded.data), touched(event, *stream));
-            let _ = writeln!(out, "| `{name}` | {version} | {said} | {fields} | {tables} |");
-        }
-        out.push('\n');
+    let mut out = "| type | tables it reads or changes |\n|---|---|\n".to_owned();
+    for (stream, event) in samples::all() {
+        let name = codec::encode_any(&event).unwrap().event_type;
+        let _ = writeln!(out, "| `{name}` | {} |", touched(&event, stream));
     }
+    out.push('\n');
     out
 }
 
-/// The text between the two marks of a section.
-fn section<'a>(readme: &'a str, name: &str) -> &'a str {
-    let (begin, end) = (format!("<!-- {name}: written from the code -->\n\n"), format!("<!-- end of {name} -->"));
-    let after = readme.split_once(&begin).unwrap_or_else(|| panic!("schema/README.md has no mark {begin}")).1;
-    after.split_once(&end).unwrap_or_else(|| panic!("schema/README.md has no mark {end}")).0
+/// What stands before, between and after the two marks of a section.
+fn section<'a>(readme: &'a str, name: &str) -> [&'a str; 3] {
+    let (begin, end) = (
+        format!("<!-- {name}: written from the code -->\n"),
+        format!("<!-- end of {name} -->"),
+    );
+    let place = |mark: &str| {
+        readme
+            .find(mark)
+            .unwrap_or_else(|| panic!("schema/README.md has no mark {mark}"))
+    };
+    let (from, upto) = (place(&begin) + begin.len(), place(&end));
+    [&readme[..from], &readme[from..upto], &readme[upto..]]
 }
 
 #[test]
 fn the_readme_says_what_the_code_says() {
-    let readme = read("schema/README.md");
+    let mut readme = read("schema/README.md");
     let fresh = [("tables", tables_section()), ("events", events_section())];
-    #[expect(clippy::disallowed_methods, reason = "a switch for people who run this test, not configuration")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for people who run this test, not configuration"
+    )]
     let update = std::env::var_os("UPDATE").is_some();
     if update {
-        let mut updated = readme.clone();
-        for (name, text) in &fresh {
-            updated = updated.replace(section(&readme, name), text);
+        for (name, text) in fresh {
+            let [before, _, after] = section(&readme, name);
+            readme = format!("{before}\n{text}{after}");
         }
-        std::fs::write(repository("schema/README.md"), updated).unwrap();
+        std::fs::write(repository("schema/README.md"), readme).unwrap();
         return;
     }
     for (name, text) in fresh {
-        let stale = section(&readme, name) != text;
-        assert!(!stale, "section {name} of schema/README.md is stale: UPDATE=1 cargo test -p nightshift-projections");
+        let stale = section(&readme, name)[1] != format!("\n{text}");
+        assert!(
+            !stale,
+            "section {name} of schema/README.md is stale: UPDATE=1 cargo test -p nightshift-projections"
+        );
     }
 }

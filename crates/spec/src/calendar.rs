@@ -52,6 +52,14 @@ impl ZonedCalendar {
         }
     }
 
+    /// An instant as the clocks of a zone show it: `Mon 2026-03-30 09:00 CEST`; none for an unknown zone.
+    #[must_use]
+    pub fn local_text(&self, zone: &str, at: Timestamp) -> Option<String> {
+        let zone = self.zone(zone).ok()?;
+        let at = jiff::Timestamp::from_microsecond(at.micros()).ok()?;
+        Some(at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string())
+    }
+
     /// The zone of an IANA name.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use nightshift_domain::ids::SHARDS_MAX;
-use nightshift_ports::log::StoreError;
+use nightshift_domain::ids::{SHARDS_MAX, ShardId};
+use nightshift_ports::log::{LogInfo, StoreError};
 use uuid::Uuid;
 
 /// A store that does not open.
@@ -140,4 +140,12 @@ pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError 
 /// Something that cannot be.
 pub(crate) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into() }
+}
+
+/// The store has no such shard.
+pub(crate) fn no_shard(shard: ShardId, info: &LogInfo) -> StoreError {
+    StoreError::Failed {
+        doing: "find the shard",
+        why: format!("there is no shard {shard}; the store has {}", info.shard_count),
+    }
 }

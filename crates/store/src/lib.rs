@@ -5,8 +5,9 @@
 
 mod error;
 mod facts;
+mod identity;
 mod migrations;
-// pub mod postgres;
+pub mod postgres;
 mod record;
 pub mod sqlite;
 mod tables;

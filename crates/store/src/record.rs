@@ -9,7 +9,7 @@ use nightshift_domain::{
     recorded::Meta,
     time::Timestamp,
 };
-use nightshift_ports::log::{CommandRecord, InboxItem, Owed, RecordedCommand, Session, Snapshot, StoreError};
+use nightshift_ports::log::{AppendError, CommandRecord, InboxItem, Owed, RecordedCommand, Session, Snapshot, StoreError};
 use uuid::Uuid;
 
 use crate::error::corrupt;
@@ -103,4 +103,9 @@ pub(crate) fn meta(bytes: &[u8], last: &mut Option<(Vec<u8>, Meta)>) -> Result<M
     let meta: Meta = codec::from_bytes("meta of an event", bytes).map_err(|error| corrupt(error.to_string()))?;
     *last = Some((bytes.to_vec(), meta.clone()));
     Ok(meta)
+}
+
+/// A value of the domain as MessagePack.
+pub(crate) fn encoded<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, AppendError> {
+    codec::to_bytes(value).map_err(|error| AppendError::Contradiction { why: error.to_string() })
 }

@@ -12,7 +12,7 @@ use std::{
 use nightshift_ports::{
     log::StoreError,
     read_models::{Generation, Query},
-    rows::{DEFAULT_LIMIT, all_columns, clean, column_type, total_order},
+    rows::{DEFAULT_LIMIT, all_columns, asked, clean, column_type, total_order},
 };
 use nightshift_projections::table::{ColumnType, Row, RowKey, TableDef};
 use serde_json::Value;
@@ -238,7 +238,7 @@ pub(crate) fn parse_counts(table: &TableDef, column: &str, texts: &[String]) -> 
 
 /// A value as the text it is bound as.
 fn as_text(kind: ColumnType, value: &Value) -> String {
-    match (kind, clean(value.clone())) {
+    match (kind, asked(kind, value)) {
         (ColumnType::Json, value) => value.to_string(),
         (_, Value::String(text)) => text,
         (_, Value::Bool(value)) => u8::from(value).to_string(),

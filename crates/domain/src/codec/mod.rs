@@ -7,10 +7,9 @@
 //! Invariant: old forms are known here only; everything else sees the newest.
 
 mod facts;
-mod upcast;
-
 #[cfg(test)]
 mod tests;
+mod upcast;
 
 use serde::{
     Deserialize, Serialize,
@@ -146,7 +145,9 @@ pub fn encode_any(event: &AnyEvent) -> Result<Encoded, DecodeError> {
 
 /// Splits `{fact: payload}` into the fact and the payload's bytes. Facts are shorter than 32 bytes: one length byte.
 fn split_tag(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (&[0x81, head], rest) = bytes.split_first_chunk::<2>()? else { return None };
+    let (&[0x81, head], rest) = bytes.split_first_chunk::<2>()? else {
+        return None;
+    };
     let length = usize::from(head.checked_sub(0xa0).filter(|length| *length < 32)?);
     let (fact, data) = rest.split_at_checked(length)?;
     Some((std::str::from_utf8(fact).ok()?, data))

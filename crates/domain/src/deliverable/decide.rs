@@ -75,7 +75,9 @@ fn checked(order: &Order, ctx: &Ctx<'_>) -> Result<bool, Rejection> {
     if order.sources.is_empty() {
         return Err(Rejection::NoSources);
     }
-    let Some(schedule) = &order.schedule else { return Ok(false) };
+    let Some(schedule) = &order.schedule else {
+        return Ok(false);
+    };
     ctx.calendar.next_after(schedule, ctx.now).map_err(Rejection::Calendar)?;
     Ok(true)
 }

@@ -65,6 +65,12 @@ fn remember_order(it: &mut Deliverable, event: &Event, at: Timestamp) {
             it.standing = Standing::Archived {};
             close_windows(it);
         }
+        _ => remember_slot(it, event, at),
+    }
+}
+
+fn remember_slot(it: &mut Deliverable, event: &Event, at: Timestamp) {
+    match event {
         Event::SlotDue { slot, nominal, trigger, force, .. } => {
             let slot = Slot { id: *slot, nominal: *nominal, trigger: *trigger, force: *force };
             leave_buffer(it, slot.id);
@@ -143,14 +149,18 @@ fn remember_version(it: &mut Deliverable, event: &Event, at: Timestamp) {
             it.failing = failing(snapshots);
         }
         Event::VersionFailed { .. } => it.current = None,
-        Event::VersionRejected { number, reason, .. } => note_feedback(it, format!("Version {number} was rejected: {reason}")),
+        Event::VersionRejected { number, reason, .. } => {
+            note_feedback(it, format!("Version {number} was rejected: {reason}"))
+        }
         Event::VersionEdited { number, measure, .. } => {
             let (permille, kinds) = (measure.distance_permille, measure.categories.join(", "));
             note_feedback(it, format!("Version {number} was edited ({permille} per mille changed: {kinds})"));
         }
         _ => {}
     }
-    let Some((number, change)) = version_change(event) else { return };
+    let Some((number, change)) = version_change(event) else {
+        return;
+    };
     let opens_window = owed::opens_window(it);
     if let Some(version) = it.versions.get_mut(&number) {
         change_version(version, change, opens_window, at);
@@ -163,9 +173,9 @@ fn note_feedback(it: &mut Deliverable, note: String) {
 }
 
 fn failing(snapshots: &[SourceSnapshot]) -> BTreeMap<String, String> {
-    let failing = snapshots.iter().filter_map(|snapshot| {
-        snapshot.error.as_ref().map(|error| (snapshot.source_id.to_string(), error.clone()))
-    });
+    let failing = snapshots
+        .iter()
+        .filter_map(|snapshot| snapshot.error.as_ref().map(|error| (snapshot.source_id.to_string(), error.clone())));
     failing.collect()
 }
 

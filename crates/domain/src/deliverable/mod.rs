@@ -23,7 +23,7 @@ pub use command::{Command, EditMeasure, Rejection};
 pub use decide::DeliverableDecider;
 pub use event::{Event, Skipped, SourceAssessment, Trigger};
 pub use order::{Binding, Classification, DeliverableType, Governance, Order, semi_auto_window_default_s};
-pub use state::{Current, Delivery, Deliverable, Slot, Stage, Standing, State, Version, VersionStatus};
+pub use state::{Current, Deliverable, Delivery, Slot, Stage, Standing, State, Version, VersionStatus};
 
 use crate::ids::{CommandId, DeliverableId, RunId, ScheduleId, derive, place};
 

@@ -169,10 +169,14 @@ impl DeliverableType {
     pub const fn binding_default(self) -> Binding {
         match self {
             Self::ResearchBrief | Self::NewsletterSection => Binding::Research,
-            Self::SlackChannelDigest | Self::SlackStandup | Self::GmailInboxBrief | Self::InboxSummary
-            | Self::ThreadSummary | Self::ReplyDraft | Self::NotionPageSummary | Self::WeeklyCalendarPreview => {
-                Binding::PlatformBound
-            }
+            Self::SlackChannelDigest
+            | Self::SlackStandup
+            | Self::GmailInboxBrief
+            | Self::InboxSummary
+            | Self::ThreadSummary
+            | Self::ReplyDraft
+            | Self::NotionPageSummary
+            | Self::WeeklyCalendarPreview => Binding::PlatformBound,
             _ => Binding::CrossPlatform,
         }
     }
@@ -181,8 +185,12 @@ impl DeliverableType {
     #[must_use]
     pub const fn freshness_default_hours(self) -> u32 {
         match self {
-            Self::SlackChannelDigest | Self::SlackStandup | Self::GmailInboxBrief | Self::InboxSummary
-            | Self::ReplyDraft | Self::WeeklyCalendarPreview => 1,
+            Self::SlackChannelDigest
+            | Self::SlackStandup
+            | Self::GmailInboxBrief
+            | Self::InboxSummary
+            | Self::ReplyDraft
+            | Self::WeeklyCalendarPreview => 1,
             Self::ResearchBrief | Self::Changelog => 24,
             _ => 4,
         }

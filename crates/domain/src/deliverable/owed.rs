@@ -3,9 +3,7 @@
 //! Owns: which runs, schedules, sources and timers are told what, and under which key.
 //! Refuses to know: commands, and whether an event was legal.
 
-use super::{
-    Command, Deliverable, Event, Governance, Stage, Standing, State, Version, plans, schedule_id,
-};
+use super::{Command, Deliverable, Event, Governance, Stage, Standing, State, Version, plans, schedule_id};
 use crate::{
     calendar::Schedule,
     content::SourceSnapshot,
@@ -32,14 +30,17 @@ impl Said {
     }
 
     fn start(&self, run_id: RunId, start: Option<(RunId, run::Command)>) -> Delta {
-        start.map_or_else(Delta::none, |(run, command)| self.tell(format!("run:{run_id}"), run.stream(), command.into()))
+        start
+            .map_or_else(Delta::none, |(run, command)| self.tell(format!("run:{run_id}"), run.stream(), command.into()))
     }
 }
 
 /// What `event`, happening to `before` in `stream`, opens and closes.
 pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Delta {
     let said = Said { stream, at };
-    let Some(it) = before.taken() else { return by_birth(&said, event) };
+    let Some(it) = before.taken() else {
+        return by_birth(&said, event);
+    };
     let id = DeliverableId::from_uuid(stream.id);
     let mut delta = tell_schedule(&said, it, event);
     delta.absorb(match event {
@@ -70,8 +71,12 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
 }
 
 fn by_birth(said: &Said, event: &Event) -> Delta {
-    let Event::Created { order, schedule_id: Some(schedule_id), paused, .. } = event else { return Delta::none() };
-    let Some(schedule) = order.schedule.clone() else { return Delta::none() };
+    let Event::Created { order, schedule_id: Some(schedule_id), paused, .. } = event else {
+        return Delta::none();
+    };
+    let Some(schedule) = order.schedule.clone() else {
+        return Delta::none();
+    };
     let create = schedule::Command::Create { schedule, target: said.stream, paused: *paused };
     said.tell("schedule:create".to_owned(), schedule_id.stream(), create.into())
 }
@@ -88,7 +93,9 @@ pub enum Told<'a> {
 impl Told<'_> {
     fn command(self, target: StreamId) -> schedule::Command {
         match self {
-            Self::Create { schedule, paused } => schedule::Command::Create { schedule: schedule.clone(), target, paused },
+            Self::Create { schedule, paused } => {
+                schedule::Command::Create { schedule: schedule.clone(), target, paused }
+            }
             Self::Retime(schedule) => schedule::Command::Retime { schedule: schedule.clone() },
             Self::Pause(note) => schedule::Command::Pause { note: note.to_owned() },
             Self::Resume => schedule::Command::Resume {},

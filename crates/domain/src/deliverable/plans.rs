@@ -14,8 +14,15 @@ use crate::{
 pub const PRIORITY: i16 = 100;
 
 /// The command that starts the run of [`Event::RunRequested`].
-pub fn produce(id: DeliverableId, it: &Deliverable, event: &Event, seen: &[SourceAssessment]) -> Option<(RunId, Command)> {
-    let Event::RunRequested { nominal, run_id, number, .. } = event else { return None };
+pub fn produce(
+    id: DeliverableId,
+    it: &Deliverable,
+    event: &Event,
+    seen: &[SourceAssessment],
+) -> Option<(RunId, Command)> {
+    let Event::RunRequested { nominal, run_id, number, .. } = event else {
+        return None;
+    };
     let brief = brief(it, *nominal, *number);
     let sources = gather_sources(it, seen);
     let gather = Action::Gather { sources, brief, feedback: it.feedback.clone() };
@@ -29,7 +36,9 @@ pub fn produce(id: DeliverableId, it: &Deliverable, event: &Event, seen: &[Sourc
 
 /// The command that starts the run of [`Event::DeliveryRequested`].
 pub fn deliver(id: DeliverableId, it: &Deliverable, event: &Event) -> Option<(RunId, Command)> {
-    let Event::DeliveryRequested { number, run_id, .. } = event else { return None };
+    let Event::DeliveryRequested { number, run_id, .. } = event else {
+        return None;
+    };
     let version = it.versions.get(number)?;
     let action = Action::Deliver {
         destination: it.order.destination.clone()?,
@@ -49,7 +58,9 @@ pub fn deliver(id: DeliverableId, it: &Deliverable, event: &Event) -> Option<(Ru
 
 /// The command that starts the run of [`Event::NoticeRaised`], when people are to be mailed.
 pub fn notify(id: DeliverableId, it: &Deliverable, event: &Event) -> Option<(RunId, Command)> {
-    let Event::NoticeRaised { number, kind, subject, body, run_id: Some(run_id), .. } = event else { return None };
+    let Event::NoticeRaised { number, kind, subject, body, run_id: Some(run_id), .. } = event else {
+        return None;
+    };
     let version = it.versions.get(number)?;
     let notice = Notice { kind: *kind, subject: subject.clone(), body: body.clone() };
     let action = Action::Notify { to: it.order.notify.clone(), notice };
@@ -126,7 +137,9 @@ fn gather_sources(it: &Deliverable, seen: &[SourceAssessment]) -> Vec<GatherSour
 pub fn chosen<'a>(it: &'a Deliverable, seen: &'a [SourceAssessment]) -> Vec<Seen<'a>> {
     let mut sources: Vec<Seen<'a>> = Vec::new();
     for spec in &it.order.sources {
-        let Some(found) = seen.iter().find(|seen| spec.is_source(&it.user, seen.source_id)) else { continue };
+        let Some(found) = seen.iter().find(|seen| spec.is_source(&it.user, seen.source_id)) else {
+            continue;
+        };
         if sources.iter().all(|(_, other)| other.source_id != found.source_id) {
             sources.push((spec, found));
         }
@@ -176,9 +189,10 @@ pub fn notice(title: &str, number: u32, kind: NoticeKind, detail: &str) -> (Stri
             format!("{title}: version {number} is ready for review"),
             format!("Version {number} of \"{title}\" is staged and waits for your review."),
         ),
-        NoticeKind::Delivered => {
-            (format!("{title}: version {number} was delivered"), format!("Version {number} of \"{title}\" was delivered."))
-        }
+        NoticeKind::Delivered => (
+            format!("{title}: version {number} was delivered"),
+            format!("Version {number} of \"{title}\" was delivered."),
+        ),
         NoticeKind::Failed => (
             format!("{title}: version {number} could not be made"),
             format!("Version {number} of \"{title}\" could not be made."),

@@ -55,12 +55,7 @@ pub fn decide(state: &State, it: &Deliverable, command: &Command, ctx: &Ctx<'_>)
     }
 }
 
-fn find<'a>(
-    it: &'a Deliverable,
-    number: u32,
-    verb: &str,
-    allowed: &[VersionStatus],
-) -> Result<&'a Version, Rejection> {
+fn find<'a>(it: &'a Deliverable, number: u32, verb: &str, allowed: &[VersionStatus]) -> Result<&'a Version, Rejection> {
     let newest = it.newest();
     let version = it.versions.get(&number).ok_or(Rejection::NoSuchVersion { number, newest })?;
     if allowed.contains(&version.status) {
@@ -85,7 +80,8 @@ fn same_text(number: u32, named: &Digest, actual: &Digest) -> Result<(), Rejecti
 /// It is agreed to: send it out, or note that it stays here.
 pub fn agree(story: &mut Telling, number: u32, by: &str, note: Option<String>, ctx: &Ctx<'_>) {
     let State::Taken(it) = &story.state else { return };
-    let Some(digest) = it.versions.get(&number).and_then(|version| version.text.as_ref()).map(|text| text.digest.clone())
+    let Some(digest) =
+        it.versions.get(&number).and_then(|version| version.text.as_ref()).map(|text| text.digest.clone())
     else {
         return;
     };

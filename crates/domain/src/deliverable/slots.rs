@@ -55,7 +55,9 @@ pub fn slot_due(
 /// Whether a slot that comes while another is worked on may wait: by the overlap policy, or because it was missed and
 /// `catch_up` makes up for all. Those come together, and none of them runs over because of its own number.
 fn may_wait(it: &Deliverable, nominal: Timestamp, now: Timestamp) -> bool {
-    let Some(schedule) = &it.order.schedule else { return false };
+    let Some(schedule) = &it.order.schedule else {
+        return false;
+    };
     let held = usize::from(it.buffered.is_some()) + it.waiting.len();
     let by_overlap = schedule.overlap == Overlap::BufferOne && held == 0;
     match schedule.catch_up {
@@ -141,9 +143,8 @@ fn count(n: usize) -> u32 {
 /// There is something to write about: nothing was written yet, content is new, a source cannot be measured, or a source
 /// fails that did not when the last version was made.
 fn has_news(it: &Deliverable, chosen: &[&SourceAssessment]) -> bool {
-    let newly_failing = |source: &&SourceAssessment| {
-        source.error.is_some() && !it.failing.contains_key(&source.source_id.to_string())
-    };
+    let newly_failing =
+        |source: &&SourceAssessment| source.error.is_some() && !it.failing.contains_key(&source.source_id.to_string());
     (it.consumed.is_empty() && !chosen.is_empty())
         || chosen.iter().any(|source| source.fresh_items > 0 || !source.measurable || newly_failing(source))
 }
@@ -165,19 +166,25 @@ fn request_run(it: &Deliverable, current: &Current, ctx: &Ctx<'_>) -> Event {
 fn take_buffered(story: &mut Telling) {
     loop {
         let State::Taken(it) = &story.state else { return };
-        let Some(slot) = it.buffered.clone().filter(|_| it.current.is_none()) else { return };
+        let Some(slot) = it.buffered.clone().filter(|_| it.current.is_none()) else {
+            return;
+        };
         let (nominal, next_due) = (slot.nominal, None);
         story.tell(match not_working(it) {
             Some(reason) => Event::Skipped { slot: slot.id, nominal, reason, next_due },
-            None => {
-                Event::SlotDue { slot: slot.id, nominal, trigger: slot.trigger, force: slot.force, next_due }
-            }
+            None => Event::SlotDue { slot: slot.id, nominal, trigger: slot.trigger, force: slot.force, next_due },
         });
     }
 }
 
 /// A run that this deliverable asked for is over.
-pub fn run_ended(state: &State, it: &Deliverable, run: RunId, end: &End, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+pub fn run_ended(
+    state: &State,
+    it: &Deliverable,
+    run: RunId,
+    end: &End,
+    ctx: &Ctx<'_>,
+) -> Result<Vec<Event>, Rejection> {
     let mut story = Telling::from(state, ctx.now);
     if let Some(number) = producing(it, run) {
         produced(&mut story, number, end, ctx);

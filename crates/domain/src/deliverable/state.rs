@@ -15,6 +15,7 @@ use crate::{
 /// What is remembered of a deliverable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "unborn is the rare one: a state is kept for what exists")]
 pub enum State {
     /// Nothing happened yet.
     #[default]

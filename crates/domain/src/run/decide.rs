@@ -1,18 +1,17 @@
-//! The decisions of a run.
+//! The decisions of a run: which step goes, which attempt counts, when it is over. What is remembered is in `memory`,
+//! what is owed in `owed`.
 
 use std::sync::Arc;
 
 use super::{
     Command, CrashPolicy, Created, End, Event, Lease, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus,
-    Token,
+    Token, memory, owed,
     retry::{FREE_ATTEMPTS_MAX, retry_after_ms},
 };
 use crate::{
     content::{Failure, FailureClass},
-    decider::{Ctx, Decider, Delta, Duty, Obligation, Story},
-    deliverable,
+    decider::{Ctx, Decider, Delta, Story},
     ids::{RunId, StreamId, StreamKind, derive},
-    streams::AnyCommand,
     time::Timestamp,
 };
 
@@ -47,9 +46,7 @@ impl Decider for RunDecider {
             (State::Over(_, end), _) => Err(Rejection::Over { end: end.as_str().to_owned() }),
             (State::Open(run), Command::Grant { step, attempt, lease }) => grant(run, step, *attempt, lease),
             (State::Open(_), Command::Finish { .. }) => finish(state, command, ctx),
-            (State::Open(_), Command::Expire { step, attempt, token, reason }) => {
-                expire(state, step, *attempt, *token, reason, ctx)
-            }
+            (State::Open(_), Command::Expire { .. }) => expire(state, command, ctx),
             (State::Open(_), Command::RetryDue { step, attempt }) => retry_due(state, step, *attempt, ctx),
             (State::Open(_), Command::Cancel { reason }) => Ok(cancel(state, reason, ctx)),
         }
@@ -57,7 +54,7 @@ impl Decider for RunDecider {
 
     fn evolve(state: &mut State, event: &Event, at: Timestamp) {
         if let Event::Created(created) = event {
-            *state = State::Open(born(created, at));
+            *state = State::Open(memory::born(created, at));
             return;
         }
         let end = match event {
@@ -69,7 +66,7 @@ impl Decider for RunDecider {
         match (std::mem::take(state), end) {
             (State::Open(run), Some(end)) => *state = State::Over(run, end),
             (State::Open(mut run), None) => {
-                remember(&mut run, event, at);
+                memory::remember(&mut run, event, at);
                 *state = State::Open(run);
             }
             (other, _) => *state = other,
@@ -77,40 +74,7 @@ impl Decider for RunDecider {
     }
 
     fn obligations(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Delta {
-        let Some(run) = before.run() else { return Delta::none() };
-        let priority = run.created.priority;
-        let owe = |key: String, due_at: Timestamp, duty: Duty| Obligation { key, due_at, priority, duty };
-        match event {
-            Event::Created(_) | Event::StaleResult { .. } | Event::StepDied { .. } => Delta::none(),
-            Event::StepQueued { step, attempt } => close_waiting(run, step)
-                .open(owe(job_key(step, *attempt), at, Duty::Lease { step: step.clone(), attempt: *attempt })),
-            Event::AttemptStarted { step, attempt, lease } => Delta::none().close(job_key(step, *attempt)).open(owe(
-                attempt_key(step, *attempt),
-                lease.until,
-                Duty::Attempt { step: step.clone(), attempt: *attempt, token: lease.token },
-            )),
-            Event::AttemptSucceeded { step, attempt, .. } | Event::LeaseExpired { step, attempt, .. } => {
-                Delta::none().close(attempt_key(step, *attempt))
-            }
-            Event::AttemptFailed { step, attempt, retry_at, .. } => {
-                let delta = Delta::none().close(attempt_key(step, *attempt));
-                let Some(due) = *retry_at else { return delta };
-                let next = attempt + 1;
-                let again = Command::RetryDue { step: step.clone(), attempt: next };
-                let duty = Duty::Wake { to: stream, command: Box::new(AnyCommand::Run(again)) };
-                delta.open(owe(retry_key(step, next), due, duty))
-            }
-            Event::StepSkipped { step, .. } => close_waiting(run, step),
-            Event::Completed {} => tell_asker(stream, run, End::Completed { outputs: run.outputs() }, at),
-            Event::Failed { step, failure } => {
-                tell_asker(stream, run, End::Failed { step: step.clone(), failure: failure.clone() }, at)
-            }
-            Event::Cancelled { reason } => {
-                let mut delta = tell_asker(stream, run, End::Cancelled { reason: reason.clone() }, at);
-                run.created.plan.steps.iter().for_each(|plan| delta.absorb(close_waiting(run, &plan.id)));
-                delta
-            }
-        }
+        owed::by(stream, before, event, at)
     }
 
     fn ended(state: &State) -> bool {
@@ -127,79 +91,6 @@ impl End {
             Self::Failed { .. } => "failed",
             Self::Cancelled { .. } => "cancelled",
         }
-    }
-}
-
-fn job_key(step: &str, attempt: u32) -> String {
-    format!("job:{step}:{attempt}")
-}
-
-fn attempt_key(step: &str, attempt: u32) -> String {
-    format!("attempt:{step}:{attempt}")
-}
-
-fn retry_key(step: &str, attempt: u32) -> String {
-    format!("retry:{step}:{attempt}")
-}
-
-/// Closes whatever keeps a step that is not complete alive.
-fn close_waiting(run: &Run, step: &str) -> Delta {
-    match run.step(step).map(|(_, step)| &step.status) {
-        Some(StepStatus::Queued { attempt, .. }) => Delta::none().close(job_key(step, *attempt)),
-        Some(StepStatus::Running { attempt, .. }) => Delta::none().close(attempt_key(step, *attempt)),
-        Some(StepStatus::Waiting { attempt, .. }) => Delta::none().close(retry_key(step, *attempt)),
-        _ => Delta::none(),
-    }
-}
-
-fn tell_asker(stream: StreamId, run: &Run, end: End, at: Timestamp) -> Delta {
-    let Some(to) = run.created.reply_to else { return Delta::none() };
-    let ended = deliverable::Command::RunEnded { run: RunId::from_uuid(stream.id), end };
-    Delta::none().open(Obligation {
-        key: "ended".to_owned(),
-        due_at: at,
-        priority: run.created.priority,
-        duty: Duty::Tell { to, command: Box::new(ended.into()) },
-    })
-}
-
-fn born(created: &Created, at: Timestamp) -> Run {
-    let fresh = Step { status: StepStatus::Pending {}, failed_attempts: 0, lost_attempts: 0 };
-    let steps = vec![fresh; created.plan.steps.len()];
-    Run { created: Arc::new(created.clone()), created_at: at, steps }
-}
-
-fn remember(run: &mut Run, event: &Event, at: Timestamp) {
-    let (step, status) = match event {
-        Event::StepQueued { step, attempt } => (step, StepStatus::Queued { attempt: *attempt, since: at }),
-        Event::AttemptStarted { step, attempt, lease } => {
-            (step, StepStatus::Running { attempt: *attempt, lease: lease.clone(), since: at })
-        }
-        Event::AttemptSucceeded { step, output, .. } => (step, StepStatus::Completed { output: Arc::clone(output) }),
-        Event::AttemptFailed { step, attempt, failure, retry_at, free } => {
-            if let Some(step) = run.step_mut(step) {
-                step.failed_attempts += u32::from(!free);
-                step.lost_attempts += u32::from(*free);
-            }
-            let status = match retry_at {
-                Some(retry_at) => StepStatus::Waiting { attempt: attempt + 1, retry_at: *retry_at },
-                None => StepStatus::Dead { failure: failure.clone() },
-            };
-            (step, status)
-        }
-        Event::LeaseExpired { step, requeued, reason, .. } => {
-            if let Some(step) = run.step_mut(step) {
-                step.lost_attempts += 1;
-            }
-            let dead = StepStatus::Dead { failure: Failure::new(FailureClass::Lost, reason.clone()) };
-            (step, if *requeued { StepStatus::Pending {} } else { dead })
-        }
-        Event::StepDied { step, failure } => (step, StepStatus::Dead { failure: failure.clone() }),
-        Event::StepSkipped { step, reason } => (step, StepStatus::Skipped { reason: reason.clone() }),
-        _ => return,
-    };
-    if let Some(step) = run.step_mut(step) {
-        step.status = status;
     }
 }
 
@@ -245,12 +136,7 @@ fn known<'a>(run: &'a Run, step: &str) -> Result<(&'a StepPlan, &'a Step), Rejec
 }
 
 fn not_in(step: &str, status: &StepStatus, wanted: &str, attempt: u32) -> Rejection {
-    Rejection::StepIs {
-        step: step.to_owned(),
-        status: status.as_str().to_owned(),
-        wanted: wanted.to_owned(),
-        attempt,
-    }
+    Rejection::StepIs { step: step.to_owned(), status: status.as_str().to_owned(), wanted: wanted.to_owned(), attempt }
 }
 
 fn stale(run: &Run, step: &str, attempt: u32, token: Token, succeeded: bool) -> Result<Vec<Event>, Rejection> {
@@ -298,23 +184,18 @@ fn fail(story: &mut Telling, ctx: &Ctx<'_>, (plan, step): (&StepPlan, &Step), at
     }
 }
 
-fn expire(
-    state: &State,
-    step: &str,
-    attempt: u32,
-    token: Token,
-    reason: &str,
-    ctx: &Ctx<'_>,
-) -> Result<Vec<Event>, Rejection> {
-    let State::Open(run) = state else { return Err(Rejection::Unknown) };
+fn expire(state: &State, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+    let (State::Open(run), Command::Expire { step, attempt, token, reason }) = (state, command) else {
+        return Err(Rejection::Unknown);
+    };
     let (plan, found) = known(run, step)?;
-    if !is_open(found, attempt, token) {
+    if !is_open(found, *attempt, *token) {
         return Ok(vec![]);
     }
     let may_again = plan.crash != CrashPolicy::Never && found.lost_attempts < FREE_ATTEMPTS_MAX;
     let requeued = may_again && needed_dead(state).is_none();
     let mut story = Telling::from(state, ctx.now);
-    story.tell(Event::LeaseExpired { step: step.to_owned(), attempt, reason: reason.to_owned(), requeued });
+    story.tell(Event::LeaseExpired { step: step.to_owned(), attempt: *attempt, reason: reason.to_owned(), requeued });
     if requeued {
         story.tell(Event::StepQueued { step: step.to_owned(), attempt: attempt + 1 });
     } else {
@@ -326,7 +207,9 @@ fn expire(
 }
 
 fn retry_due(state: &State, step: &str, attempt: u32, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
-    let State::Open(run) = state else { return Err(Rejection::Unknown) };
+    let State::Open(run) = state else {
+        return Err(Rejection::Unknown);
+    };
     let (_, found) = known(run, step)?;
     match &found.status {
         StepStatus::Waiting { attempt: waiting, .. } if *waiting == attempt => {

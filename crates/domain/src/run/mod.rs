@@ -7,6 +7,8 @@
 //! Invariant: a run that is over has no step queued or running.
 
 mod decide;
+mod memory;
+mod owed;
 mod plan;
 mod retry;
 #[cfg(test)]

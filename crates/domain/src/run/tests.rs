@@ -97,12 +97,7 @@ fn cancel() -> Command {
 }
 
 fn is(step: &str, status: &str, wanted: &str, attempt: u32) -> Rejection {
-    Rejection::StepIs {
-        step: step.to_owned(),
-        status: status.to_owned(),
-        wanted: wanted.to_owned(),
-        attempt,
-    }
+    Rejection::StepIs { step: step.to_owned(), status: status.to_owned(), wanted: wanted.to_owned(), attempt }
 }
 
 #[test]
@@ -149,9 +144,14 @@ fn an_offered_place_goes_to_what_became_ready_and_an_unused_one_leaves_no_trace(
 fn failures_are_tried_again_by_class() {
     use FailureClass::{Cancelled, Lost, Permanent, RateLimited, Timeout, Transient};
     let running = || chain().at(10).after(grant("a", 1, 1));
-    for (class, retry_at) in
-        [(Transient, Some(12)), (Timeout, Some(12)), (Lost, Some(12)), (RateLimited, Some(70)), (Permanent, None), (Cancelled, None)]
-    {
+    for (class, retry_at) in [
+        (Transient, Some(12)),
+        (Timeout, Some(12)),
+        (Lost, Some(12)),
+        (RateLimited, Some(70)),
+        (Permanent, None),
+        (Cancelled, None),
+    ] {
         let free = class == RateLimited;
         let retry_at = retry_at.map(at);
         let said = Event::AttemptFailed { step: "a".to_owned(), attempt: 1, failure: failure(class), retry_at, free };
@@ -212,7 +212,11 @@ fn what_the_other_side_asks_is_honoured_within_bounds() {
     let asked = |ms, class| Failure { retry_after_ms: ms, ..failure(class) };
     let wait = |step: &StepPlan, failure: &Failure| retry::retry_after_ms(id(), step, 1, (1, 1), failure);
     assert_eq!(wait(&plain, &asked(Some(5_000), FailureClass::RateLimited)), Some(5_000));
-    assert_eq!(wait(&plain, &asked(Some(0), FailureClass::RateLimited)), Some(250), "no delay is shorter than the floor");
+    assert_eq!(
+        wait(&plain, &asked(Some(0), FailureClass::RateLimited)),
+        Some(250),
+        "no delay is shorter than the floor"
+    );
     assert_eq!(wait(&plain, &asked(Some(u64::MAX), FailureClass::RateLimited)), Some(86_400_000));
     assert_eq!(wait(&plain, &asked(Some(9_000), FailureClass::Transient)), Some(9_000));
     assert_eq!(wait(&plain, &asked(Some(1), FailureClass::Transient)), Some(2_000));
@@ -240,7 +244,9 @@ fn a_dead_step_waits_for_what_runs_and_starts_nothing_more() {
     let end = |command| dying.clone().when(command);
     end(done("b", 1, 2)).then_facts(&["attempt_succeeded", "failed"]).owes(&["ended"]);
     // No retry is promised to a run that has failed already.
-    end(failed("b", 1, 2, FailureClass::Transient)).then_facts(&["attempt_failed", "step_died", "failed"]).owes(&["ended"]);
+    end(failed("b", 1, 2, FailureClass::Transient))
+        .then_facts(&["attempt_failed", "step_died", "failed"])
+        .owes(&["ended"]);
     end(expire("b", 1, 2)).then_facts(&["lease_expired", "step_died", "failed"]).owes(&["ended"]);
     end(cancel()).then_facts(&["step_skipped", "cancelled"]).owes(&["ended"]);
 }
@@ -472,7 +478,11 @@ fn sane(it: &Runs) {
         State::Open(_) => assert!(!it.ledger.open.is_empty(), "an open run that nothing will wake"),
         State::Over(..) => {
             assert_eq!(it.ledger.keys(), ["ended"]);
-            assert!(run.steps.iter().all(|step| !matches!(step.status, StepStatus::Pending {}) && !step.status.holds_a_place()));
+            assert!(
+                run.steps
+                    .iter()
+                    .all(|step| !matches!(step.status, StepStatus::Pending {}) && !step.status.holds_a_place())
+            );
         }
         State::Unborn => {}
     }

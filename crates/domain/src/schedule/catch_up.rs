@@ -59,7 +59,8 @@ impl Asked<'_> {
     pub fn pass_over(&self, first: Timestamp) -> Vec<Event> {
         let span = self.latest(first, self.ctx.now).and_then(|latest| self.span(first, latest, SkipReason::Paused));
         // A calendar that fails must not keep anybody from pausing what it fails for.
-        let alone = Piece::Skip { from: first, upto: first, count: 1, count_is_bound: true, reason: SkipReason::Paused };
+        let alone =
+            Piece::Skip { from: first, upto: first, count: 1, count_is_bound: true, reason: SkipReason::Paused };
         vec![self.event(span.unwrap_or(alone), None)]
     }
 
@@ -69,7 +70,9 @@ impl Asked<'_> {
 
     fn by_policy(&self, first: Timestamp, latest: Timestamp) -> Result<Vec<Piece>, Rejection> {
         let mut pieces = Vec::new();
-        let Some(first) = self.pass_too_old(first, latest, &mut pieces)? else { return Ok(pieces) };
+        let Some(first) = self.pass_too_old(first, latest, &mut pieces)? else {
+            return Ok(pieces);
+        };
         let latest_counts = !self.is_missed(latest);
         match self.schedule.catch_up {
             CatchUp::Skip if !latest_counts => pieces.push(self.span(first, latest, SkipReason::CatchUpSkip)?),
@@ -120,11 +123,15 @@ impl Asked<'_> {
     fn oldest(&self, first: Timestamp, latest: Timestamp, max: u32, pieces: &mut Vec<Piece>) -> Result<(), Rejection> {
         let mut left = Some(first);
         for _ in 0..max.min(COUNTED_MAX) {
-            let Some(at) = left.filter(|at| *at <= latest) else { return Ok(()) };
+            let Some(at) = left.filter(|at| *at <= latest) else {
+                return Ok(());
+            };
             pieces.push(Piece::Fire(at));
             left = self.next(at)?;
         }
-        let Some(first) = left.filter(|at| *at <= latest) else { return Ok(()) };
+        let Some(first) = left.filter(|at| *at <= latest) else {
+            return Ok(());
+        };
         if self.is_missed(latest) {
             pieces.push(self.span(first, latest, SkipReason::CatchUpMax)?);
             return Ok(());
@@ -136,7 +143,9 @@ impl Asked<'_> {
     fn span(&self, from: Timestamp, upto: Timestamp, reason: SkipReason) -> Result<Piece, Rejection> {
         let (mut count, mut at) = (1, from);
         while count < COUNTED_MAX && at < upto {
-            let Some(next) = self.next(at)?.filter(|next| *next <= upto) else { break };
+            let Some(next) = self.next(at)?.filter(|next| *next <= upto) else {
+                break;
+            };
             (count, at) = (count + 1, next);
         }
         Ok(Piece::Skip { from, upto, count, count_is_bound: at < upto, reason })

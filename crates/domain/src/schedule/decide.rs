@@ -54,7 +54,9 @@ impl Decider for ScheduleDecider {
             *state = State::Ended;
             return;
         }
-        let State::Live { schedule, paused, next_due, last, .. } = state else { return };
+        let State::Live { schedule, paused, next_due, last, .. } = state else {
+            return;
+        };
         let following = match event {
             Event::Fired { nominal, next_due, .. } => {
                 *last = (*last).max(Some(*nominal));
@@ -91,7 +93,9 @@ impl Decider for ScheduleDecider {
                 Delta { opens: needed.into_iter().collect(), closes: open.map(|open| open.key).into_iter().collect() }
             }
         };
-        let Event::Fired { target, nominal, next_due, .. } = event else { return delta };
+        let Event::Fired { target, nominal, next_due, .. } = event else {
+            return delta;
+        };
         let slot = deliverable::Command::SlotDue { nominal: *nominal, next_due: *next_due };
         delta.open(Obligation {
             key: format!("slot:{}", nominal.micros()),
@@ -108,7 +112,9 @@ impl Decider for ScheduleDecider {
 
 /// The timer that is open in a state. Its key says all that can differ, so that a key never means two timers.
 fn timer(stream: StreamId, state: &State) -> Option<Obligation> {
-    let State::Live { schedule, paused: false, next_due: Some(nominal), .. } = state else { return None };
+    let State::Live { schedule, paused: false, next_due: Some(nominal), .. } = state else {
+        return None;
+    };
     let nominal = *nominal;
     let jitter_ms = jitter_ms(stream, schedule, nominal);
     let spread = if jitter_ms == 0 { String::new() } else { format!("+{jitter_ms}") };
@@ -147,7 +153,9 @@ fn create(schedule: &Schedule, target: StreamId, paused: bool, ctx: &Ctx<'_>) ->
 
 /// The timer of `nominal` went off: fire it, or sort out what was missed since.
 fn fire(state: &State, nominal: Timestamp, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
-    let State::Live { schedule, target, paused, next_due, last } = state else { return Err(Rejection::Unknown) };
+    let State::Live { schedule, target, paused, next_due, last } = state else {
+        return Err(Rejection::Unknown);
+    };
     if *next_due == Some(nominal) {
         return Asked { schedule, target: *target, ctx }.settle(nominal);
     }
@@ -166,17 +174,20 @@ fn overdue(state: &State, ctx: &Ctx<'_>) -> Option<Timestamp> {
 }
 
 fn pause(state: &State, note: &str, ctx: &Ctx<'_>) -> Vec<Event> {
-    let State::Live { schedule, target, .. } = state else { return vec![] };
+    let State::Live { schedule, target, .. } = state else {
+        return vec![];
+    };
     let target = *target;
-    let mut events =
-        overdue(state, ctx).map_or_else(Vec::new, |due| Asked { schedule, target, ctx }.pass_over(due));
+    let mut events = overdue(state, ctx).map_or_else(Vec::new, |due| Asked { schedule, target, ctx }.pass_over(due));
     events.push(Event::Paused { target, note: note.to_owned() });
     events
 }
 
 /// What had come due under the old rule is settled under the old rule; the new one counts from now.
 fn retime(state: &State, new: &Schedule, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
-    let State::Live { schedule, target, paused, last, .. } = state else { return Err(Rejection::Unknown) };
+    let State::Live { schedule, target, paused, last, .. } = state else {
+        return Err(Rejection::Unknown);
+    };
     let target = *target;
     let first = Asked { schedule: new, target, ctx }.next(from_now(*last, ctx))?;
     // An old rule that cannot be computed any more must not keep anybody from mending it.

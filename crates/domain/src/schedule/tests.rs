@@ -91,7 +91,13 @@ fn instants_that_passed_follow_the_policy() {
         (Latest, Some(7_200), 4, half, "skip 1-2 x2 catch_up_window; skip 3-3 x1 catch_up_latest; fire 4; next 5"),
         (Latest, Some(10), 1, 30, "skip 1-1 x1 catch_up_window; next 2"),
         (Latest, None, 2_000, half, "skip 1-1999 x1000+ catch_up_latest; fire 2000; next 2001"),
-        (Latest, Some(7_200), 2_000, half, "skip 1-1998 x1000+ catch_up_window; skip 1999-1999 x1 catch_up_latest; fire 2000; next 2001"),
+        (
+            Latest,
+            Some(7_200),
+            2_000,
+            half,
+            "skip 1-1998 x1000+ catch_up_window; skip 1999-1999 x1 catch_up_latest; fire 2000; next 2001",
+        ),
         (Skip, None, 1, 0, "fire 1; next 2"),
         (Skip, None, 1, half, "skip 1-1 x1 catch_up_skip; next 2"),
         (Skip, None, 4, half, "skip 1-4 x4 catch_up_skip; next 5"),
@@ -104,7 +110,13 @@ fn instants_that_passed_follow_the_policy() {
         (All { max: 0 }, None, 2, half, "skip 1-2 x2 catch_up_max; next 3"),
         (All { max: 2 }, Some(7_200), 4, half, "skip 1-2 x2 catch_up_window; fire 3; fire 4; next 5"),
         // More than are counted lie outside the window; those inside are still made up for.
-        (All { max: 2 }, Some(7_200), 2_000, half, "skip 1-1998 x1000+ catch_up_window; fire 1999; fire 2000; next 2001"),
+        (
+            All { max: 2 },
+            Some(7_200),
+            2_000,
+            half,
+            "skip 1-1998 x1000+ catch_up_window; fire 1999; fire 2000; next 2001",
+        ),
         (All { max: 1 }, None, 2_000, half, "fire 1; skip 2-2000 x1000+ catch_up_max; next 2001"),
     ] {
         assert_eq!(hourly(catch_up, window_s, hours, late), expected, "{catch_up:?} {window_s:?} {hours}h+{late}s");
@@ -391,7 +403,9 @@ proptest! {
 /// What should fire, by the words of the policy.
 fn by_hand(due: &[i64], now: i64, catch_up: CatchUp, window_s: Option<u64>) -> Vec<i64> {
     let recent: Vec<i64> = due.iter().copied().filter(|at| window_s.is_none_or(|w| now - at <= w as i64)).collect();
-    let Some((latest, before)) = recent.split_last() else { return vec![] };
+    let Some((latest, before)) = recent.split_last() else {
+        return vec![];
+    };
     let missed = now - latest > 60;
     let mut fires: Vec<i64> = match catch_up {
         CatchUp::Skip => vec![],

@@ -192,6 +192,17 @@ impl<'a> Note<'a> {
 
     /// The sentences that say most, in the order of the text.
     pub(super) fn summary(&self, topic: &BTreeSet<String>, count: usize) -> Vec<&str> {
+        let (texts, ranked) = self.ranked(topic);
+        ranked.best_in_order(count).into_iter().map(|at| texts[at]).collect()
+    }
+
+    /// The sentences that say most, best first.
+    pub(super) fn best(&self, topic: &BTreeSet<String>, count: usize) -> Vec<&str> {
+        let (texts, ranked) = self.ranked(topic);
+        ranked.best(count).into_iter().map(|at| texts[at]).collect()
+    }
+
+    fn ranked(&self, topic: &BTreeSet<String>) -> (Vec<&str>, Ranked) {
         let texts: Vec<&str> = self
             .reading
             .sentences
@@ -199,7 +210,7 @@ impl<'a> Note<'a> {
             .map(|sentence| sentence.text.as_str())
             .collect();
         let ranked = Ranked::of(&texts, topic, &self.language);
-        ranked.best_in_order(count).into_iter().map(|at| texts[at]).collect()
+        (texts, ranked)
     }
 
     /// Newest first. Files that changed within the same hour were changed by one act: there the one nearer to the top of

@@ -102,11 +102,11 @@ fn plain_headline(change: &super::change::Change<'_>) -> String {
 
 fn of_note(note: &Note<'_>, gathered: &Gathered<'_>) -> Option<String> {
     // A sentence that fits whole is better than the best one cut.
-    let summary = note.summary(&gathered.topic, note.summary_length());
-    let best = summary
+    let ranked = note.best(&gathered.topic, note.summary_length());
+    let best = ranked
         .iter()
         .find(|text| text.chars().count() <= HIGHLIGHT_CHARS_MAX)
-        .or(summary.first())?;
+        .or(ranked.first())?;
     let title = ink::link(&ink::shorten(&note.item.title, 100), note.item.link.as_deref());
     Some(format!(
         "**{title}:** {}",

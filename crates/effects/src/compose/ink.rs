@@ -201,6 +201,35 @@ mod tests {
         out
     }
 
+    const PIECES: [&str; 26] = [
+        "<b>",
+        "</b>",
+        "<a@b.c>",
+        "<!--",
+        "&amp;",
+        "&#35;",
+        "`",
+        "``",
+        "*",
+        "**",
+        "_",
+        "__",
+        "[a]",
+        "](x)",
+        "[^1]",
+        "~~",
+        "$",
+        " ",
+        "a",
+        "1",
+        ".",
+        "\\",
+        "!",
+        "東",
+        "|",
+        "https://x.test/a_b_",
+    ];
+
     #[test]
     fn links_and_lists() {
         assert_eq!(
@@ -234,6 +263,16 @@ mod tests {
             let expected = format!("word {expected}").trim_end().to_owned();
             let shown = rendered(&markdown).replace('`', "").trim_end().to_owned();
             prop_assert_eq!(shown, expected, "{}", markdown);
+        }
+
+        /// As above, from the pieces that mean something to Markdown.
+        #[test]
+        fn escaped_pieces_render_as_themselves(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 1..8)) {
+            let text = pieces.concat();
+            let expected = crate::text::one_line(&text).replace('`', "");
+            let shown = rendered(&format!("word {}", escape(&text))).replace('`', "");
+            let expected = format!("word {expected}");
+            prop_assert_eq!(shown.trim_end(), expected.trim_end(), "{}", text);
         }
 
         #[test]

@@ -101,7 +101,10 @@ fn is_rule(line: &str) -> bool {
 
 fn is_title(line: &str) -> bool {
     let letters = line.chars().filter(|c| c.is_alphabetic()).count();
-    letters >= 3 && line.chars().count() <= HEADING_CHARS_MAX && !line.ends_with(['.', ',', ';', ':', '!', '?']) && !bullet(line).0
+    letters >= 3
+        && line.chars().count() <= HEADING_CHARS_MAX
+        && !line.ends_with(['.', ',', ';', ':', '!', '?'])
+        && !bullet(line).0
 }
 
 /// A short line in capitals, or one that begins like a Markdown heading.

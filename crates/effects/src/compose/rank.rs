@@ -74,7 +74,7 @@ fn rounded(score: f64) -> i64 {
 }
 
 fn fitness(text: &str) -> f64 {
-    if !sentences::stands_alone(text) {
+    if !sentences::stands_alone(text) || sentences::is_label(text) {
         return 0.0;
     }
     let words = text.split_whitespace().count();
@@ -100,9 +100,8 @@ fn fitness(text: &str) -> f64 {
     } else {
         0.75
     };
-    let label = if sentences::is_label(text) { 0.3 } else { 1.0 };
     let urgent = if sentences::is_urgent(text) { 1.3 } else { 1.0 };
-    length * leaning * dense * cut * open * label * urgent
+    length * leaning * dense * cut * open * urgent
 }
 
 fn vectors(stems: &[Vec<String>]) -> Vec<Vector> {

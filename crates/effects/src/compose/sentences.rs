@@ -114,14 +114,18 @@ pub(super) fn stands_alone(sentence: &str) -> bool {
 
 /// `Present: Ana, Ben`, `Author: Zoë`: facts about a text, not of it.
 pub(super) fn is_label(sentence: &str) -> bool {
-    let Some((head, rest)) = sentence.split_once(':') else { return false };
+    let Some((head, rest)) = sentence.split_once(':') else {
+        return false;
+    };
     head.split_whitespace().count() <= 2 && rest.split_whitespace().count() <= 6
 }
 
 /// Words for which a reader of a brief looks first.
 pub(super) fn is_urgent(sentence: &str) -> bool {
     const WORDS: &str = "blocked blocks blocker broken breaks failed fails failing failure outage delayed late risk urgent must decided released launched shipped deadline lost security regression";
-    sentence.split(|c: char| !c.is_alphanumeric()).any(|word| WORDS.split(' ').any(|known| known.eq_ignore_ascii_case(word)))
+    sentence
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| WORDS.split(' ').any(|known| known.eq_ignore_ascii_case(word)))
 }
 
 /// Whether the first word points back to a sentence that will not be there.

@@ -85,10 +85,10 @@ impl ReadModels for MemoryStore {
 
     async fn query(&self, table: &'static TableDef, query: &Query) -> Result<Vec<Row>, StoreError> {
         let order = total_order(table, query);
-        let asked = query.equals.iter().chain(&query.above).map(|(column, _)| *column);
-        for column in asked.chain(order.iter().map(|(column, _)| *column)) {
+        for (column, _) in &order {
             column_type(table, column)?;
         }
+        let query = &as_rows_carry(table, query)?;
         let held = self.held();
         let Some(rows) = held.live.rows.get(table.name) else { return Ok(Vec::new()) };
         let mut found: Vec<&Row> = rows.values().filter(|row| answers(row, query)).collect();
@@ -107,6 +107,15 @@ impl ReadModels for MemoryStore {
         }
         Ok(counts.into_values().collect())
     }
+}
+
+/// The question with its values in the form in which rows carry them.
+fn as_rows_carry(table: &TableDef, query: &Query) -> Result<Query, StoreError> {
+    let mut query = query.clone();
+    for (column, value) in query.equals.iter_mut().chain(&mut query.above) {
+        *value = rows::asked(column_type(table, column)?, value);
+    }
+    Ok(query)
 }
 
 fn answers(row: &Row, query: &Query) -> bool {

@@ -58,11 +58,24 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             noted(rows, recorded, step, output);
             step::succeeded(rows, recorded, (step, *attempt), output);
         }
-        Event::AttemptFailed { step, attempt, failure, retry_at, .. } => {
+        Event::AttemptFailed {
+            step,
+            attempt,
+            failure,
+            retry_at,
+            ..
+        } => {
             step::failed(rows, recorded, (step, *attempt), (failure, *retry_at));
         }
-        Event::LeaseExpired { step, attempt, reason, .. } => step::lost(rows, recorded, (step, *attempt), reason),
-        Event::StaleResult { step, attempt, token, succeeded } => {
+        Event::LeaseExpired {
+            step, attempt, reason, ..
+        } => step::lost(rows, recorded, (step, *attempt), reason),
+        Event::StaleResult {
+            step,
+            attempt,
+            token,
+            succeeded,
+        } => {
             step::stale(rows, recorded, (step, *attempt), (*token, *succeeded));
         }
         Event::StepDied { step, failure } => step::died(rows, recorded, step, failure),
@@ -70,7 +83,12 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::Completed {} => over(rows, recorded, "completed", Value::Null),
         Event::Failed { step, failure } => over(rows, recorded, "failed", failed_at(step, failure)),
         Event::Cancelled { reason } => {
-            over(rows, recorded, "cancelled", value::object([("reason", value::text(reason))]));
+            over(
+                rows,
+                recorded,
+                "cancelled",
+                value::object([("reason", value::text(reason))]),
+            );
         }
     }
 }
@@ -96,7 +114,10 @@ fn created(rows: &mut Rows, recorded: &Recorded, run: &Created) {
         .set(column::version_number, value::int(run.subject.version_number))
         .set(column::title, value::text(&run.subject.title))
         .set(column::root_run_id, value::id(run.root.uuid()))
-        .set(column::parent_orchestration_run_id, value::id_or_null(run.parent.map(RunId::uuid)))
+        .set(
+            column::parent_orchestration_run_id,
+            value::id_or_null(run.parent.map(RunId::uuid)),
+        )
         .set(column::priority, value::int(run.priority))
         .set(column::nominal_at, value::time(run.nominal))
         .set(column::plan, plan::plan(&run.plan))
@@ -120,7 +141,9 @@ fn begun(rows: &mut Rows, recorded: &Recorded) {
 }
 
 fn noted(rows: &mut Rows, recorded: &Recorded, step: &str, output: &StepOutput) {
-    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else { return };
+    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
+        return;
+    };
     row.add(column::completed_steps, 1);
     if let Some(results) = row.get_mut(column::results).as_object_mut() {
         results.insert(step.replace('\0', "\u{fffd}"), plan::output(output));
@@ -128,6 +151,10 @@ fn noted(rows: &mut Rows, recorded: &Recorded, step: &str, output: &StepOutput) 
 }
 
 fn over(rows: &mut Rows, recorded: &Recorded, status: &str, details: Value) {
-    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else { return };
-    row.set(column::status, status).set(column::error_details, details).set(column::completed_at, at(recorded));
+    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
+        return;
+    };
+    row.set(column::status, status)
+        .set(column::error_details, details)
+        .set(column::completed_at, at(recorded));
 }

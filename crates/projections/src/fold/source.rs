@@ -38,9 +38,14 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
             touches.writes(&ACTIVITY_LOG, || activity::key(recorded));
             for item in items {
                 touches.reads(&PLATFORM_ITEMS, item_key(recorded, &item.item_id));
-                touches.reads(&PLATFORM_CONTENT_ITEMS, text_key(recorded, &item.item_id, &item.text.digest.0));
+                touches.reads(
+                    &PLATFORM_CONTENT_ITEMS,
+                    text_key(recorded, &item.item_id, &item.text.digest.0),
+                );
             }
-            removed.iter().for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
+            removed
+                .iter()
+                .for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
         }
         Event::Checked { .. } => touches.reads(&SYNC_REGISTRY, own(recorded)),
         Event::ObservationFailed { .. } => {
@@ -50,7 +55,9 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         Event::ContentRetained { .. } => touches.writes(&CONTENT_RETENTIONS, || retention_key(recorded)),
         Event::ContentExpired { items } => {
             touches.reads(&SYNC_REGISTRY, own(recorded));
-            items.iter().for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
+            items
+                .iter()
+                .for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
         }
     }
 }
@@ -71,7 +78,13 @@ fn retention_key(recorded: &Recorded) -> RowKey {
 pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
     match event {
         Event::Registered { .. } => registered(rows, recorded, event),
-        Event::ContentObserved { items, removed, omitted, cursor, expires_at } => {
+        Event::ContentObserved {
+            items,
+            removed,
+            omitted,
+            cursor,
+            expires_at,
+        } => {
             let change = observed(rows, recorded, (items, removed), *expires_at);
             looked(rows, recorded, (omitted, cursor), (change, Some(items)));
             log_observed(rows, recorded, items.len(), removed.len());
@@ -88,7 +101,9 @@ fn edit<'a>(rows: &'a mut Rows, recorded: &Recorded) -> Option<&'a mut Image> {
 }
 
 fn registered(rows: &mut Rows, recorded: &Recorded, event: &Event) {
-    let Event::Registered { user, spec } = event else { return };
+    let Event::Registered { user, spec } = event else {
+        return;
+    };
     let mut row = Image::blank(&SYNC_REGISTRY);
     row.set(column::source_id, value::id(recorded.stream.id))
         .set(column::user_id, value::text(&user.0))
@@ -144,8 +159,12 @@ fn see(rows: &mut Rows, recorded: &Recorded, item: &Item) {
 /// A text that was seen before is seen again: it keeps the version at which it was first seen.
 fn keep_text(rows: &mut Rows, recorded: &Recorded, item: &Item, expires_at: Timestamp) {
     let key = text_key(recorded, &item.item_id, &item.text.digest.0);
-    let first = rows.peek(&PLATFORM_CONTENT_ITEMS, &key).map(|row| row.get(texts::first_version).clone());
-    let Some(source) = rows.peek(&SYNC_REGISTRY, &own(recorded)) else { return };
+    let first = rows
+        .peek(&PLATFORM_CONTENT_ITEMS, &key)
+        .map(|row| row.get(texts::first_version).clone());
+    let Some(source) = rows.peek(&SYNC_REGISTRY, &own(recorded)) else {
+        return;
+    };
     let mut row = Image::blank(&PLATFORM_CONTENT_ITEMS);
     row.set(texts::source_id, value::id(recorded.stream.id))
         .set(texts::item_id, value::text(&item.item_id))
@@ -163,7 +182,10 @@ fn keep_text(rows: &mut Rows, recorded: &Recorded, item: &Item, expires_at: Time
         .set(texts::fetched_at, at(recorded))
         .set(texts::expires_at, value::time(expires_at))
         .set(texts::metadata, value::json(&item.facts))
-        .set(texts::first_version, first.unwrap_or_else(|| value::int(recorded.version)))
+        .set(
+            texts::first_version,
+            first.unwrap_or_else(|| value::int(recorded.version)),
+        )
         .set(texts::stream_version, value::int(recorded.version));
     rows.put(&PLATFORM_CONTENT_ITEMS, key, row, recorded);
 }
@@ -184,17 +206,31 @@ fn looked(
         .clear(&[column::failing_since, column::last_error]);
     let newest = found.unwrap_or_default().iter().filter_map(|item| item.source_at).max();
     if let Some(newest) = newest.map(value::time)
-        && newest.as_str().is_some_and(|newest| newest > row.text(column::source_latest_at))
+        && newest
+            .as_str()
+            .is_some_and(|newest| newest > row.text(column::source_latest_at))
     {
         row.set(column::source_latest_at, newest);
     }
 }
 
 fn log(rows: &mut Rows, recorded: &Recorded, kind: &'static str, (words, metadata): (String, Value)) {
-    let Some(row) = rows.peek(&SYNC_REGISTRY, &own(recorded)) else { return };
+    let Some(row) = rows.peek(&SYNC_REGISTRY, &own(recorded)) else {
+        return;
+    };
     let user = row.text(column::user_id).to_owned();
     let summary = format!("{} {}", row.text(column::resource_name), words);
-    activity::log(rows, recorded, Line { user: &user, kind, about: recorded.stream.id, summary, metadata });
+    activity::log(
+        rows,
+        recorded,
+        Line {
+            user: &user,
+            kind,
+            about: recorded.stream.id,
+            summary,
+            metadata,
+        },
+    );
 }
 
 fn log_observed(rows: &mut Rows, recorded: &Recorded, found: usize, removed: usize) {
@@ -206,7 +242,8 @@ fn log_observed(rows: &mut Rows, recorded: &Recorded, found: usize, removed: usi
 /// A look failed. The log gets a line when it begins to fail, not for each further look.
 fn failed(rows: &mut Rows, recorded: &Recorded, message: &str) {
     let Some(row) = edit(rows, recorded) else { return };
-    row.set(column::last_checked_at, at(recorded)).set(column::last_error, value::text(message));
+    row.set(column::last_checked_at, at(recorded))
+        .set(column::last_error, value::text(message));
     if row.is_null(column::failing_since) {
         row.set(column::failing_since, at(recorded));
         let words = format!("could not be read: {message}");
@@ -216,7 +253,15 @@ fn failed(rows: &mut Rows, recorded: &Recorded, message: &str) {
 }
 
 fn retained(rows: &mut Rows, recorded: &Recorded, event: &Event) {
-    let Event::ContentRetained { from_version, upto_version, reason, reference } = event else { return };
+    let Event::ContentRetained {
+        from_version,
+        upto_version,
+        reason,
+        reference,
+    } = event
+    else {
+        return;
+    };
     let mut row = Image::blank(&CONTENT_RETENTIONS);
     row.set(retentions::source_id, value::id(recorded.stream.id))
         .set(retentions::retained_version, value::int(recorded.version))
@@ -233,7 +278,9 @@ fn expired(rows: &mut Rows, recorded: &Recorded, expired: &[String]) {
     let mut change = 0;
     for item in expired {
         change -= i64::from(at_hand(rows, recorded, item));
-        let Some(row) = rows.edit(&PLATFORM_ITEMS, &item_key(recorded, item), recorded) else { continue };
+        let Some(row) = rows.edit(&PLATFORM_ITEMS, &item_key(recorded, item), recorded) else {
+            continue;
+        };
         row.set(items::expired_at, at(recorded));
         let key = text_key(recorded, item, row.text(items::content_hash));
         rows.delete(&PLATFORM_CONTENT_ITEMS, key);

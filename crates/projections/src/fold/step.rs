@@ -82,7 +82,9 @@ fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Option<
 /// The place in the queue changes its state; what belongs to the state before is cleared.
 fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &str) -> Option<&'a mut Image> {
     let row = rows.edit(&JOB_QUEUE, &job_key(recorded, step), recorded)?;
-    row.set(jobs::status, status).set(jobs::updated_at, at(recorded)).clear(&[jobs::lease_until, jobs::next_run_at]);
+    row.set(jobs::status, status)
+        .set(jobs::updated_at, at(recorded))
+        .clear(&[jobs::lease_until, jobs::next_run_at]);
     Some(row)
 }
 
@@ -104,8 +106,12 @@ pub fn planned(rows: &mut Rows, recorded: &Recorded, plan: &Plan) {
 
 /// A step waits for a place.
 pub fn queued(rows: &mut Rows, recorded: &Recorded, step: &str) {
-    let Some(row) = edit_step(rows, recorded, step) else { return };
-    row.set(steps::status, "queued").set(steps::queued_at, at(recorded)).set(steps::next_retry_at, Value::Null);
+    let Some(row) = edit_step(rows, recorded, step) else {
+        return;
+    };
+    row.set(steps::status, "queued")
+        .set(steps::queued_at, at(recorded))
+        .set(steps::next_retry_at, Value::Null);
     let max_attempts = row.get(steps::max_attempts).clone();
     match edit_job(rows, recorded, step, "queued") {
         Some(job) => {
@@ -116,7 +122,9 @@ pub fn queued(rows: &mut Rows, recorded: &Recorded, step: &str) {
 }
 
 fn first_queued(rows: &mut Rows, recorded: &Recorded, step: &str, max_attempts: Value) {
-    let Some(run) = rows.peek(&ORCHESTRATION_RUNS, &own(recorded)) else { return };
+    let Some(run) = rows.peek(&ORCHESTRATION_RUNS, &own(recorded)) else {
+        return;
+    };
     let key = job_key(recorded, step);
     let mut job = Image::blank(&JOB_QUEUE);
     job.set(jobs::job_id, key[0].clone())
@@ -144,7 +152,8 @@ pub fn started(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32
             .set(steps::started_at, at(recorded));
     }
     if let Some(job) = edit_job(rows, recorded, step, "leased") {
-        job.set(jobs::attempts, value::int(attempt)).set(jobs::lease_until, value::time(lease.until));
+        job.set(jobs::attempts, value::int(attempt))
+            .set(jobs::lease_until, value::time(lease.until));
     }
     let mut row = Image::blank(&JOB_ATTEMPTS);
     row.set(attempts::run_id, value::id(recorded.stream.id))
@@ -191,7 +200,8 @@ pub fn succeeded(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u
     }
     edit_job(rows, recorded, step, "success");
     if let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) {
-        row.set(attempts::finished_at, at(recorded)).set(attempts::success, true);
+        row.set(attempts::finished_at, at(recorded))
+            .set(attempts::success, true);
     }
 }
 
@@ -211,7 +221,11 @@ pub fn failed(
     if let Some(job) = edit_job(rows, recorded, step, "failed") {
         job.set(jobs::next_run_at, retry_at);
     }
-    let ending = Ending { class: failure.class, status_code: failure.status_code, text: &failure.message };
+    let ending = Ending {
+        class: failure.class,
+        status_code: failure.status_code,
+        text: &failure.message,
+    };
     ended(rows, recorded, (step, attempt), &ending);
 }
 
@@ -219,19 +233,27 @@ pub fn failed(
 pub fn lost(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), reason: &str) {
     if let Some(row) = edit_step(rows, recorded, step) {
         let lost = Failure::new(FailureClass::Lost, reason);
-        row.set(steps::status, "pending").set(steps::error_details, details(&lost));
+        row.set(steps::status, "pending")
+            .set(steps::error_details, details(&lost));
     }
     edit_job(rows, recorded, step, "failed");
-    let ending = Ending { class: FailureClass::Lost, status_code: None, text: reason };
+    let ending = Ending {
+        class: FailureClass::Lost,
+        status_code: None,
+        text: reason,
+    };
     ended(rows, recorded, (step, attempt), &ending);
 }
 
 /// A result came under a token that is not the open one. An attempt that nobody waited for any more is thereby over.
 pub fn stale(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), (token, succeeded): (Token, bool)) {
-    let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) else { return };
+    let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) else {
+        return;
+    };
     row.set(attempts::stale, true);
     if row.is_null(attempts::success) && row.text(attempts::token) == token.to_string() {
-        row.set(attempts::success, succeeded).set(attempts::finished_at, at(recorded));
+        row.set(attempts::success, succeeded)
+            .set(attempts::finished_at, at(recorded));
     }
 }
 
@@ -251,7 +273,9 @@ pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure)
 /// The event does not name that attempt, so its row cannot be among those that were loaded. The row of the step holds all
 /// it was made of, and it is written anew from there.
 pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
-    let Some(row) = edit_step(rows, recorded, step) else { return };
+    let Some(row) = edit_step(rows, recorded, step) else {
+        return;
+    };
     let open = (row.text(steps::status) == "running").then(|| attempt_of(row));
     row.set(steps::status, "skipped")
         .set(steps::error_details, value::object([("reason", value::text(reason))]))
@@ -259,7 +283,11 @@ pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
         .set(steps::next_retry_at, Value::Null);
     edit_job(rows, recorded, step, "cancelled");
     if let Some(mut attempt) = open {
-        let ending = Ending { class: FailureClass::Cancelled, status_code: None, text: reason };
+        let ending = Ending {
+            class: FailureClass::Cancelled,
+            status_code: None,
+            text: reason,
+        };
         ending.write(&mut attempt, at(recorded));
         rows.put(&JOB_ATTEMPTS, attempt_key_of(&attempt), attempt, recorded);
     }
@@ -283,5 +311,7 @@ fn attempt_of(step: &Image) -> Image {
 }
 
 fn attempt_key_of(attempt: &Image) -> RowKey {
-    [attempts::run_id, attempts::step_id, attempts::attempt].map(|column| attempt.get(column).clone()).to_vec()
+    [attempts::run_id, attempts::step_id, attempts::attempt]
+        .map(|column| attempt.get(column).clone())
+        .to_vec()
 }

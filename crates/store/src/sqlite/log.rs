@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{SqliteStore, append::primary_code, page};
 use crate::{
-    error::failed,
+    error::{failed, no_shard},
     record::{self, CommandRow, OwedRow, SnapshotRow, counted, number},
 };
 
@@ -271,12 +271,4 @@ impl EventLog for SqliteStore {
 /// Where an obligation stands in the order of [`EventLog::owed`].
 fn place_of(owed: &Owed) -> (Timestamp, Uuid, &str) {
     (owed.obligation.due_at, owed.stream.id, &owed.obligation.key)
-}
-
-/// The store has no such shard.
-pub(crate) fn no_shard(shard: ShardId, info: &LogInfo) -> StoreError {
-    StoreError::Failed {
-        doing: "find the shard",
-        why: format!("there is no shard {shard}; the store has {}", info.shard_count),
-    }
 }

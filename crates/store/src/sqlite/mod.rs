@@ -11,6 +11,8 @@ mod lock;
 mod log;
 mod open;
 mod pack;
+#[cfg(test)]
+mod plans;
 mod page;
 mod read_models;
 mod sides;

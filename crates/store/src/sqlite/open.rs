@@ -17,7 +17,12 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{Inner, SqliteStore, Writer, lock::FileLock, tables};
-use crate::{DEFAULT_SHARDS, OpenError, SchemaState, migrations, tables::SqlBook};
+use crate::{
+    DEFAULT_SHARDS, OpenError, SchemaState,
+    identity::{check_identity, info_of},
+    migrations,
+    tables::SqlBook,
+};
 
 /// SQLITE_NOTADB.
 const NOT_A_DATABASE: i32 = 26;
@@ -31,8 +36,10 @@ pub struct OpenOptions {
     pub create: bool,
     /// Only read: takes no lock, so that it works beside a running daemon. Never migrates.
     pub read_only: bool,
-    /// Number of shards of a new store ([`DEFAULT_SHARDS`] when none). With an existing one it must agree.
+    /// The store must have so many shards; a new one is made with them.
     pub shard_count: Option<u16>,
+    /// Number of shards of a new store when `shard_count` says nothing. An existing one keeps its own.
+    pub initial_shards: u16,
     /// Identity of a new store. An existing one keeps its own.
     pub cluster_id: Uuid,
     /// Refuse a store with another identity.
@@ -52,6 +59,7 @@ impl OpenOptions {
             create: true,
             read_only: false,
             shard_count: None,
+            initial_shards: DEFAULT_SHARDS,
             cluster_id,
             expect_cluster: None,
             readers: 4,
@@ -159,7 +167,7 @@ async fn schema_state(conn: &mut SqliteConnection, path: &Path) -> Result<Schema
 
 /// Writes identity and shards of a new store; leaves those of an existing one.
 async fn found_cluster(conn: &mut SqliteConnection, options: &OpenOptions) -> Result<(), OpenError> {
-    let asked = options.shard_count.unwrap_or(DEFAULT_SHARDS);
+    let asked = options.shard_count.unwrap_or(options.initial_shards);
     if !(1..=SHARDS_MAX).contains(&asked) {
         return Err(OpenError::ShardCountRange { asked });
     }
@@ -180,27 +188,4 @@ async fn read_info(conn: &mut SqliteConnection, schema: u32) -> Result<LogInfo, 
         .await
         .map_err(OpenError::database("read the identity of the store"))?;
     info_of(&rows, schema, "sqlite")
-}
-
-/// The facts of a log from the rows of `meta`.
-pub(crate) fn info_of(rows: &[(String, String)], schema: u32, engine: &'static str) -> Result<LogInfo, OpenError> {
-    let value = |key: &str| rows.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
-    let broken = |key: &str| OpenError::Database {
-        doing: "read the identity of the store",
-        why: format!("meta.{key} is {:?}", value(key)),
-    };
-    let cluster_id = value("cluster_id").and_then(|v| v.parse().ok()).ok_or_else(|| broken("cluster_id"))?;
-    let shard_count = value("shard_count").and_then(|v| v.parse().ok()).ok_or_else(|| broken("shard_count"))?;
-    Ok(LogInfo { cluster_id, shard_count, schema, engine })
-}
-
-/// Refuses a store that is not the one that was meant.
-pub(crate) fn check_identity(info: &LogInfo, shards: Option<u16>, expected: Option<Uuid>) -> Result<(), OpenError> {
-    if let Some(asked) = shards.filter(|asked| *asked != info.shard_count) {
-        return Err(OpenError::ShardCount { stored: info.shard_count, asked });
-    }
-    if let Some(expected) = expected.filter(|expected| *expected != info.cluster_id) {
-        return Err(OpenError::WrongCluster { found: info.cluster_id, expected });
-    }
-    Ok(())
 }

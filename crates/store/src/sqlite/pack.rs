@@ -5,14 +5,14 @@
 
 use std::fmt::Write;
 
-use nightshift_domain::{codec, ids::StreamId};
+use nightshift_domain::ids::StreamId;
 use nightshift_ports::{
     batch::{self, Opened, Placed},
     log::{AppendError, CommandRecord, ShardBatch},
 };
 use uuid::Uuid;
 
-use crate::record::number;
+use crate::record::{encoded, number};
 
 /// The parameters of `append_write.sql`, in its order.
 #[derive(Debug)]
@@ -153,9 +153,4 @@ fn row(rows: &mut String, columns: std::fmt::Arguments<'_>) {
 /// A text as JSON.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// A value of the domain as MessagePack.
-pub(crate) fn encoded<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, AppendError> {
-    codec::to_bytes(value).map_err(|error| AppendError::Contradiction { why: error.to_string() })
 }

@@ -12,9 +12,9 @@ use nightshift_ports::{
 };
 use uuid::Uuid;
 
-use super::{SqliteStore, log::no_shard};
+use super::SqliteStore;
 use crate::{
-    error::failed,
+    error::{failed, no_shard},
     record::{self, InboxRow, SessionRow, number},
     tables::cursor_name,
 };

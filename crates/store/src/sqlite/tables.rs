@@ -34,10 +34,9 @@ pub(super) fn sql_of(table: &TableDef) -> TableSql {
 
 fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let key = quoted_list(table.key.iter().copied());
-    let key_values: Vec<String> = (0..table.key.len()).map(|at| format!("value ->> {at}")).collect();
-    let key_values = key_values.join(", ");
     let on_key: Vec<String> =
         table.key.iter().enumerate().map(|(at, column)| format!("t.{} = asked.value ->> {at}", quote(column))).collect();
+    let asked = format!("json_each($1) AS asked CROSS JOIN {name} AS t ON {}", on_key.join(" AND "));
     GenerationSql {
         upsert: format!(
             "INSERT INTO {name} ({}) SELECT {} FROM json_each($1) WHERE true ON CONFLICT ({key}) DO UPDATE SET {}",
@@ -46,13 +45,8 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
             assignments(table)
         )
         .into(),
-        delete: format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {key_values} FROM json_each($1))").into(),
-        by_key: format!(
-            "SELECT {} FROM json_each($1) AS asked CROSS JOIN {name} AS t ON {}",
-            image(table),
-            on_key.join(" AND ")
-        )
-        .into(),
+        delete: format!("DELETE FROM {name} WHERE rowid IN (SELECT t.rowid FROM {asked})").into(),
+        by_key: format!("SELECT {} FROM {asked}", image(table)).into(),
     }
 }
 

@@ -17,13 +17,20 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Hash + Eq + Copy, V> Bounded<K, V> {
     pub(super) fn new(most: usize) -> Self {
-        Self { entries: HashMap::new(), by_arrival: BTreeMap::new(), next: 0, most }
+        Self {
+            entries: HashMap::new(),
+            by_arrival: BTreeMap::new(),
+            next: 0,
+            most,
+        }
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {
         self.remove(&key);
         while self.entries.len() >= self.most {
-            let Some((_, oldest)) = self.by_arrival.pop_first() else { break };
+            let Some((_, oldest)) = self.by_arrival.pop_first() else {
+                break;
+            };
             self.entries.remove(&oldest);
         }
         self.by_arrival.insert(self.next, key);
@@ -65,7 +72,10 @@ mod tests {
             }
         }
         assert_eq!((map.len(), map.by_arrival.len()), (3, 3));
-        assert_eq!([994, 995, 997, 999].map(|key| map.get(&key).copied()), [None, Some(9_950), Some(9_970), Some(9_990)]);
+        assert_eq!(
+            [994, 995, 997, 999].map(|key| map.get(&key).copied()),
+            [None, Some(9_950), Some(9_970), Some(9_990)]
+        );
         map.insert(995, 1);
         map.insert(1_000, 2);
         assert_eq!([995, 997].map(|key| map.get(&key).copied()), [Some(1), None]);

@@ -16,12 +16,13 @@ SELECT value ->> 0, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
        substr($1, (value ->> 1) + 33 + (value ->> 6) + (value ->> 7), value ->> 8),
        substr($1, (value ->> 1) + 33 + (value ->> 6) + (value ->> 7) + (value ->> 8), value ->> 9)
   FROM json_each($3);
--- The inbox row of a command goes with it.
+-- The inbox row of a command goes with it. (Here and below: the planner uses the whole key only when it is written from
+-- its end.)
 DELETE FROM inbox
- WHERE (shard_id, command_id) IN (SELECT value ->> 0, substr($1, (value ->> 1) + 17, 16) FROM json_each($3));
+ WHERE (command_id, shard_id) IN (SELECT substr($1, (value ->> 1) + 17, 16), value ->> 0 FROM json_each($3));
 -- $4: obligations that end [shard, at byte, key]
 DELETE FROM obligation
- WHERE (shard_id, stream_id, key) IN (SELECT value ->> 0, substr($1, (value ->> 1) + 1, 16), value ->> 2 FROM json_each($4));
+ WHERE (key, stream_id, shard_id) IN (SELECT value ->> 2, substr($1, (value ->> 1) + 1, 16), value ->> 0 FROM json_each($4));
 -- $5: obligations that begin [shard, at byte, key, kind, class, due at, priority, opened seq, body bytes]
 INSERT OR REPLACE INTO obligation (shard_id, stream_id, key, stream_kind, class, due_at, priority, opened_seq, body)
 SELECT value ->> 0, substr($1, (value ->> 1) + 1, 16), value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,

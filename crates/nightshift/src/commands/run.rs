@@ -1,0 +1,86 @@
+//! `nightshift run`: executions.
+
+use nightshift_domain::{ids::CommandId, run};
+use nightshift_ports::{clock::IdSource, read_models::Query};
+use serde_json::Value;
+
+use super::{Env, timeline};
+use crate::{
+    app::{self, Mode},
+    args,
+    control::Control,
+    exit::{Code, Exit},
+    names,
+    output::{self, cell, fact, instant, short_id},
+    real::RandomIds,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// It failed; the error has the exit code.
+pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
+    match command {
+        args::Run::List { status, limit } => list(env, status, limit).await,
+        args::Run::Show { id } => show(env, &id).await,
+        args::Run::Cancel { id, reason } => cancel(env, &id, reason).await,
+    }
+}
+
+async fn list(env: &Env, status: Option<String>, limit: u32) -> Result<Code, Exit> {
+    let store = app::open(&env.config, Mode::Read).await?;
+    let equals = status.map(|status| ("status", Value::from(status))).into_iter().collect();
+    let query = Query { equals, order: vec![("started_at", true)], limit, ..Query::default() };
+    let rows = store.read_models().query(names::table("orchestration_runs"), &query).await?;
+    if env.json {
+        output::json(&rows);
+        return Ok(Code::Ok);
+    }
+    let lines = rows.iter().map(|row| {
+        vec![
+            short_id(&cell(row, "id")).to_owned(),
+            cell(row, "definition"),
+            cell(row, "title"),
+            cell(row, "version_number"),
+            cell(row, "status"),
+            format!("{}/{}", cell(row, "completed_steps"), cell(row, "total_steps")),
+            instant(row, "started_at"),
+            instant(row, "completed_at"),
+        ]
+    });
+    let headings = ["id", "definition", "title", "version", "status", "steps", "started", "ended"];
+    output::table(&headings, lines.collect(), "no runs yet");
+    Ok(Code::Ok)
+}
+
+async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
+    let store = app::open(&env.config, Mode::Read).await?;
+    let models = store.read_models();
+    let (id, row) = names::run(&*models, name).await?;
+    let lines = timeline::of(&*store.log(), &[id.stream()]).await?;
+    if env.json {
+        output::json(&serde_json::json!({"run": row, "timeline": lines}));
+        return Ok(Code::Ok);
+    }
+    println!("{} for {} v{}", cell(&row, "definition"), cell(&row, "title"), cell(&row, "version_number"));
+    fact("id", id);
+    fact("status", cell(&row, "status"));
+    fact("trace", cell(&row, "trace_id"));
+    fact("started", instant(&row, "started_at"));
+    fact("ended", instant(&row, "completed_at"));
+    fact("error", row.get("error_details").filter(|error| !error.is_null()).map(ToString::to_string).unwrap_or_default());
+    println!();
+    timeline::print(&lines);
+    Ok(Code::Ok)
+}
+
+async fn cancel(env: &Env, name: &str, reason: String) -> Result<Code, Exit> {
+    let control = Control::open(&env.config).await?;
+    let (id, _) = names::run(&*control.store().read_models(), name).await?;
+    control.submit(id.stream(), run::Command::Cancel { reason }, CommandId(RandomIds.fresh())).await?;
+    control.settled().await;
+    let (_, row) = names::run(&*control.store().read_models(), &id.to_string()).await?;
+    control.close().await;
+    if env.json { output::json(&row) } else { println!("run {id} {}", cell(&row, "status")) }
+    Ok(Code::Ok)
+}

@@ -1,0 +1,237 @@
+//! `nightshift serve`: the daemon.
+//!
+//! Owns: the order of start and end, signals, and what the service manager is told.
+
+use std::{sync::Arc, time::Duration};
+
+use nightshift_actors::{root::Collapse, system::System};
+use nightshift_api::Shared;
+use nightshift_ports::{
+    clock::{Clock, IdSource},
+    log::Session,
+    read_models::ReadModels,
+};
+use sd_notify::NotifyState;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use uuid::Uuid;
+
+use super::Env;
+use crate::{
+    app::{self, AnyStore, Mode, Purpose},
+    config::Config,
+    control,
+    exit::{Code, Exit},
+    names,
+    observe::{Tracer, Watcher},
+    real::{RandomIds, SystemClock},
+};
+
+/// A session lives so long without being renewed, in milliseconds.
+const SESSION_TTL_MS: i64 = 10_000;
+
+/// It is renewed so often, in milliseconds.
+const RENEW_MS: i64 = 2_500;
+
+/// Runs until a signal or until the tree gives up.
+///
+/// # Errors
+/// It did not start, or it ended by itself.
+pub async fn run(env: &Env) -> Result<Code, Exit> {
+    let config = &env.config;
+    let watcher = Watcher::new()?;
+    // Everything that can be refused is refused before anything is taken over.
+    let listener = listen(config).await?;
+    let store = app::open(config, Mode::Write).await?;
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(|address| address.to_string());
+    let session = Member::join(&store, address.clone()).await?;
+    let token = control::make_token(&config.store.data_dir)?;
+    announce(&store, address.as_deref())?;
+    tracing::info!(store = %config.store.url, "taking the shards over");
+    let system = app::start(config, &store, Purpose::daemon(watcher.clone())).await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    serve_http(&mut tasks, listener, &system, (token, &watcher), stopped.clone());
+    trace(&mut tasks, config, (&system, &store), &watcher)?;
+    tasks.spawn(upkeep(Arc::clone(&watcher), store.clone(), system.clone()));
+    tracing::info!(
+        recovered = system.recovered,
+        address = address.as_deref().unwrap_or("none"),
+        "ready: {} obligation(s) taken up again",
+        system.recovered
+    );
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let code = until_the_end(&system, &session).await;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    tracing::info!("ending; what is under way is taken up at the next start");
+    stop.send_replace(true);
+    system.stop().await;
+    session.leave().await;
+    tasks.shutdown().await;
+    code
+}
+
+async fn listen(config: &Config) -> Result<Option<TcpListener>, Exit> {
+    if !config.http.enabled {
+        return Ok(None);
+    }
+    let listen = config.http.listen;
+    nightshift_api::bind(listen).await.map(Some).map_err(|error| {
+        let message = format!("http.listen = {listen}: {error}; choose another with --set http.listen=127.0.0.1:PORT");
+        Exit::new(Code::Config, message)
+    })
+}
+
+fn announce(store: &AnyStore, address: Option<&str>) -> Result<(), Exit> {
+    if let (AnyStore::Sqlite(store), Some(address)) = (store, address) {
+        store.announce(address)?;
+    }
+    Ok(())
+}
+
+fn serve_http(
+    tasks: &mut tokio::task::JoinSet<()>,
+    listener: Option<TcpListener>,
+    system: &System,
+    (token, watcher): (String, &Arc<Watcher>),
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some(listener) = listener else { return };
+    let metrics = watcher.metrics.clone();
+    let shared = Shared {
+        system: system.clone(),
+        token,
+        metrics: Box::new(move || metrics.render()),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    tasks.spawn(async move {
+        let until = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = nightshift_api::serve(listener, shared, until).await {
+            tracing::error!(%error, "the HTTP interface ended");
+        }
+    });
+}
+
+fn trace(
+    tasks: &mut tokio::task::JoinSet<()>,
+    config: &Config,
+    (system, store): (&System, &AnyStore),
+    watcher: &Arc<Watcher>,
+) -> Result<(), Exit> {
+    let projector = system.context().projector.clone();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tracer = Tracer::new(&config.telemetry, store.ports(), clock, projector, watcher.metrics.clone())?;
+    if let Some(tracer) = tracer {
+        tasks.spawn(tracer.run(Arc::clone(&watcher.news)));
+    }
+    Ok(())
+}
+
+/// Keeps histograms small and queue figures fresh, and tells the service manager that the process lives.
+async fn upkeep(watcher: Arc<Watcher>, store: AnyStore, system: System) {
+    let clock = SystemClock;
+    loop {
+        clock.sleep_until(clock.now().plus_ms(5_000)).await;
+        watcher.metrics.run_upkeep();
+        let models: Arc<dyn ReadModels> = store.read_models();
+        if let Ok(counts) = models.count_by(names::table("job_queue"), "status").await {
+            const STATES: [&str; 7] = ["queued", "leased", "running", "success", "failed", "dead", "cancelled"];
+            let count = |state: &str| counts.iter().find(|(value, _)| value.as_str() == Some(state)).map_or(0, |(_, n)| *n);
+            watcher.metrics.task_queue_jobs(&STATES.map(|state| (state, count(state))));
+        }
+        let checkpoints = system.context().projector.checkpoints();
+        let lags: Vec<_> = system.context().journal.heads().into_iter().map(|(shard, head)| {
+            let seqs = head.saturating_sub(checkpoints.get(&shard).copied().unwrap_or(0));
+            nightshift_telemetry::metrics::ShardLag { shard, seqs, seconds: 0.0 }
+        }).collect();
+        watcher.metrics.projection_lag("read_models", &lags);
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Returns when a signal comes, the tree gives up, or the session expired.
+async fn until_the_end(system: &System, session: &Member) -> Result<Code, Exit> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(Code::Ok),
+        _ = interrupt.recv() => Ok(Code::Ok),
+        () = session.keep() => {
+            Err(Exit::new(Code::Fenced, "the session of this process expired in the store; it must not go on"))
+        }
+        why = system.collapsed() => match why {
+            Collapse::Fenced => {
+                Err(Exit::new(Code::Fenced, "another process took the shards over; nothing more is written here"))
+            }
+            Collapse::JournalEnded => Err(Exit::new(Code::GaveUp, "the journal ended; see the log above")),
+            Collapse::GaveUp { role, why } => {
+                Err(Exit::new(Code::GaveUp, format!("the {role} failed more often than restarts cure: {why}")))
+            }
+        },
+    }
+}
+
+/// This process among those that may work on the store.
+struct Member {
+    store: AnyStore,
+    id: Uuid,
+}
+
+impl Member {
+    /// Joins; waits while another process lives on the same store.
+    async fn join(store: &AnyStore, address: Option<String>) -> Result<Self, Exit> {
+        let ports = store.ports();
+        let mut told = false;
+        loop {
+            let living = ports.living().await?;
+            let Some(other) = living.first() else { break };
+            if !told {
+                let address = other.address.as_deref().unwrap_or("no HTTP address");
+                tracing::info!(node = other.node, address, "another process works on this store; standing by");
+                told = true;
+            }
+            let clock = SystemClock;
+            clock.sleep_until(clock.now().plus_ms(1_000)).await;
+        }
+        let session = Session {
+            id: RandomIds.fresh(),
+            node: node_name(),
+            address,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        ports.join(&session, SESSION_TTL_MS).await?;
+        Ok(Self { store: store.clone(), id: session.id })
+    }
+
+    /// Renews the session; returns when it has expired.
+    async fn keep(&self) {
+        let clock = SystemClock;
+        let ports = self.store.ports();
+        loop {
+            clock.sleep_until(clock.now().plus_ms(RENEW_MS)).await;
+            match ports.renew(self.id, SESSION_TTL_MS).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The fence keeps the log safe whatever the session says; a store that does not answer is no reason to end.
+                Err(error) => tracing::warn!(%error, "the session could not be renewed; trying again"),
+            }
+        }
+    }
+
+    async fn leave(&self) {
+        if let Err(error) = tokio::time::timeout(Duration::from_secs(2), self.store.ports().leave_session(self.id)).await {
+            tracing::warn!(%error, "the session was not ended; it expires by itself");
+        }
+    }
+}
+
+fn node_name() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,33 @@
+//! `nightshift tick`: one pass, for deployments driven by cron.
+
+use super::Env;
+use crate::{
+    app::{self, Mode, Purpose},
+    exit::{Code, Exit},
+    observe::Watcher,
+    output,
+};
+
+/// Does everything that is due and what follows from it, then ends.
+///
+/// # Errors
+/// The store cannot be opened, or another process has it.
+pub async fn run(env: &Env) -> Result<Code, Exit> {
+    let store = app::open(&env.config, Mode::Write).await?;
+    let watcher = Watcher::new()?;
+    let before: u64 = store.log().heads().await?.iter().map(|(_, head)| head).sum();
+    let system = app::start(&env.config, &store, Purpose::daemon(watcher)).await?;
+    tokio::select! {
+        () = system.settled() => {}
+        why = system.collapsed() => return Err(Exit::new(Code::GaveUp, format!("the pass ended early: {why:?}"))),
+    }
+    let after: u64 = system.context().journal.heads().iter().map(|(_, head)| head).sum();
+    let recovered = system.recovered;
+    system.stop().await;
+    if env.json {
+        output::json(&serde_json::json!({"events": after - before, "recovered": recovered}));
+    } else {
+        println!("done: {} event(s), {recovered} obligation(s) taken up again", after - before);
+    }
+    Ok(Code::Ok)
+}

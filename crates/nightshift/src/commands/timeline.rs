@@ -1,0 +1,143 @@
+//! Timelines: what happened in a stream, in words, from its events.
+
+use nightshift_domain::{
+    deliverable,
+    ids::StreamId,
+    run,
+    streams::AnyEvent,
+    time::Timestamp,
+};
+use nightshift_ports::log::EventLog;
+
+use crate::exit::Exit;
+
+/// One line of a timeline.
+#[derive(Debug, serde::Serialize)]
+pub struct Line {
+    /// When.
+    pub at: String,
+    /// Milliseconds since the first line.
+    pub since_ms: i64,
+    /// `kind.fact`.
+    pub event: String,
+    /// In words.
+    pub what: String,
+}
+
+/// Everything that happened in some streams, in order.
+///
+/// # Errors
+/// The store did not answer, or an event cannot be read.
+pub async fn of(log: &dyn EventLog, streams: &[StreamId]) -> Result<Vec<Line>, Exit> {
+    let mut events = Vec::new();
+    for stream in streams {
+        let mut after = 0;
+        loop {
+            let page = log.read_stream(*stream, after, 1_000).await?;
+            let Some(last) = page.last() else { break };
+            after = last.version;
+            events.extend(page);
+        }
+    }
+    events.sort_by_key(|event| (event.hlc, event.shard, event.seq));
+    let first = events.first().map_or(Timestamp::default(), |event| event.at);
+    let mut lines = Vec::with_capacity(events.len());
+    for recorded in events {
+        let event = recorded.decode().map_err(Exit::failed)?;
+        lines.push(Line {
+            at: recorded.at.to_string(),
+            since_ms: recorded.at.micros_since(first) / 1_000,
+            event: recorded.event_type.clone(),
+            what: words(&event),
+        });
+    }
+    Ok(lines)
+}
+
+/// Prints a timeline.
+pub fn print(lines: &[Line]) {
+    for line in lines {
+        println!("{:>9}  {:<28} {}", span(line.since_ms), line.event, line.what);
+    }
+}
+
+/// A span for people: `12 ms`, `3.4 s`, `2 h 05 m`.
+#[must_use]
+pub fn span(ms: i64) -> String {
+    match ms {
+        ..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{:.1} s", ms as f64 / 1_000.0),
+        60_000..3_600_000 => format!("{} m {:02} s", ms / 60_000, ms % 60_000 / 1_000),
+        _ => format!("{} h {:02} m", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}
+
+fn words(event: &AnyEvent) -> String {
+    match event {
+        AnyEvent::Deliverable(event) => deliverable_words(event),
+        AnyEvent::Run(event) => run_words(event),
+        AnyEvent::Schedule(_) | AnyEvent::Source(_) => String::new(),
+    }
+}
+
+fn deliverable_words(event: &deliverable::Event) -> String {
+    use deliverable::Event;
+    match event {
+        Event::Created { order, .. } => format!("\"{}\" was ordered", order.title),
+        Event::SlotDue { nominal, trigger, .. } => format!("slot {nominal} ({})", trigger.as_str()),
+        Event::SourcesAssessed { sources, fresh_items, .. } => {
+            let failing = sources.iter().filter(|source| source.error.is_some()).count();
+            format!("{} source(s) looked at: {fresh_items} new item(s), {failing} failing", sources.len())
+        }
+        Event::Skipped { reason, .. } => format!("skipped: {reason}"),
+        Event::RunRequested { number, run_id, .. } => format!("version {number} is made by run {run_id}"),
+        Event::VersionStaged { number, draft, .. } => format!("version {number} staged, {} bytes", draft.text.bytes),
+        Event::VersionFailed { number, failure, .. } => format!("version {number} failed: {failure}"),
+        Event::VersionApproved { number, by, .. } => format!("version {number} approved by {by}"),
+        Event::VersionRejected { number, by, reason } => format!("version {number} rejected by {by}: {reason}"),
+        Event::VersionEdited { number, by, measure, .. } => {
+            format!("version {number} edited by {by}, {} per mille changed", measure.distance_permille)
+        }
+        Event::DeliveryRequested { number, ordinal, .. } => format!("version {number} sent out, time {ordinal}"),
+        Event::Delivered { number, receipt, .. } => {
+            let place = receipt.external_url.as_deref().or(receipt.detail.as_deref()).unwrap_or(&receipt.external_id);
+            format!("version {number} delivered: {place}")
+        }
+        Event::DeliveryFailed { number, failure, .. } => format!("version {number} not delivered: {failure}"),
+        Event::NoticeRaised { subject, .. } => subject.clone(),
+        Event::Paused { note } => note.clone(),
+        _ => String::new(),
+    }
+}
+
+fn run_words(event: &run::Event) -> String {
+    use run::Event;
+    match event {
+        Event::Created(created) => format!("{} for \"{}\"", created.plan.definition, created.subject.title),
+        Event::StepQueued { step, attempt } => format!("{step}, attempt {attempt}, waits for a place"),
+        Event::AttemptStarted { step, attempt, lease } => format!("{step}, attempt {attempt}, on {}", lease.worker),
+        Event::AttemptSucceeded { step, output, .. } => format!("{step}: {}", output_words(output)),
+        Event::AttemptFailed { step, failure, retry_at, .. } => match retry_at {
+            Some(at) => format!("{step}: {failure}; again at {at}"),
+            None => format!("{step}: {failure}"),
+        },
+        Event::LeaseExpired { step, attempt, reason, .. } => format!("{step}, attempt {attempt}: {reason}"),
+        Event::StaleResult { step, attempt, .. } => format!("{step}, attempt {attempt}: came too late, not applied"),
+        Event::StepDied { step, failure } | Event::Failed { step, failure } => format!("{step}: {failure}"),
+        Event::StepSkipped { step, reason } => format!("{step}: {reason}"),
+        Event::Cancelled { reason } => reason.clone(),
+        Event::Completed {} => String::new(),
+    }
+}
+
+fn output_words(output: &run::StepOutput) -> String {
+    match output {
+        run::StepOutput::Material { items, bytes, snapshots, .. } => {
+            format!("{items} item(s) of {} source(s), {bytes} bytes", snapshots.len())
+        }
+        run::StepOutput::Draft(draft) => format!("{} bytes", draft.text.bytes),
+        run::StepOutput::Validated { warnings } if warnings.is_empty() => "no warnings".to_owned(),
+        run::StepOutput::Validated { warnings } => warnings.join("; "),
+        run::StepOutput::Receipt(receipt) => receipt.external_url.clone().unwrap_or_else(|| receipt.external_id.clone()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Read-model tables in PostgreSQL's words.
+
+use nightshift_ports::rows::all_columns;
+use nightshift_projections::table::{ColumnType, TableDef};
+
+use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list, staged_name};
+
+/// PostgreSQL's way of putting questions.
+pub(super) const DIALECT: Dialect =
+    Dialect { image, value, object: "json_build_object", parameter, by_bytes: " COLLATE \"C\"" };
+
+/// All texts of a table.
+pub(super) fn sql_of(table: &TableDef) -> TableSql {
+    let (live, staged, columns) = (quote(table.name), quote(&staged_name(table)), all_quoted(table));
+    TableSql {
+        live: generation(table, &live),
+        rebuilt: generation(table, &staged),
+        stage: format!("DROP TABLE IF EXISTS {staged};\n{}", create(table, &staged)).into(),
+        publish: format!(
+            "DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\nDROP TABLE {staged};"
+        )
+        .into(),
+    }
+}
+
+fn generation(table: &TableDef, name: &str) -> GenerationSql {
+    let columns = all_quoted(table);
+    let key = quoted_list(table.key.iter().copied());
+    let record: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
+    let asked: Vec<String> =
+        all_columns(table).filter(|(column, _)| table.key.contains(column)).map(|(column, kind)| declared(column, kind)).collect();
+    let asked = format!("json_to_recordset(CAST($1 AS json)) AS asked ({})", asked.join(", "));
+    let on_key: Vec<String> = table.key.iter().map(|column| format!("t.{0} = asked.{0}", quote(column))).collect();
+    let on_key = on_key.join(" AND ");
+    GenerationSql {
+        upsert: format!(
+            "INSERT INTO {name} ({columns}) SELECT {columns} FROM json_to_recordset(CAST($1 AS json)) AS given ({}) \
+             ON CONFLICT ({key}) DO UPDATE SET {}",
+            record.join(", "),
+            assignments(table)
+        )
+        .into(),
+        delete: format!("DELETE FROM {name} AS t USING {asked} WHERE {on_key}").into(),
+        by_key: format!("SELECT {} FROM {asked} JOIN {name} AS t ON {on_key}", image(table)).into(),
+    }
+}
+
+fn declared(column: &str, kind: ColumnType) -> String {
+    format!("{} {}", quote(column), type_name(kind))
+}
+
+pub(super) fn create(table: &TableDef, name: &str) -> String {
+    let columns: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
+    let key = quoted_list(table.key.iter().copied());
+    format!("CREATE TABLE {name} ({}, PRIMARY KEY ({key}));", columns.join(", "))
+}
+
+const fn type_name(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text => "text",
+        ColumnType::Uuid => "uuid",
+        ColumnType::Int => "bigint",
+        ColumnType::Bool => "boolean",
+        ColumnType::Time => "timestamptz",
+        ColumnType::Json => "jsonb",
+        ColumnType::Real => "double precision",
+    }
+}
+
+fn image(table: &TableDef) -> String {
+    let columns: Vec<String> =
+        all_columns(table).map(|(column, kind)| format!("{} AS {}", value(column, kind), quote(column))).collect();
+    format!("CAST((SELECT row_to_json(image) FROM (SELECT {}) AS image) AS text)", columns.join(", "))
+}
+
+fn value(column: &str, kind: ColumnType) -> String {
+    let column = quote(column);
+    match kind {
+        ColumnType::Time => format!("to_char(t.{column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"),
+        _ => format!("t.{column}"),
+    }
+}
+
+fn parameter(number: usize, kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Text => format!("${number}"),
+        kind => format!("CAST(${number} AS {})", type_name(kind)),
+    }
+}
