@@ -11,9 +11,14 @@ use nightshift_domain::{ids::derive, time::Timestamp};
 use nightshift_ports::{
     clock::ManualClock,
     conformance::{PROBES, SHARDS, run_all},
+    log::EventLog,
     memory::MemoryStore,
+    read_models::Query,
+    store::Store,
 };
+use nightshift_projections::tables::ALL;
 use nightshift_store::{
+    OpenError,
     postgres::{self, PostgresStore, create_database, drop_database},
     sqlite::{self, SqliteStore},
 };
@@ -80,4 +85,67 @@ async fn postgres_keeps_its_promises() {
     })
     .await;
     drop_database(&database(&base, &name(made.load(Ordering::Relaxed) - 1))).await.expect("removed");
+}
+
+/// Every table of the product as described and as migrated: each column is read, ordered by, counted by and rebuilt.
+async fn assert_tables_agree(store: &dyn Store) {
+    for table in ALL {
+        for column in table.columns {
+            let by_column = Query { order: vec![(column.name, true)], ..Query::default() };
+            assert_eq!(store.query(table, &by_column).await, Ok(vec![]), "{}.{}", table.name, column.name);
+            assert_eq!(store.count_by(table, column.name).await, Ok(vec![]), "{}.{}", table.name, column.name);
+        }
+    }
+    store.begin_rebuild().await.expect("staging tables are made");
+    store.swap_rebuilt().await.expect("staging tables fit the live ones");
+}
+
+#[tokio::test]
+async fn descriptions_of_tables_agree_with_the_sqlite_schema() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = sqlite::OpenOptions::at(folder.path().join("tables.db"), derive("tables", &[]), ALL);
+    assert_tables_agree(&SqliteStore::open(options).await.expect("opened")).await;
+}
+
+#[tokio::test]
+async fn descriptions_of_tables_agree_with_the_postgres_schema() {
+    let Some(base) = postgres_url() else { return };
+    let url = database(&base, &format!("nightshift_tables_{}", std::process::id()));
+    create_database(&url).await.expect("made");
+    let options = postgres::OpenOptions::at(&url, derive("tables", &[]), ALL);
+    assert_tables_agree(&PostgresStore::open(options).await.expect("opened")).await;
+    drop_database(&url).await.expect("removed");
+}
+
+#[tokio::test]
+async fn a_postgres_store_that_is_not_the_right_one_is_refused() {
+    let Some(base) = postgres_url() else { return };
+    let url = database(&base, &format!("nightshift_opening_{}", std::process::id()));
+    create_database(&url).await.expect("made");
+    let right = postgres::OpenOptions { shard_count: Some(4), ..postgres::OpenOptions::at(&url, derive("one", &[]), &[]) };
+    let open = async |options: postgres::OpenOptions| PostgresStore::open(options).await.map(|store| store.info().clone());
+
+    let unmigrated = open(postgres::OpenOptions { migrate: false, ..right.clone() }).await;
+    assert!(matches!(unmigrated, Err(OpenError::SchemaOlder { found: 0, .. })), "{unmigrated:?}");
+    let first = open(right.clone()).await.expect("opened");
+    assert_eq!((first.shard_count, first.cluster_id), (4, derive("one", &[])));
+    let other_id = open(postgres::OpenOptions { shard_count: None, cluster_id: derive("two", &[]), ..right.clone() }).await;
+    assert_eq!(other_id.expect("opened"), first, "an existing store keeps what it is");
+    let count = open(postgres::OpenOptions { shard_count: Some(8), ..right.clone() }).await;
+    assert!(matches!(count, Err(OpenError::ShardCount { stored: 4, asked: 8 })), "{count:?}");
+    let expected = open(postgres::OpenOptions { expect_cluster: Some(derive("two", &[])), ..right.clone() }).await;
+    assert!(matches!(expected, Err(OpenError::WrongCluster { .. })), "{expected:?}");
+    let unsafe_url = format!("{url}{}options=-c%20synchronous_commit%3Doff", if url.contains('?') { '&' } else { '?' });
+    let lossy = open(postgres::OpenOptions { url: unsafe_url, ..right.clone() }).await;
+    assert!(matches!(lossy, Err(OpenError::Unsafe { setting: "synchronous_commit", .. })), "{lossy:?}");
+    let read_only = open(postgres::OpenOptions { read_only: true, ..right.clone() }).await;
+    assert_eq!(read_only.expect("opened"), first);
+    drop_database(&url).await.expect("removed");
+
+    let gone = open(right).await;
+    assert!(matches!(gone, Err(OpenError::Unreachable { .. })), "{gone:?}");
+    let nobody = open(postgres::OpenOptions::at("postgres://a@127.0.0.1:1/b", derive("one", &[]), &[])).await;
+    assert!(nobody.as_ref().is_err_and(|error| error.to_string().contains("127.0.0.1:1")), "{nobody:?}");
+    let nonsense = open(postgres::OpenOptions::at("nonsense", derive("one", &[]), &[])).await;
+    assert!(matches!(nonsense, Err(OpenError::Address { .. })), "{nonsense:?}");
 }

@@ -167,6 +167,7 @@ pub enum Version {
     },
     /// Print the document.
     Show {
+        /// Which version.
         #[command(flatten)]
         which: Which,
         /// Also where it came from and what became of it.
@@ -184,6 +185,7 @@ pub enum Version {
     },
     /// Agree to it; it is delivered.
     Approve {
+        /// Which version.
         #[command(flatten)]
         which: Which,
         /// Why, for people.
@@ -195,6 +197,7 @@ pub enum Version {
     },
     /// Refuse it; the next version is made with the reason in mind.
     Reject {
+        /// Which version.
         #[command(flatten)]
         which: Which,
         /// Why.
@@ -203,6 +206,7 @@ pub enum Version {
     },
     /// Replace its text with that of a file, before it is approved.
     Edit {
+        /// Which version.
         #[command(flatten)]
         which: Which,
         /// The file; `-` for standard input.
@@ -211,6 +215,7 @@ pub enum Version {
     },
     /// Deliver it once more.
     Deliver {
+        /// Which version.
         #[command(flatten)]
         which: Which,
     },

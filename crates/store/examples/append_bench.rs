@@ -215,7 +215,8 @@ async fn raw_sqlite(path: &str, groups: &[Vec<ShardBatch>]) -> Outcome<f64> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .statement_cache_capacity(500)
-        .pragma("wal_autocheckpoint", "4000");
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("cache_size", "-65536");
     let mut conn = SqliteConnection::connect_with(&options).await?;
     let meta = nightshift_domain::codec::to_bytes(&Meta::default())?;
     let start = Instant::now();

@@ -39,7 +39,7 @@ const SHOWN_LINES: usize = 60;
 /// # Errors
 /// The folder cannot be made, or a part of the story does not come.
 pub async fn run(env: &Env, folder: Option<PathBuf>) -> Result<Code, Exit> {
-    elapsed();
+    let _ = elapsed();
     let workspace = Workspace::make(folder)?;
     say(&format!("Workspace: {}", workspace.root.display()));
     workspace.found.iter().for_each(|found| println!("  {found}"));

@@ -47,7 +47,7 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
     let listener = listen(config).await?;
     let store = app::open(config, Mode::Write).await?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(|address| address.to_string());
-    let session = Member::join(&store, address.clone()).await?;
+    let session = Member::join(&store, address.clone(), config.store.takeover).await?;
     let token = control::make_token(&config.store.data_dir)?;
     announce(&store, address.as_deref())?;
     tracing::info!(store = %config.store.url, "taking the shards over");
@@ -184,12 +184,12 @@ struct Member {
 
 impl Member {
     /// Joins; waits while another process lives on the same store.
-    async fn join(store: &AnyStore, address: Option<String>) -> Result<Self, Exit> {
+    async fn join(store: &AnyStore, address: Option<String>, takeover: bool) -> Result<Self, Exit> {
         let ports = store.ports();
         let mut told = false;
         loop {
             let living = ports.living().await?;
-            let Some(other) = living.first() else { break };
+            let Some(other) = living.first().filter(|_| !takeover) else { break };
             if !told {
                 let address = other.address.as_deref().unwrap_or("no HTTP address");
                 tracing::info!(node = other.node, address, "another process works on this store; standing by");

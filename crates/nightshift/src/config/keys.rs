@@ -202,6 +202,12 @@ pub const KEYS: &[Key] = &[
         "Connections that write to PostgreSQL. SQLite has one writer.",
     ),
     key(
+        "store.takeover",
+        Kind::Bool,
+        fixed("false"),
+        "Take the shards over at once instead of waiting for another process on the same PostgreSQL to end. Safe at any time: the other one is fenced and ends.",
+    ),
+    key(
         "store.cluster_id",
         Kind::Uuid,
         unset("01890a5d-ac96-774b-bcce-b302099a8057"),

@@ -44,6 +44,8 @@ pub struct Store {
     pub shard_count: u16,
     /// Connections that write to PostgreSQL.
     pub lanes: u16,
+    /// Do not wait for another process on the same store to end.
+    pub takeover: bool,
     /// The cluster that the store must belong to, when given.
     pub cluster_id: Option<Uuid>,
 }
@@ -229,6 +231,7 @@ impl Config {
                 data_dir: values.text("store.data_dir").into(),
                 shard_count: values.count("store.shard_count"),
                 lanes: values.count("store.lanes"),
+                takeover: values.bool("store.takeover"),
                 cluster_id: values.uuid_if_set("store.cluster_id"),
             },
             http: Http {
