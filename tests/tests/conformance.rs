@@ -122,14 +122,17 @@ async fn a_postgres_store_that_is_not_the_right_one_is_refused() {
     let Some(base) = postgres_url() else { return };
     let url = database(&base, &format!("nightshift_opening_{}", std::process::id()));
     create_database(&url).await.expect("made");
-    let right = postgres::OpenOptions { shard_count: Some(4), ..postgres::OpenOptions::at(&url, derive("one", &[]), &[]) };
-    let open = async |options: postgres::OpenOptions| PostgresStore::open(options).await.map(|store| store.info().clone());
+    let right =
+        postgres::OpenOptions { shard_count: Some(4), ..postgres::OpenOptions::at(&url, derive("one", &[]), &[]) };
+    let open =
+        async |options: postgres::OpenOptions| PostgresStore::open(options).await.map(|store| store.info().clone());
 
     let unmigrated = open(postgres::OpenOptions { migrate: false, ..right.clone() }).await;
     assert!(matches!(unmigrated, Err(OpenError::SchemaOlder { found: 0, .. })), "{unmigrated:?}");
     let first = open(right.clone()).await.expect("opened");
     assert_eq!((first.shard_count, first.cluster_id), (4, derive("one", &[])));
-    let other_id = open(postgres::OpenOptions { shard_count: None, cluster_id: derive("two", &[]), ..right.clone() }).await;
+    let other_id =
+        open(postgres::OpenOptions { shard_count: None, cluster_id: derive("two", &[]), ..right.clone() }).await;
     assert_eq!(other_id.expect("opened"), first, "an existing store keeps what it is");
     let count = open(postgres::OpenOptions { shard_count: Some(8), ..right.clone() }).await;
     assert!(matches!(count, Err(OpenError::ShardCount { stored: 4, asked: 8 })), "{count:?}");

@@ -40,7 +40,11 @@ pub enum Command {
     /// Run as a daemon until SIGTERM or SIGINT.
     Serve,
     /// One pass: do everything that is due, then end. For deployments driven by cron.
-    Tick,
+    Tick {
+        /// Rehearse: do the pass as if it were this instant (RFC 3339), not before the newest event of the store.
+        #[arg(long, value_name = "INSTANT")]
+        at: Option<String>,
+    },
     /// Standing orders for documents.
     #[command(subcommand, alias = "deliverables")]
     Deliverable(Deliverable),

@@ -44,7 +44,7 @@ pub fn run(cli: Cli) -> Result<Code, Exit> {
     }
     let loaded = app::load_config(&cli)?;
     let env = Env { config: loaded.config.clone(), loaded, json: cli.json };
-    let level = if matches!(cli.command, Command::Serve | Command::Tick) { None } else { Some("error") };
+    let level = if matches!(cli.command, Command::Serve | Command::Tick { .. }) { None } else { Some("error") };
     start_logging(&env, level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(env, cli.command))
@@ -65,7 +65,7 @@ async fn dispatch(env: Env, command: Command) -> Result<Code, Exit> {
     match command {
         Command::Demo { folder } => demo::run(&env, folder).await,
         Command::Serve => serve::run(&env).await,
-        Command::Tick => tick::run(&env).await,
+        Command::Tick { at } => tick::run(&env, at).await,
         Command::Deliverable(command) => deliverable::run(&env, command).await,
         Command::Version(command) => version::run(&env, command).await,
         Command::Schedule(command) => schedule::run(&env, command).await,

@@ -53,7 +53,7 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) {
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     table.add_rows(rows);
-    println!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+    println!("{}", table.to_string().lines().map(str::trim).collect::<Vec<_>>().join("\n"));
 }
 
 /// A line of a description list.

@@ -44,7 +44,7 @@ fn each_fault_of_a_file_has_its_message() {
         ),
         (
             "[queue]\nlaese = \"30s\"",
-            "nightshift.toml:2:1 queue.laese: found an unknown key; allowed: concurrency, per_run, per_run_max, lease; \
+            "nightshift.toml:2:1 queue.laese: found an unknown key; allowed: concurrency, lease; \
              did you mean \"lease\"?",
         ),
         (
@@ -148,7 +148,7 @@ fn each_fault_of_a_file_has_its_message() {
              allowed: a sender such as nightshift@example.com or Nightshift <nightshift@example.com>",
         ),
         (
-            "[queue]\nlease = \nper_run = 3\n[queue]\n",
+            "[queue]\nlease = \nconcurrency = 3\n[queue]\n",
             "nightshift.toml:2:9: found text that is not TOML (string values must be quoted, expected literal string); \
              allowed: TOML: [section] lines and key = value lines\n\
              nightshift.toml:4:2: found text that is not TOML (duplicate key); \
@@ -196,7 +196,7 @@ fn faults_of_the_environment_and_of_flags_name_their_origin() {
         format!("environment NIGHTSHIFT_QUEUE_LEASE queue.lease: found \"soon\"; {lease}")
     );
     assert_eq!(
-        from_env(&[("NIGHTSHIFT_LISTEN", "0.0.0.0:7700")]).unwrap_err(),
+        from_env(&[("NIGHTSHIFT_LISTEN", "0.0.0.0:7466")]).unwrap_err(),
         "environment NIGHTSHIFT_LISTEN: found a variable that sets nothing; allowed: NIGHTSHIFT_<SECTION>_<KEY>; \
          did you mean \"NIGHTSHIFT_HTTP_LISTEN\"?"
     );
@@ -206,9 +206,8 @@ fn faults_of_the_environment_and_of_flags_name_their_origin() {
          allowed: NIGHTSHIFT_HTTP_ENABLED, NIGHTSHIFT_HTTP_LISTEN"
     );
     assert_eq!(
-        from_env(&[("ORCHESTRATION_MAX_CONCURRENCY", "many")]).unwrap_err(),
-        "environment ORCHESTRATION_MAX_CONCURRENCY queue.per_run_max: found \"many\"; \
-         allowed: a whole number from 1 to 10000"
+        from_env(&[("TRACING_ENABLED", "many")]).unwrap_err(),
+        "environment TRACING_ENABLED telemetry.tracing: found \"many\"; allowed: true or false"
     );
     let flag = Config::load(None, &env(&[]), &[("queue.lease", "")])
         .unwrap_err()
@@ -285,7 +284,6 @@ fn the_names_of_the_seeds_work() {
         ("JAEGER_ENDPOINT", "http://jaeger:4317"),
         ("TRACING_ENABLED", "False"),
         ("METRICS_ENABLED", "0"),
-        ("ORCHESTRATION_DEFAULT_MAX_PARALLEL", "3"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
     ])
     .unwrap()
@@ -296,7 +294,6 @@ fn the_names_of_the_seeds_work() {
     assert_eq!(config.llm.api_key.as_deref(), Some("env:LLM_API_KEY"));
     assert_eq!(config.telemetry.otlp_endpoint.as_deref(), Some("http://jaeger:4317"));
     assert!(!config.telemetry.tracing && !config.telemetry.metrics);
-    assert_eq!(config.queue.per_run, 3);
     assert_eq!(config.telemetry.otlp_protocol, OtlpProtocol::Http);
 }
 
@@ -344,26 +341,6 @@ fn our_own_name_beats_a_foreign_one_and_empty_is_unset() {
         ),
         (None, None, None)
     );
-}
-
-#[test]
-fn places_per_run_follow_default_then_cap() {
-    const DEFAULT: &str = "ORCHESTRATION_DEFAULT_MAX_PARALLEL";
-    const CAP: &str = "ORCHESTRATION_MAX_CONCURRENCY";
-    for (pairs, per_run, from) in [
-        (&[][..], 1, None),
-        (&[(DEFAULT, "6")], 6, Some(DEFAULT)),
-        (&[(CAP, "4")], 4, Some(CAP)),
-        (&[(DEFAULT, "6"), (CAP, "4")], 4, Some(CAP)),
-        (&[(DEFAULT, "2"), (CAP, "4")], 2, Some(DEFAULT)),
-    ] {
-        let loaded = from_env(pairs).unwrap();
-        assert_eq!(loaded.config.queue.per_run, per_run, "{pairs:?}");
-        let from = from.map_or(Provenance::Default, |name| Provenance::Environment {
-            variable: name.into(),
-        });
-        assert_eq!(loaded.provenance("queue.per_run"), Some(&from), "{pairs:?}");
-    }
 }
 
 #[test]
@@ -502,10 +479,6 @@ fn what_is_allowed_and_surprising_is_a_warning() {
             &["smtp.host is not set: the other keys of [smtp] have no effect"],
         ),
         (
-            &[("ORCHESTRATION_MAX_CONCURRENCY", "9")],
-            &["queue.per_run_max is above queue.concurrency, which no run can exceed"],
-        ),
-        (
             &[("NIGHTSHIFT_DB_PASSWORD", "x")],
             &["environment NIGHTSHIFT_DB_PASSWORD sets nothing"],
         ),
@@ -620,7 +593,7 @@ proptest! {
     }
 
     #[test]
-    fn no_near_configuration_makes_it_panic(text in r#"(\[{1,2}(store|queue|llm|x)\]{1,2}\n|(url|lease|api_key|per_run|"q) ?= ?("[^\n]{0,12}"?|-?[0-9xe._]{1,24}|\{|\[|"""|true|nan)\r?\n){0,12}"#) {
+    fn no_near_configuration_makes_it_panic(text in r#"(\[{1,2}(store|queue|llm|x)\]{1,2}\n|(url|lease|api_key|concurrency|"q) ?= ?("[^\n]{0,12}"?|-?[0-9xe._]{1,24}|\{|\[|"""|true|nan)\r?\n){0,12}"#) {
         if let Err(faults) = Config::load(Some((FILE, &text)), &BTreeMap::new(), &[]) {
             for fault in &faults.0 {
                 prop_assert!(fault.line >= 1 && fault.column >= 1 && fault.line <= text.split('\n').count() as u64, "{fault}");

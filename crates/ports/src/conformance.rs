@@ -8,6 +8,7 @@
 mod appending;
 mod owing;
 mod pen;
+mod racing;
 mod reading;
 mod rows;
 mod sides;
@@ -62,6 +63,8 @@ pub const PROMISES: &[Promise] = promises! {
         rows_come_back_as_they_were, a_checkpoint_is_compared_and_set, a_row_can_be_replaced_and_deleted,
         batches_of_shards_are_written_together, questions_are_answered, an_unknown_column_is_refused,
         rows_are_counted_by_a_column, a_rebuild_replaces_the_live_rows;
+    racing:
+        writers_that_race_never_share_a_place;
     trace:
         a_random_trace_ends_like_the_reference;
 };

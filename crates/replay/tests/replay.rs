@@ -107,13 +107,14 @@ async fn a_fault_in_a_file_is_told_with_its_place() {
     assert!(spoil("events.jsonl", "\"stream\":\"source-", "\"stream\":\"sauce-").contains("is no kind of stream"));
     let blob = format!("blobs/{}", fixture.blobs.iter().find(|(_, text)| text.starts_with(b"# Morning")).unwrap().0);
     assert!(spoil(&blob, "Morning", "Evening").contains("line ends"));
-    assert_eq!(Fixture::read(&path).unwrap(), fixture);
+    let read = Fixture::read(&path).unwrap();
+    assert_eq!((read.name.as_str(), &read.events), ("x", &fixture.events));
 }
 
 /// Changes the payload of the first event of a type.
 fn change(fixture: &mut Fixture, event_type: &str, from: &str, to: &str) {
-    let event = fixture.events.iter_mut().find(|event| event.event_type == event_type).unwrap();
     assert_eq!(from.len(), to.len());
+    let event = fixture.events.iter_mut().find(|event| event.event_type == event_type).unwrap();
     let at = event.data.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
     event.data[at..at + to.len()].copy_from_slice(to.as_bytes());
 }

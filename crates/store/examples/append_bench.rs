@@ -18,7 +18,7 @@ use nightshift_domain::{
     time::Timestamp,
 };
 use nightshift_ports::{
-    log::{Commit, CommandRecord, NewEvent, ShardBatch, Verdict},
+    log::{CommandRecord, Commit, NewEvent, ShardBatch, Verdict},
     store::Store,
 };
 use nightshift_store::{
@@ -79,7 +79,8 @@ impl Journal {
         for n in 0..shards {
             let own = &mut self.owned[((self.drawn / 7 + n) % 64) as usize];
             let share = size / shards;
-            let mut batch = ShardBatch { shard: own.shard, epoch: own.epoch, expected_head: own.head, commits: Vec::new() };
+            let mut batch =
+                ShardBatch { shard: own.shard, epoch: own.epoch, expected_head: own.head, commits: Vec::new() };
             for _ in 0..share.div_ceil(2) {
                 let events = share.min(2);
                 batch.commits.push(commit(own.shard, self.drawn, own.head, events)?);
@@ -182,9 +183,7 @@ enum Target {
 impl Target {
     async fn open(&self) -> Outcome<Box<dyn Store>> {
         Ok(match self {
-            Self::Sqlite(path) => {
-                Box::new(SqliteStore::open(sqlite::OpenOptions::at(path, Uuid::nil(), &[])).await?)
-            }
+            Self::Sqlite(path) => Box::new(SqliteStore::open(sqlite::OpenOptions::at(path, Uuid::nil(), &[])).await?),
             Self::Postgres(url) => {
                 Box::new(PostgresStore::open(postgres::OpenOptions::at(url, Uuid::nil(), &[])).await?)
             }
@@ -228,8 +227,15 @@ async fn raw_sqlite(path: &str, groups: &[Vec<ShardBatch>]) -> Outcome<f64> {
             let mut insert = QueryBuilder::new(EVENT_COLUMNS);
             insert.push_values(chunk, |mut row, (b, c, e)| {
                 row.push_bind(b.shard.0).push_bind(e.seq as i64).push_bind("run").push_bind(c.stream.id);
-                row.push_bind(e.version as i64).push_bind(&e.event_type).push_bind(e.type_version).push_bind(e.hlc as i64);
-                row.push_bind(b.epoch).push_bind(c.at.micros()).push_bind(c.command_id.0).push_bind(&meta).push_bind(&e.data);
+                row.push_bind(e.version as i64)
+                    .push_bind(&e.event_type)
+                    .push_bind(e.type_version)
+                    .push_bind(e.hlc as i64);
+                row.push_bind(b.epoch)
+                    .push_bind(c.at.micros())
+                    .push_bind(c.command_id.0)
+                    .push_bind(&meta)
+                    .push_bind(&e.data);
             });
             insert.build().execute(&mut *tx).await?;
         }
@@ -263,7 +269,8 @@ async fn raw_postgres(url: &str, groups: &[Vec<ShardBatch>]) -> Outcome<f64> {
         let rows: Vec<_> = group.iter().flat_map(|b| b.commits.iter().map(move |c| (b, c))).collect();
         let events: Vec<_> = rows.iter().flat_map(|(b, c)| c.events.iter().map(move |e| (*b, *c, e))).collect();
         let records: Vec<_> = rows.iter().filter_map(|(_, c)| c.command.as_ref()).collect();
-        let of = |value: &dyn Fn(&(&ShardBatch, &Commit, &NewEvent)) -> i64| events.iter().map(value).collect::<Vec<i64>>();
+        let of =
+            |value: &dyn Fn(&(&ShardBatch, &Commit, &NewEvent)) -> i64| events.iter().map(value).collect::<Vec<i64>>();
         sqlx::query(RAW_POSTGRES)
             .bind(events.iter().map(|(b, ..)| i32::from(b.shard.0)).collect::<Vec<_>>())
             .bind(of(&|(_, _, e)| e.seq as i64))

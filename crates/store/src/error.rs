@@ -46,7 +46,9 @@ pub enum OpenError {
         why: String,
     },
     /// The server may lose what it confirmed.
-    #[error("PostgreSQL at {host} runs with {setting} = {found}, which loses or tears confirmed work in a crash; it must be {needed}")]
+    #[error(
+        "PostgreSQL at {host} runs with {setting} = {found}, which loses or tears confirmed work in a crash; it must be {needed}"
+    )]
     Unsafe {
         /// Host and port.
         host: String,
@@ -88,7 +90,9 @@ pub enum OpenError {
         known: u32,
     },
     /// A migration failed or an applied one is not what it was.
-    #[error("the schema cannot be brought to number {known}: {why}; the store is as it was before the failing migration")]
+    #[error(
+        "the schema cannot be brought to number {known}: {why}; the store is as it was before the failing migration"
+    )]
     Migration {
         /// Number of the newest migration known.
         known: u32,
@@ -96,7 +100,9 @@ pub enum OpenError {
         why: String,
     },
     /// The store was made with another number of shards.
-    #[error("the store has {stored} shards, fixed when it was made; the configuration asks for {asked}: remove that setting, or copy into a new store")]
+    #[error(
+        "the store has {stored} shards, fixed when it was made; the configuration asks for {asked}: remove that setting, or copy into a new store"
+    )]
     ShardCount {
         /// As stored.
         stored: u16,

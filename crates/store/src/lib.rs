@@ -3,6 +3,7 @@
 //! Owns: all SQL of the product, the embedded migrations, what a database error means for an append.
 //! Refuses to know: what events mean, who calls, when to retry.
 
+pub mod bench;
 mod error;
 mod facts;
 mod identity;

@@ -47,15 +47,16 @@ pub(crate) fn known(migrator: &Migrator) -> u32 {
 }
 
 /// Where the store behind `conn` stands. `has_book` says whether it has a book at all: reading may not create one.
-pub(crate) async fn state<C: Migrate>(conn: &mut C, migrator: &Migrator, has_book: bool) -> Result<SchemaState, OpenError> {
+pub(crate) async fn state<C: Migrate>(
+    conn: &mut C,
+    migrator: &Migrator,
+    has_book: bool,
+) -> Result<SchemaState, OpenError> {
     let known = known(migrator);
     if !has_book {
         return Ok(SchemaState { found: 0, known });
     }
-    let applied = conn
-        .list_applied_migrations(BOOK)
-        .await
-        .map_err(failed(migrator))?;
+    let applied = conn.list_applied_migrations(BOOK).await.map_err(failed(migrator))?;
     let found = applied.iter().map(|migration| as_number(migration.version)).max().unwrap_or(0);
     Ok(SchemaState { found, known })
 }

@@ -9,7 +9,9 @@ use nightshift_domain::{
     recorded::Meta,
     time::Timestamp,
 };
-use nightshift_ports::log::{AppendError, CommandRecord, InboxItem, Owed, RecordedCommand, Session, Snapshot, StoreError};
+use nightshift_ports::log::{
+    AppendError, CommandRecord, InboxItem, Owed, RecordedCommand, Session, Snapshot, StoreError,
+};
 use uuid::Uuid;
 
 use crate::error::corrupt;
@@ -33,7 +35,9 @@ pub(crate) fn shard_of(number: i64) -> Result<ShardId, StoreError> {
 /// A stream from its columns.
 pub(crate) fn stream_of(kind: &str, id: Uuid) -> Result<StreamId, StoreError> {
     let kind = StreamKind::parse(kind).ok_or_else(|| {
-        corrupt(format!("stream {id} of kind {kind:?}, which this program does not know; a newer one may have written it"))
+        corrupt(format!(
+            "stream {id} of kind {kind:?}, which this program does not know; a newer one may have written it"
+        ))
     })?;
     Ok(StreamId { kind, id })
 }
@@ -62,8 +66,8 @@ pub(crate) fn command(row: CommandRow) -> Result<RecordedCommand, StoreError> {
 pub(crate) fn owed(row: OwedRow) -> Result<Owed, StoreError> {
     let (_, kind, stream, opened_seq, _, key, body) = row;
     let stream = stream_of(&kind, stream)?;
-    let obligation: Obligation =
-        codec::from_bytes("obligation", &body).map_err(|error| corrupt(format!("obligation {key:?} of {stream}: {error}")))?;
+    let obligation: Obligation = codec::from_bytes("obligation", &body)
+        .map_err(|error| corrupt(format!("obligation {key:?} of {stream}: {error}")))?;
     Ok(Owed { stream, opened_seq: counted(opened_seq)?, obligation })
 }
 

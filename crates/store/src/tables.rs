@@ -125,8 +125,10 @@ impl Dialect {
         if !conditions.is_empty() {
             let _ = write!(sql, " WHERE {}", conditions.join(" AND "));
         }
-        let order: Result<Vec<String>, StoreError> =
-            total_order(table, query).iter().map(|(column, descending)| self.ordered(table, column, *descending)).collect();
+        let order: Result<Vec<String>, StoreError> = total_order(table, query)
+            .iter()
+            .map(|(column, descending)| self.ordered(table, column, *descending))
+            .collect();
         let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit };
         let _ = write!(sql, " ORDER BY {} LIMIT {limit} OFFSET {}", order?.join(", "), query.offset);
         Ok(Question { sql, parameters })
@@ -188,7 +190,11 @@ pub(crate) fn assignments(table: &TableDef) -> String {
 /// Rows as an array of arrays, in the order of the columns.
 pub(crate) fn rows_json(table: &TableDef, rows: &[&Row]) -> String {
     let arrays = rows.iter().map(|row| {
-        Value::Array(all_columns(table).map(|(name, _)| row.get(name).map_or(Value::Null, |value| clean(value.clone()))).collect())
+        Value::Array(
+            all_columns(table)
+                .map(|(name, _)| row.get(name).map_or(Value::Null, |value| clean(value.clone())))
+                .collect(),
+        )
     });
     Value::Array(arrays.collect()).to_string()
 }
@@ -209,9 +215,9 @@ pub(crate) fn keys_json<'a>(keys: impl IntoIterator<Item = &'a RowKey>) -> Strin
 
 /// Keys as an array of objects.
 pub(crate) fn key_objects_json<'a>(table: &TableDef, keys: impl IntoIterator<Item = &'a RowKey>) -> String {
-    let objects = keys.into_iter().map(|key| {
-        Value::Object(table.key.iter().map(|name| (*name).to_owned()).zip(key.iter().cloned()).collect())
-    });
+    let objects = keys
+        .into_iter()
+        .map(|key| Value::Object(table.key.iter().map(|name| (*name).to_owned()).zip(key.iter().cloned()).collect()));
     Value::Array(objects.collect()).to_string()
 }
 

@@ -73,7 +73,8 @@ async fn one_process_writes_and_others_may_read() {
     drop(reader);
     store.close().await;
     assert_eq!(lock_holder(&path), None);
-    let reader = SqliteStore::open(OpenOptions { read_only: true, ..at(&path) }).await.expect("opened without a writer");
+    let reader =
+        SqliteStore::open(OpenOptions { read_only: true, ..at(&path) }).await.expect("opened without a writer");
     SqliteStore::open(at(&path)).await.expect("opened again");
     drop(reader);
 }
@@ -113,11 +114,13 @@ async fn a_schema_of_a_newer_program_is_refused() {
     let known = SqliteStore::schema_state(&path).await.expect("read").known;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
     let mut conn = sqlx::SqliteConnection::connect_with(&options).await.expect("connected");
-    sqlx::query("INSERT INTO _sqlx_migrations SELECT 9999, 'later', installed_on, success, checksum, execution_time \
-                 FROM _sqlx_migrations WHERE version = 1")
-        .execute(&mut conn)
-        .await
-        .expect("written");
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations SELECT 9999, 'later', installed_on, success, checksum, execution_time \
+                 FROM _sqlx_migrations WHERE version = 1",
+    )
+    .execute(&mut conn)
+    .await
+    .expect("written");
     conn.close().await.expect("closed");
     for read_only in [false, true] {
         let newer = refused(OpenOptions { read_only, ..at(&path) }).await;

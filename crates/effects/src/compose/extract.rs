@@ -65,10 +65,6 @@ fn by_strategy(gathered: &Gathered<'_>) -> Vec<Section> {
     let own_order = || gathered.sources.iter().collect::<Vec<_>>();
     let findings = |count| section("Key findings", findings::findings(gathered, &gathered.topic, count));
     match gathered.material.brief.strategy.as_str() {
-        "cross_platform" => {
-            sections.push(section("Across the sources", findings::themes(gathered)));
-            sections.extend(sources(own_order()));
-        }
         "research" => {
             sections.insert(1, findings(RESEARCH_FINDINGS));
             let mut order = own_order();

@@ -1,18 +1,17 @@
-//! What holds across sources: findings with references, and words that several sources share.
+//! What holds across sources: findings with references.
 //!
 //! Owns: the view of all texts as one.
 //! Refuses to know: the page of a single source.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     changes_page,
-    gathered::{Gathered, Source},
+    gathered::Gathered,
     ink,
     notes_page::sentence,
     rank::Ranked,
-    sentences,
-    words::{Language, tokens},
+    words::Language,
 };
 
 /// Findings of one document.
@@ -21,11 +20,6 @@ const FINDINGS_MAX: usize = 8;
 const CANDIDATES_OF_ONE: usize = 6;
 /// Sentences that are compared with each other at most.
 const CANDIDATES_MAX: usize = 300;
-const THEMES_MAX: usize = 4;
-/// An example is shown whole.
-const EXAMPLE_CHARS_MAX: usize = 160;
-/// Texts of one source in which shared words are looked for.
-const EXAMPLES_MAX: usize = 1_000;
 
 /// A sentence and where a reader finds it.
 struct Candidate<'a> {
@@ -111,99 +105,4 @@ fn is_wanted(stem: &str, wanted: &BTreeSet<String>) -> bool {
     wanted
         .iter()
         .any(|word| word == stem || start(word).is_some_and(|head| stem.starts_with(&head)))
-}
-
-/// What one source says of a word.
-#[derive(Default)]
-struct Use {
-    count: usize,
-    word: String,
-    /// The shortest text with the word, which is the easiest to read.
-    example: Option<(usize, String)>,
-}
-
-/// Words that at least two sources share, each with an example from every one of them. Empty when there are none.
-pub(super) fn themes(gathered: &Gathered<'_>) -> String {
-    let mut uses: BTreeMap<String, BTreeMap<usize, Use>> = BTreeMap::new();
-    for (at, source) in gathered.sources.iter().enumerate() {
-        for (text, shown) in examples(source) {
-            let language = Language::of(&text);
-            for word in tokens(&text).filter(|word| word.chars().count() >= 5) {
-                let Some(stem) = language.stems(&word).pop() else {
-                    continue;
-                };
-                let told = uses.entry(stem).or_default().entry(at).or_default();
-                told.count += 1;
-                let length = text.chars().count();
-                if told.example.as_ref().is_none_or(|(shortest, _)| length < *shortest) {
-                    told.example = Some((length, shown.clone()));
-                    told.word = word;
-                }
-            }
-        }
-    }
-    let mut shared: Vec<_> = uses
-        .into_iter()
-        .filter(|(stem, uses)| uses.len() > 1 && !is_common(stem))
-        .collect();
-    // What every source comes back to weighs most; then what is said often at all; then the longer word.
-    let weight = |uses: &BTreeMap<usize, Use>| (uses.len(), uses.values().map(|told| told.count).min());
-    shared.sort_by(|(a, x), (b, y)| weight(y).cmp(&weight(x)).then(b.len().cmp(&a.len())).then(a.cmp(b)));
-    let mut told = BTreeSet::new();
-    let lines = shared.iter().filter(|(_, uses)| {
-        // Two words with the same examples are one theme.
-        uses.values().all(|told_of| {
-            told_of
-                .example
-                .as_ref()
-                .is_some_and(|(_, shown)| told.insert(shown.clone()))
-        })
-    });
-    lines.take(THEMES_MAX).map(|(_, uses)| theme(gathered, uses)).collect()
-}
-
-fn theme(gathered: &Gathered<'_>, uses: &BTreeMap<usize, Use>) -> String {
-    let word = uses.values().next().map_or("", |first| first.word.as_str());
-    let examples: Vec<String> = uses
-        .iter()
-        .filter_map(|(source, told)| {
-            let (_, shown) = told.example.as_ref()?;
-            Some(format!("{}: {shown}", ink::escape(gathered.sources[*source].name())))
-        })
-        .collect();
-    format!("- **{}** — {}\n", ink::escape(&ink::capital(word)), examples.join("; "))
-}
-
-/// Texts of a source in which shared words are looked for, each with the way it is shown.
-fn examples(source: &Source<'_>) -> Vec<(String, String)> {
-    let subjects = source.changes().iter().map(|change| {
-        let shown = format!(
-            "{} ({})",
-            ink::escape(&ink::shorten(&change.subject, 100)),
-            changes_page::reference(change)
-        );
-        (change.subject.clone(), shown)
-    });
-    let notes = source.notes().iter().flat_map(|note| {
-        let title = ink::link(&ink::shorten(&note.item.title, 60), note.item.link.as_deref());
-        note.reading
-            .sentences
-            .iter()
-            .filter(|sentence| {
-                sentence.text.chars().count() <= EXAMPLE_CHARS_MAX && sentences::stands_alone(&sentence.text)
-            })
-            .map(move |sentence| {
-                (
-                    sentence.text.clone(),
-                    format!("{} ({title})", ink::escape(sentence.text.trim_end_matches('.'))),
-                )
-            })
-    });
-    subjects.chain(notes).take(EXAMPLES_MAX).collect()
-}
-
-/// Words of the trade that say nothing when two sources share them.
-fn is_common(stem: &str) -> bool {
-    const COMMON: &str = "updat chang version releas fixes support first second third could would other every still these there where which while using add file files code test tests make need document number allow return default value follow start chang includ contain provid avail current";
-    COMMON.split(' ').any(|common| common == stem)
 }

@@ -44,7 +44,7 @@ async fn list(env: &Env) -> Result<Code, Exit> {
         vec![
             short_id(&cell(row, "deliverable_id")).to_owned(),
             cell(row, "status"),
-            cell(row, "rule"),
+            rule_words(row.get("rule")),
             cell(row, "timezone"),
             instant(row, "next_due_at"),
             instant(row, "last_fired_at"),
@@ -55,6 +55,12 @@ async fn list(env: &Env) -> Result<Code, Exit> {
     let headings = ["deliverable", "status", "rule", "zone", "next", "last", "fired", "skipped"];
     output::table(&headings, lines.collect(), "no schedules yet");
     Ok(Code::Ok)
+}
+
+/// A rule as a person writes it.
+fn rule_words(rule: Option<&serde_json::Value>) -> String {
+    let parsed = rule.and_then(|rule| serde_json::from_value::<Rule>(rule.clone()).ok());
+    parsed.map(|rule| words(&rule)).unwrap_or_default()
 }
 
 /// A cron expression, the schedule of an order document, or that of a deliverable.
@@ -92,7 +98,7 @@ fn preview(env: &Env, schedule: &Schedule, count: u32, from: Option<String>) -> 
         output::json(&rows.collect::<Vec<_>>());
         return Ok(Code::Ok);
     }
-    println!("{} in {} (zone data {})", rule(schedule), schedule.timezone, calendar.tz_revision());
+    println!("{} in {} (zone data {})", words(&schedule.rule), schedule.timezone, calendar.tz_revision());
     let lines = instants.iter().map(|(utc, local)| vec![utc.to_string(), local.clone()]).collect();
     output::table(&["utc", "local"], lines, "it never falls due again");
     Ok(Code::Ok)
@@ -102,8 +108,8 @@ fn local(calendar: &nightshift_spec::ZonedCalendar, schedule: &Schedule, at: Tim
     calendar.local_text(&schedule.timezone, at).unwrap_or_else(|| at.to_string())
 }
 
-fn rule(schedule: &Schedule) -> String {
-    match &schedule.rule {
+fn words(rule: &Rule) -> String {
+    match rule {
         Rule::Cron { expression } => format!("cron {expression}"),
         Rule::Interval { every_s, .. } => format!("every {}", nightshift_spec::duration::render(*every_s)),
         other => serde_json::to_string(other).unwrap_or_default(),

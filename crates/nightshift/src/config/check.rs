@@ -74,29 +74,6 @@ pub(super) fn derive(layers: &mut Layers, env: &BTreeMap<String, String>) {
         let port = Value::Count(SmtpTls::port_of(tls).into());
         layers.values.insert("smtp.port", (port, Provenance::Default));
     }
-    cap_per_run(layers);
-}
-
-/// The most a run may ask for is also what it gets when nobody says, and bounds what somebody says.
-fn cap_per_run(layers: &mut Layers) {
-    let number = |entry: Option<&(Value, Provenance)>| match entry {
-        Some((Value::Count(number), from)) => Some((*number, from.clone())),
-        _ => None,
-    };
-    let said = number(layers.values.get("queue.per_run"));
-    let cap = number(layers.values.get("queue.per_run_max"));
-    let (per_run, from) = match (said, cap) {
-        (Some(said), Some(cap)) => {
-            if said.0 <= cap.0 {
-                said
-            } else {
-                cap
-            }
-        }
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => (1, Provenance::Default),
-    };
-    layers.values.insert("queue.per_run", (Value::Count(per_run), from));
 }
 
 /// `(key, the key it needs)`
@@ -149,13 +126,6 @@ pub(super) fn warnings(config: &Config, unread: &[String]) -> Vec<String> {
     warn(
         config.smtp.host.is_none() && (config.smtp.user.is_some() || config.smtp.from.is_some()),
         "smtp.host is not set: the other keys of [smtp] have no effect",
-    );
-    warn(
-        config
-            .queue
-            .per_run_max
-            .is_some_and(|cap| cap > config.queue.concurrency),
-        "queue.per_run_max is above queue.concurrency, which no run can exceed",
     );
     warnings.extend(unread.iter().map(|name| format!("environment {name} sets nothing")));
     warnings

@@ -223,29 +223,8 @@ pub const KEYS: &[Key] = &[
     key(
         "queue.concurrency",
         count(1, 10_000),
-        fixed("8"),
+        fixed("32"),
         "Steps in progress at once on this node, over all runs.",
-    ),
-    aliased(
-        key(
-            "queue.per_run",
-            count(1, 10_000),
-            Default::Derived {
-                from: "queue.per_run_max when that is set, else 1",
-                example: "1",
-            },
-            "Steps in progress at once in one run whose definition does not say.",
-        ),
-        &[Alias::Value("ORCHESTRATION_DEFAULT_MAX_PARALLEL")],
-    ),
-    aliased(
-        key(
-            "queue.per_run_max",
-            count(1, 10_000),
-            unset("16"),
-            "No run has more steps in progress than this, whatever is asked for.",
-        ),
-        &[Alias::Value("ORCHESTRATION_MAX_CONCURRENCY")],
     ),
     key(
         "queue.lease",
@@ -256,7 +235,7 @@ pub const KEYS: &[Key] = &[
     key(
         "actors.resident_max",
         count(1, 10_000_000),
-        fixed("20000"),
+        fixed("5000"),
         "Streams held in memory; the least used leave first.",
     ),
     key(
@@ -320,7 +299,7 @@ pub const KEYS: &[Key] = &[
         "llm.max_input_bytes",
         size(4 * KIB, 16 * MIB),
         fixed("256KiB"),
-        "Material beyond this is left out of a call, least important first.",
+        "The most that a model is given. Longer material is brought down to excerpts, then to fewer items.",
     ),
     key(
         "smtp.host",
@@ -365,7 +344,7 @@ pub const KEYS: &[Key] = &[
         "smtp.timeout",
         seconds(1, HOUR_S),
         fixed("30s"),
-        "One delivery is given up after this time.",
+        "One delivery by mail is given up after this time.",
     ),
     key(
         "telemetry.log_format",

@@ -64,10 +64,6 @@ pub struct Http {
 pub struct Queue {
     /// Steps in progress at once on this node.
     pub concurrency: u16,
-    /// Steps in progress at once in a run that does not say; never above `per_run_max`.
-    pub per_run: u16,
-    /// The most that a run may ask for.
-    pub per_run_max: Option<u16>,
     /// A worker that is silent for this long has lost its step.
     pub lease: Duration,
 }
@@ -240,8 +236,6 @@ impl Config {
             },
             queue: Queue {
                 concurrency: values.count("queue.concurrency"),
-                per_run: values.count("queue.per_run"),
-                per_run_max: values.count_if_set("queue.per_run_max"),
                 lease: values.duration("queue.lease"),
             },
             actors: Actors {

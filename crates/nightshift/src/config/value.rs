@@ -451,12 +451,9 @@ impl Values {
 impl Values {
     /// A number, in the type whose range the bounds of the key keep.
     pub(super) fn count<T: TryFrom<u64>>(&self, path: &str) -> T {
-        self.count_if_set(path).expect(HOLDS)
-    }
-
-    pub(super) fn count_if_set<T: TryFrom<u64>>(&self, path: &str) -> Option<T> {
-        self.number_if_set(path)
-            .map(|number| T::try_from(number).ok().expect("the bounds of the key fit the type"))
+        T::try_from(self.number(path))
+            .ok()
+            .expect("the bounds of the key fit the type")
     }
 
     /// One of the words of a choice.

@@ -1,9 +1,6 @@
 //! Promises of the append, of ownership and of resolving.
 
-use nightshift_domain::{
-    ids::ShardId,
-    recorded::Recorded,
-};
+use nightshift_domain::{ids::ShardId, recorded::Recorded};
 
 use super::{
     SHARDS,
@@ -98,7 +95,11 @@ pub(super) async fn in_a_mixed_group_each_shard_counts_for_itself(store: &dyn St
     assert_eq!(store.owed_by(stream(2, 2)).await.expect("read"), []);
     pen.note(&mine);
     let next = pen.batch(1, &[Plan::of(stream(1, 1), 3, 1)]);
-    assert_eq!(store.append(&[stale, next]).await, Ok(vec![Verdict::Fenced, Verdict::Committed]), "the order of batches");
+    assert_eq!(
+        store.append(&[stale, next]).await,
+        Ok(vec![Verdict::Fenced, Verdict::Committed]),
+        "the order of batches"
+    );
 }
 
 pub(super) async fn a_wrong_head_is_fenced(store: &dyn Store) {
@@ -183,7 +184,10 @@ pub(super) async fn a_group_may_span_many_shards(store: &dyn Store) {
     for round in 0..3 {
         let plans = |shard: u16| {
             let command = round * 100 + u64::from(shard) * 10;
-            [Plan::of(stream(shard, 1), command, 2).open(job(&format!("r{round}"), NOON)), Plan::of(stream(shard, 2), command + 1, 1)]
+            [
+                Plan::of(stream(shard, 1), command, 2).open(job(&format!("r{round}"), NOON)),
+                Plan::of(stream(shard, 2), command + 1, 1),
+            ]
         };
         let group: Vec<ShardBatch> = (0..SHARDS).rev().map(|shard| pen.batch(shard, &plans(shard))).collect();
         assert_eq!(store.append(&group).await, Ok(vec![Verdict::Committed; group.len()]));

@@ -40,7 +40,8 @@ pub(super) async fn obligations_open_and_close(store: &dyn Store) {
 pub(super) async fn pairs_inside_a_group_cancel_out(store: &dyn Store) {
     let mut pen = Pen::take(store).await;
     let own = stream(1, 1);
-    pen.write(1, &[Plan::of(own, 1, 1).open(job("a", NOON)), Plan::of(own, 2, 1).close(own, "a").open(job("b", NOON))]).await;
+    pen.write(1, &[Plan::of(own, 1, 1).open(job("a", NOON)), Plan::of(own, 2, 1).close(own, "a").open(job("b", NOON))])
+        .await;
     assert_eq!(keys_of(store, own).await, ["b"]);
 }
 
@@ -52,13 +53,17 @@ pub(super) async fn a_key_can_be_closed_and_opened_again(store: &dyn Store) {
     let owed = store.owed_by(own).await.expect("read");
     assert_eq!(owed, [Owed { stream: own, opened_seq: 2, obligation: timer("t", NOON.plus_ms(1)) }]);
     pen.write(1, &[Plan::of(own, 3, 1).close(own, "t"), Plan::of(own, 4, 1).open(job("t", NOON))]).await;
-    assert_eq!(store.owed_by(own).await.expect("read"), [Owed { stream: own, opened_seq: 4, obligation: job("t", NOON) }]);
+    assert_eq!(
+        store.owed_by(own).await.expect("read"),
+        [Owed { stream: own, opened_seq: 4, obligation: job("t", NOON) }]
+    );
 }
 
 pub(super) async fn another_stream_of_the_shard_can_be_discharged(store: &dyn Store) {
     let mut pen = Pen::take(store).await;
     let (one, two) = (stream(1, 1), stream(1, 2));
-    pen.write(1, &[Plan::of(one, 1, 1).open(job("same key", NOON)), Plan::of(two, 2, 1).open(job("same key", NOON))]).await;
+    pen.write(1, &[Plan::of(one, 1, 1).open(job("same key", NOON)), Plan::of(two, 2, 1).open(job("same key", NOON))])
+        .await;
     pen.write(1, &[Plan::of(two, 3, 1).close(one, "same key")]).await;
     assert_eq!(keys_of(store, one).await, [""; 0]);
     assert_eq!(keys_of(store, two).await, ["same key"]);

@@ -13,7 +13,7 @@ use nightshift_domain::{
 use uuid::Uuid;
 
 use crate::{
-    log::{Commit, CommandRecord, NewEvent, ShardBatch, Verdict},
+    log::{CommandRecord, Commit, NewEvent, ShardBatch, Verdict},
     store::Store,
 };
 
@@ -94,8 +94,7 @@ pub(super) struct Pen<'a> {
 impl<'a> Pen<'a> {
     /// Takes all shards of an unused store over.
     pub(super) async fn take(store: &'a dyn Store) -> Self {
-        let mut pen =
-            Self { store, epochs: BTreeMap::new(), heads: BTreeMap::new(), versions: HashMap::new() };
+        let mut pen = Self { store, epochs: BTreeMap::new(), heads: BTreeMap::new(), versions: HashMap::new() };
         let shards: Vec<ShardId> = (0..super::SHARDS).map(ShardId).collect();
         pen.acquire(&shards, 1).await;
         pen

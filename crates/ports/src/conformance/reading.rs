@@ -35,7 +35,8 @@ pub(super) async fn commands_are_read_in_order(store: &dyn Store) {
     let mut pen = Pen::take(store).await;
     let own = stream(1, 1);
     for n in 0..10_u64 {
-        let plans = [Plan::rejected(own, n * 10), Plan::of(own, n * 10 + 1, n % 3), Plan::of(stream(1, 2), n * 10 + 2, 1)];
+        let plans =
+            [Plan::rejected(own, n * 10), Plan::of(own, n * 10 + 1, n % 3), Plan::of(stream(1, 2), n * 10 + 2, 1)];
         pen.write(1, &plans).await;
     }
     let all = store.read_commands(own, None, 1_000).await.expect("read");
@@ -73,7 +74,8 @@ pub(super) async fn commands_of_one_place_come_together(store: &dyn Store) {
 
 pub(super) async fn a_newer_snapshot_replaces_the_older(store: &dyn Store) {
     let own = stream(1, 1);
-    let of = |version, state_revision| Snapshot { stream: own, version, state_revision, data: vec![version as u8, 0, 255] };
+    let of =
+        |version, state_revision| Snapshot { stream: own, version, state_revision, data: vec![version as u8, 0, 255] };
     assert_eq!(store.snapshot(own).await, Ok(None));
     for (put, kept) in [(of(5, 1), of(5, 1)), (of(9, 1), of(9, 1)), (of(7, 1), of(9, 1)), (of(3, 2), of(3, 2))] {
         store.put_snapshot(&put).await.expect("kept");

@@ -54,8 +54,8 @@ fn row(fields: Value) -> Row {
 /// Whole, without anything missing.
 fn thing(n: u64) -> Row {
     row(json!({
-        "id": id(n), "name": format!("thing {n}"), "note": (n % 3 == 0).then(|| format!("n{}", n % 2)),
-        "size": n * 10, "open": n % 2 == 0, "since": format!("2026-11-21T10:00:{:02}.000001Z", n % 60),
+        "id": id(n), "name": format!("thing {n}"), "note": n.is_multiple_of(3).then(|| format!("n{}", n % 2)),
+        "size": n * 10, "open": n.is_multiple_of(2), "since": format!("2026-11-21T10:00:{:02}.000001Z", n % 60),
         "facts": {"n": n, "list": [1, null, "x"]}, "score": n as f64 / 4.0, "shard_id": 1, "src_seq": n,
     }))
 }
@@ -162,12 +162,9 @@ pub(super) async fn batches_of_shards_are_written_together(store: &dyn Store) {
 
 pub(super) async fn questions_are_answered(store: &dyn Store) {
     write(store, &[things(1, 0, 1, 0..12)]).await;
-    let ask = |equals: Vec<(&'static str, Value)>, above: Vec<(&'static str, Value)>, order: Vec<(&'static str, bool)>| Query {
-        equals,
-        above,
-        order,
-        ..Query::default()
-    };
+    let ask = |equals: Vec<(&'static str, Value)>,
+               above: Vec<(&'static str, Value)>,
+               order: Vec<(&'static str, bool)>| Query { equals, above, order, ..Query::default() };
     let cases: Vec<(Query, &[u64])> = vec![
         (ask(vec![("size", json!(30))], vec![], vec![]), &[3]),
         (ask(vec![("id", id(4))], vec![], vec![]), &[4]),

@@ -24,7 +24,7 @@ fn session(n: u64) -> Session {
     Session {
         id: owner(n),
         node: format!("node {n}"),
-        address: (n % 2 == 0).then(|| format!("http://[::1]:{n}")),
+        address: n.is_multiple_of(2).then(|| format!("http://[::1]:{n}")),
         build: "1.0".to_owned(),
     }
 }

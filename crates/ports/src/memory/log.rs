@@ -150,9 +150,8 @@ impl EventLog for MemoryStore {
     async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         let mut held = self.held();
         let known = held.snapshots.get(&snapshot.stream.id);
-        let newer = known.is_some_and(|known| {
-            known.version > snapshot.version && known.state_revision == snapshot.state_revision
-        });
+        let newer = known
+            .is_some_and(|known| known.version > snapshot.version && known.state_revision == snapshot.state_revision);
         if !newer {
             held.snapshots.insert(snapshot.stream.id, snapshot.clone());
         }
@@ -220,7 +219,8 @@ impl Shard {
                 self.decided.entry(commit.stream.id).or_default().push(record.id);
                 self.inbox.remove(&record.id);
                 let shard = batch.shard;
-                let kept = RecordedCommand { shard, stream: commit.stream, record: record.clone(), first_seq, last_seq };
+                let kept =
+                    RecordedCommand { shard, stream: commit.stream, record: record.clone(), first_seq, last_seq };
                 self.commands.insert(record.id, kept);
             }
         }

@@ -265,6 +265,11 @@ async fn edit(stage: &Stage, by_hand: DeliverableId) {
         EditMeasure { distance_permille: 100, diff: text("-Ship\n+Send"), categories: vec!["wording".to_owned()] };
     let edited = text("# Weekly letter\n\nCall Ada.\nSend on Friday.\n");
     let base = text(made).digest;
+    for text in [&edited, &measure.diff] {
+        use nightshift_ports::blobs::Blobs as _;
+        let bytes = text.inline.clone().unwrap_or_default().into_bytes();
+        stage.store.put(&text.digest, bytes).await.unwrap();
+    }
     let edit = Command::Edit { number: 1, by: "grace".to_owned(), base, text: edited, measure };
     stage.tell(by_hand, edit, "edit").await;
 }

@@ -18,12 +18,11 @@ impl PostgresStore {
     pub async fn facts(&self) -> Result<StoreFacts, StoreError> {
         let fault = failed("read the facts of the store");
         let pool = &self.inner.pool;
-        let (server, bytes): (String, i64) = sqlx::query_as(
-            "SELECT current_setting('server_version'), pg_database_size(current_database())",
-        )
-        .fetch_one(pool)
-        .await
-        .map_err(&fault)?;
+        let (server, bytes): (String, i64) =
+            sqlx::query_as("SELECT current_setting('server_version'), pg_database_size(current_database())")
+                .fetch_one(pool)
+                .await
+                .map_err(&fault)?;
         let (events, commands, obligations): (i64, i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM command), (SELECT count(*) FROM obligation)",
         )

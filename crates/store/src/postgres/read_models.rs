@@ -15,9 +15,7 @@ use super::{PostgresStore, tables::DIALECT};
 use crate::{
     error::failed,
     record::{self, number},
-    tables::{
-        LIVE, REBUILT, SqlBook, checkpoint_name, key_objects_json, objects_json, parse_counts, parse_row,
-    },
+    tables::{LIVE, REBUILT, SqlBook, checkpoint_name, key_objects_json, objects_json, parse_counts, parse_row},
 };
 
 #[async_trait]

@@ -27,8 +27,10 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let columns = all_quoted(table);
     let key = quoted_list(table.key.iter().copied());
     let record: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
-    let asked: Vec<String> =
-        all_columns(table).filter(|(column, _)| table.key.contains(column)).map(|(column, kind)| declared(column, kind)).collect();
+    let asked: Vec<String> = all_columns(table)
+        .filter(|(column, _)| table.key.contains(column))
+        .map(|(column, kind)| declared(column, kind))
+        .collect();
     let asked = format!("json_to_recordset(CAST($1 AS json)) AS asked ({})", asked.join(", "));
     let on_key: Vec<String> = table.key.iter().map(|column| format!("t.{0} = asked.{0}", quote(column))).collect();
     let on_key = on_key.join(" AND ");

@@ -16,8 +16,7 @@ impl SqliteStore {
         if group.is_empty() {
             return Ok(Vec::new());
         }
-        let mut writer =
-            self.writer().await.map_err(|error| AppendError::NotWritten { why: error.to_string() })?;
+        let mut writer = self.writer().await.map_err(|error| AppendError::NotWritten { why: error.to_string() })?;
         let outcome = writer.append(group).await;
         // After a failure, and after a group of which nothing may be written, the transaction is still open.
         writer.settle().await;
@@ -31,7 +30,9 @@ impl Writer {
         let verdicts: Vec<Verdict> = group
             .iter()
             .map(|batch| match owned.get(&i64::from(batch.shard.0)) {
-                Some(&(epoch, head)) if epoch == batch.epoch && head == i64_of(batch.expected_head) => Verdict::Committed,
+                Some(&(epoch, head)) if epoch == batch.epoch && head == i64_of(batch.expected_head) => {
+                    Verdict::Committed
+                }
                 _ => Verdict::Fenced,
             })
             .collect();
@@ -87,8 +88,8 @@ pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
 fn append_error(error: &sqlx::Error) -> AppendError {
     let why = error.to_string();
     match primary_code(error) {
-        // CONSTRAINT; TOOBIG, MISMATCH: this group will never fit.
-        Some(19 | 18 | 20) => AppendError::Contradiction { why },
+        // TOOBIG, CONSTRAINT, MISMATCH: this group will never fit.
+        Some(18..=20) => AppendError::Contradiction { why },
         // FULL, IOERR, BUSY, LOCKED, NOMEM, READONLY and whatever else SQLite says before the commit is durable.
         Some(_) => AppendError::NotWritten { why },
         // The connection's thread is gone: it is not known how far it came.

@@ -56,7 +56,8 @@ impl FileLock {
     /// Takes the lock of `database`.
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
         let path = lock_path(database);
-        let not_writable = |error: io::Error| OpenError::NotWritable { path: database.to_owned(), why: error.to_string() };
+        let not_writable =
+            |error: io::Error| OpenError::NotWritable { path: database.to_owned(), why: error.to_string() };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(not_writable)?;
         for _ in 0..TRIES {

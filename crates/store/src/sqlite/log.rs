@@ -79,7 +79,9 @@ impl SqliteStore {
 
     async fn page(&self, from: &From, rows: u32) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let query = match from {
-            From::Shard(shard, seq) => sqlx::query_scalar(include_str!("sql/read_shard.sql")).bind(shard.0).bind(number(*seq)),
+            From::Shard(shard, seq) => {
+                sqlx::query_scalar(include_str!("sql/read_shard.sql")).bind(shard.0).bind(number(*seq))
+            }
             From::Stream(stream, version) => sqlx::query_scalar(include_str!("sql/read_stream.sql"))
                 .bind(stream.shard().0)
                 .bind(stream.id)

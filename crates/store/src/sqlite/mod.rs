@@ -11,9 +11,9 @@ mod lock;
 mod log;
 mod open;
 mod pack;
+mod page;
 #[cfg(test)]
 mod plans;
-mod page;
 mod read_models;
 mod sides;
 mod tables;
@@ -75,10 +75,11 @@ impl SqliteStore {
 
     /// The writing connection, with no transaction open.
     async fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
-        let writer = self.inner.writer.as_ref().ok_or_else(|| StoreError::Failed {
-            doing: "write",
-            why: "it was opened read-only".to_owned(),
-        })?;
+        let writer = self
+            .inner
+            .writer
+            .as_ref()
+            .ok_or_else(|| StoreError::Failed { doing: "write", why: "it was opened read-only".to_owned() })?;
         let mut writer = writer.lock().await;
         writer.settle().await;
         Ok(writer)

@@ -7,7 +7,11 @@ use super::{OpenOptions, SqliteStore};
 
 /// Statement, table, and the columns of the key or index that its plan must use.
 const PLANS: &[(&str, &str, &str)] = &[
-    (include_str!("sql/append_write.sql"), "DELETE FROM inbox", "inbox USING PRIMARY KEY (shard_id=? AND command_id=?)"),
+    (
+        include_str!("sql/append_write.sql"),
+        "DELETE FROM inbox",
+        "inbox USING PRIMARY KEY (shard_id=? AND command_id=?)",
+    ),
     (
         include_str!("sql/append_write.sql"),
         "DELETE FROM obligation",
@@ -48,11 +52,13 @@ fn statement<'a>(file: &'a str, begins: &str) -> &'a str {
 #[tokio::test]
 async fn every_statement_uses_its_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = SqliteStore::open(OpenOptions::at(folder.path().join("plans.db"), Uuid::nil(), &[])).await.expect("opened");
+    let store =
+        SqliteStore::open(OpenOptions::at(folder.path().join("plans.db"), Uuid::nil(), &[])).await.expect("opened");
     for (file, begins, index) in PLANS {
         let sql = format!("EXPLAIN QUERY PLAN {}", statement(file, begins));
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&store.inner.readers).await.expect("explained");
-        let plan: Vec<String> = rows.iter().map(|row| row.get::<String, _>("detail").replace("COVERING ", "")).collect();
+        let plan: Vec<String> =
+            rows.iter().map(|row| row.get::<String, _>("detail").replace("COVERING ", "")).collect();
         assert!(plan.iter().any(|line| line.contains(index)), "{begins}: no {index:?} in {plan:#?}");
         let tables = ["event", "command", "obligation", "inbox"];
         let scanned = plan.iter().find(|line| tables.iter().any(|table| line.starts_with(&format!("SCAN {table}"))));

@@ -15,9 +15,7 @@ use super::{SqliteStore, tables::DIALECT};
 use crate::{
     error::failed,
     record::{self, number},
-    tables::{
-        LIVE, REBUILT, SqlBook, checkpoint_name, keys_json, parse_counts, parse_row, rows_json,
-    },
+    tables::{LIVE, REBUILT, SqlBook, checkpoint_name, keys_json, parse_counts, parse_row, rows_json},
 };
 
 #[async_trait]

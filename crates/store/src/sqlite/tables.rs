@@ -5,18 +5,10 @@
 use nightshift_ports::rows::all_columns;
 use nightshift_projections::table::{ColumnType, TableDef};
 
-use crate::tables::{
-    Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list, staged_name,
-};
+use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list, staged_name};
 
 /// SQLite's way of putting questions.
-pub(super) const DIALECT: Dialect = Dialect {
-    image,
-    value,
-    object: "json_object",
-    parameter,
-    by_bytes: "",
-};
+pub(super) const DIALECT: Dialect = Dialect { image, value, object: "json_object", parameter, by_bytes: "" };
 
 /// All texts of a table.
 pub(super) fn sql_of(table: &TableDef) -> TableSql {
@@ -34,8 +26,12 @@ pub(super) fn sql_of(table: &TableDef) -> TableSql {
 
 fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let key = quoted_list(table.key.iter().copied());
-    let on_key: Vec<String> =
-        table.key.iter().enumerate().map(|(at, column)| format!("t.{} = asked.value ->> {at}", quote(column))).collect();
+    let on_key: Vec<String> = table
+        .key
+        .iter()
+        .enumerate()
+        .map(|(at, column)| format!("t.{} = asked.value ->> {at}", quote(column)))
+        .collect();
     let asked = format!("json_each($1) AS asked CROSS JOIN {name} AS t ON {}", on_key.join(" AND "));
     GenerationSql {
         upsert: format!(
