@@ -1,14 +1,24 @@
 //! Helpers shared by the workspace's test crates, and the checks that `tests/tidy.rs` applies to the sources.
 //!
-//! Owns: where the repository is, where the test database is, bounded waiting for another process, and the
-//! tidy checks as plain functions over text. Refuses to know: any crate of the product.
+//! Owns: where the repository is, where the test database is, bounded waiting for another process, worlds in which
+//! the program runs as a process, and the tidy checks as plain functions over text.
+//! Refuses to know: any crate of the product.
 
+pub mod binary;
+pub mod books;
+pub mod daemon;
+pub mod http;
+pub mod lcg;
+pub mod postgres;
+pub mod proxy;
+pub mod sink;
 pub mod tidy;
 mod wait;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 
-pub use wait::eventually;
+pub use wait::{Stopwatch, eventually, within};
 
 /// The variable that `scripts/test` and `scripts/with-postgres` set.
 pub const POSTGRES_VARIABLE: &str = "NIGHTSHIFT_TEST_POSTGRES";

@@ -12,15 +12,40 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// When `limit` has passed without an answer; the message names `what` was waited for.
+pub fn eventually<T>(what: &str, limit: Duration, probe: impl FnMut() -> Option<T>) -> T {
+    within(limit, probe).unwrap_or_else(|| panic!("waited {limit:?} in vain for {what}"))
+}
+
+/// Looks until `probe` answers or `limit` has passed, whichever is first.
 #[expect(clippy::disallowed_methods, reason = "another process has a clock of its own")]
-pub fn eventually<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        if let Some(answer) = probe() {
+        let answer = probe();
+        if answer.is_some() || start.elapsed() >= limit {
             return answer;
         }
-        assert!(start.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(PAUSE.min(limit));
+    }
+}
+
+/// Measures how long something outside took, for messages and for rough upper bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts one.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "another process has a clock of its own")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since its start.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "another process has a clock of its own")]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

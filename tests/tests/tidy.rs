@@ -243,7 +243,7 @@ fn printed_commands_exist() {
         );
     }
     let commands = readme::shell_commands(read("README.md"));
-    for (what, is_it) in [("test", "scripts/test"), ("demo", " demo")] {
+    for (what, is_it) in [("test", "scripts/test"), ("demo", "scripts/demo")] {
         if !commands.iter().any(|command| command.contains(is_it)) {
             faults.push(format!(
                 "README.md prints no {what} command (`{is_it}`) in a shell block"

@@ -100,7 +100,6 @@ impl Reply {
     }
 
     /// A reply and the future of it.
-    #[must_use]
     pub fn channel() -> (Self, impl Future<Output = Outcome> + Send) {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let reply = Self::to(move |outcome| {

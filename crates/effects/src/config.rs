@@ -5,6 +5,11 @@
 
 use crate::secrets::{SecretError, check_reference};
 
+/// What one item of a source may have when nobody says otherwise: larger texts are data, not notes.
+const ITEM_BYTES_MAX: u64 = 1024 * 1024;
+/// Less than this holds no order, let alone material.
+const INPUT_BYTES_MIN: usize = 4 * 1024;
+
 /// Everything the performers need to know.
 #[derive(Debug, Clone)]
 pub struct EffectsConfig {
@@ -12,6 +17,8 @@ pub struct EffectsConfig {
     pub llm: Option<LlmConfig>,
     /// A mail server; none means that mail fails with a message that says so.
     pub smtp: Option<SmtpConfig>,
+    /// A file, an entry or a commit whose text has more bytes than this is noted as left out, not read.
+    pub max_item_bytes: u64,
     /// Sent as `User-Agent` with every request.
     pub user_agent: String,
     /// Requests to loopback addresses go past any proxy that the environment names.
@@ -23,6 +30,7 @@ impl Default for EffectsConfig {
         Self {
             llm: None,
             smtp: None,
+            max_item_bytes: ITEM_BYTES_MAX,
             user_agent: concat!("nightshift/", env!("CARGO_PKG_VERSION")).to_owned(),
             loopback_no_proxy: true,
         }
@@ -38,6 +46,10 @@ pub struct LlmConfig {
     pub model: String,
     /// Reference to the key, `env:NAME` or `file:/path`; none for endpoints without keys.
     pub api_key: Option<String>,
+    /// A call is given up after this time, or after that of the call when it is shorter.
+    pub timeout_ms: u64,
+    /// Most bytes of one question: instructions, order and material together; at least 4 KiB.
+    pub max_input_bytes: usize,
 }
 
 /// A mail server.
@@ -55,6 +67,8 @@ pub struct SmtpConfig {
     pub password: Option<String>,
     /// Sender, `name@host` or `Name <name@host>`.
     pub from: String,
+    /// A mail is given up after this time, or after that of the call when it is shorter.
+    pub timeout_ms: u64,
 }
 
 /// How a connection to a mail server is secured.
@@ -77,10 +91,7 @@ impl SmtpTls {
     /// Reads one of [`SmtpTls::WORDS`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::WORDS
-            .into_iter()
-            .find(|(name, _)| *name == word)
-            .map(|(_, mode)| mode)
+        Self::WORDS.into_iter().find(|(name, _)| *name == word).map(|(_, mode)| mode)
     }
 
     /// The port such servers listen on.
@@ -132,6 +143,7 @@ impl EffectsConfig {
     /// # Errors
     /// The first impossible value.
     pub fn check(&self) -> Result<(), EffectsError> {
+        check_positive("sources.max_item_bytes", self.max_item_bytes)?;
         if let Some(llm) = &self.llm {
             check_llm(llm)?;
         }
@@ -152,11 +164,11 @@ fn check_llm(llm: &LlmConfig) -> Result<(), EffectsError> {
         ));
     }
     if llm.model.trim().is_empty() {
-        return Err(value(
-            "llm.model",
-            &llm.model,
-            "the name of a model that the endpoint knows",
-        ));
+        return Err(value("llm.model", &llm.model, "the name of a model that the endpoint knows"));
+    }
+    check_positive("llm.timeout", llm.timeout_ms)?;
+    if llm.max_input_bytes < INPUT_BYTES_MIN {
+        return Err(value("llm.max_input_bytes", &llm.max_input_bytes.to_string(), "at least 4096 bytes"));
     }
     check_secret("llm.api_key", llm.api_key.as_deref())
 }
@@ -173,32 +185,26 @@ fn check_smtp(smtp: &SmtpConfig) -> Result<(), EffectsError> {
         ));
     }
     if smtp.user.is_some() != smtp.password.is_some() {
-        let found = if smtp.user.is_some() {
-            "a user without a password"
-        } else {
-            "a password without a user"
-        };
-        return Err(value(
-            "smtp.user",
-            found,
-            "user and password are given together or not at all",
-        ));
+        let found = if smtp.user.is_some() { "a user without a password" } else { "a password without a user" };
+        return Err(value("smtp.user", found, "user and password are given together or not at all"));
     }
+    check_positive("smtp.timeout", smtp.timeout_ms)?;
     check_secret("smtp.password", smtp.password.as_deref())
 }
 
+fn check_positive(field: &'static str, found: u64) -> Result<(), EffectsError> {
+    if found == 0 {
+        return Err(value(field, "0", "more than nothing"));
+    }
+    Ok(())
+}
+
 fn check_secret(field: &'static str, reference: Option<&str>) -> Result<(), EffectsError> {
-    reference
-        .map_or(Ok(()), check_reference)
-        .map_err(|source| EffectsError::Secret { field, source })
+    reference.map_or(Ok(()), check_reference).map_err(|source| EffectsError::Secret { field, source })
 }
 
 fn value(field: &'static str, found: &str, allowed: &'static str) -> EffectsError {
-    EffectsError::Value {
-        field,
-        found: found.to_owned(),
-        allowed,
-    }
+    EffectsError::Value { field, found: found.to_owned(), allowed }
 }
 
 #[cfg(test)]
@@ -213,26 +219,28 @@ mod tests {
             user: None,
             password: None,
             from: "Nightshift <n@example.com>".into(),
+            timeout_ms: 30_000,
         }
     }
 
     #[test]
     fn impossible_values_are_named() {
-        let llm = |base: &str, model: &str, key: Option<&str>| EffectsConfig {
-            llm: Some(LlmConfig {
-                base_url: base.into(),
-                model: model.into(),
-                api_key: key.map(Into::into),
-            }),
-            ..EffectsConfig::default()
+        let endpoint = |base: &str, model: &str, key: Option<&str>| LlmConfig {
+            base_url: base.into(),
+            model: model.into(),
+            api_key: key.map(Into::into),
+            timeout_ms: 1_000,
+            max_input_bytes: INPUT_BYTES_MIN,
+        };
+        let asking = |llm: LlmConfig| EffectsConfig { llm: Some(llm), ..EffectsConfig::default() };
+        let llm = |base: &str, model: &str, key: Option<&str>| asking(endpoint(base, model, key));
+        let bounded = |timeout_ms: u64, max_input_bytes: usize| {
+            asking(LlmConfig { timeout_ms, max_input_bytes, ..endpoint("http://x", "m", None) })
         };
         let mail = |change: fn(&mut SmtpConfig)| {
             let mut smtp = smtp();
             change(&mut smtp);
-            EffectsConfig {
-                smtp: Some(smtp),
-                ..EffectsConfig::default()
-            }
+            EffectsConfig { smtp: Some(smtp), ..EffectsConfig::default() }
         };
         for (config, named) in [
             (llm("ftp://x", "m", None), "llm.base_url"),
@@ -241,15 +249,17 @@ mod tests {
             (mail(|smtp| smtp.host.clear()), "smtp.host"),
             (mail(|smtp| smtp.from = "nobody".into()), "smtp.from"),
             (mail(|smtp| smtp.user = Some("u".into())), "smtp.user"),
+            (mail(|smtp| smtp.timeout_ms = 0), "smtp.timeout"),
+            (bounded(0, INPUT_BYTES_MIN), "llm.timeout"),
+            (bounded(1, INPUT_BYTES_MIN - 1), "llm.max_input_bytes"),
+            (EffectsConfig { max_item_bytes: 0, ..EffectsConfig::default() }, "sources.max_item_bytes"),
         ] {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(named), "{error}");
-            assert!(
-                !error.contains("sk-123"),
-                "a secret written in place of a reference must not be printed: {error}"
-            );
+            assert!(!error.contains("sk-123"), "a secret written in place of a reference must not be printed: {error}");
         }
         mail(|_| ()).check().unwrap();
+        bounded(1, INPUT_BYTES_MIN).check().unwrap();
     }
 
     #[test]

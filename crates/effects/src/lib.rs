@@ -38,7 +38,7 @@ pub fn performers(config: EffectsConfig, blobs: Arc<dyn Blobs>) -> Result<Perfor
     config.check()?;
     let clients = http::Clients::new(&config.user_agent, config.loopback_no_proxy)?;
     Ok(Performers {
-        sources: Arc::new(Sources::new(clients.clone(), blobs.clone())),
+        sources: Arc::new(Sources::new(clients.clone(), blobs.clone(), config.max_item_bytes)),
         composing: Arc::new(Composers::new(config.llm, clients.clone(), blobs.clone())),
         delivering: Arc::new(Deliveries::new(config.smtp, clients)),
         blobs,

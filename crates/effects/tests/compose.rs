@@ -23,10 +23,7 @@ fn item(id: &str, title: &str, text: &str, facts: &[(&str, &str)]) -> Item {
         author: None,
         source_at: Some(NOW.plus_ms(-30 * HOUR)),
         text: inline(text),
-        facts: facts
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect(),
+        facts: facts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     }
 }
 
@@ -42,12 +39,7 @@ fn commit(digit: char, author: &str, title: &str, body: &str, size: (&str, &str,
         ("parts", part),
         ("content", "code"),
     ];
-    let mut item = item(
-        &sha,
-        title,
-        &format!("{title}\n\n{body}\n\nChanged files:\n- x (+1 -1)\n"),
-        &facts,
-    );
+    let mut item = item(&sha, title, &format!("{title}\n\n{body}\n\nChanged files:\n- x (+1 -1)\n"), &facts);
     item.author = Some(author.into());
     item.link = Some(format!("https://git.test/o/r/commit/{sha}"));
     item
@@ -80,19 +72,11 @@ fn group(spec: &SourceSpec, items: Vec<Item>) -> MaterialGroup {
         digest: digest_of(b""),
         error: None,
     };
-    MaterialGroup {
-        snapshot,
-        items,
-        removed: vec![],
-        omitted: vec![],
-    }
+    MaterialGroup { snapshot, items, removed: vec![], omitted: vec![] }
 }
 
 fn git() -> MaterialGroup {
-    let spec = SourceSpec::Git {
-        path: "/srv/nightshift".into(),
-        branch: None,
-    };
+    let spec = SourceSpec::Git { path: "/srv/nightshift".into(), branch: None };
     group(
         &spec,
         vec![
@@ -117,13 +101,7 @@ fn git() -> MaterialGroup {
                 "BREAKING CHANGE: a log carries the id of its cluster.",
                 ("crates/store", "80", "2"),
             ),
-            commit(
-                'd',
-                "dependabot[bot]",
-                "Bump tokio from 1.53 to 1.54",
-                "",
-                ("(top level)", "2", "2"),
-            ),
+            commit('d', "dependabot[bot]", "Bump tokio from 1.53 to 1.54", "", ("(top level)", "2", "2")),
             commit('e', "Ben", "docs: explain *leases* & <fences>", "", ("docs", "40", "1")),
             commit('f', "Ana", "Rework `Lane` start-up", "", ("crates/actors", "60", "60")),
         ],
@@ -131,11 +109,7 @@ fn git() -> MaterialGroup {
 }
 
 fn notes() -> MaterialGroup {
-    let spec = SourceSpec::Folder {
-        path: "/notes".into(),
-        include: vec![],
-        exclude: vec![],
-    };
+    let spec = SourceSpec::Folder { path: "/notes".into(), include: vec![], exclude: vec![] };
     let roadmap = "---\ntitle: x\n---\n# Roadmap\n\nThe queue now ages jobs so that none of them starves behind urgent work. \
         Lunch was good. PostgreSQL stays optional, since most people run Nightshift on one machine. \
         The first release needs a replay of every incident that was captured in production.\n\n\
@@ -146,25 +120,17 @@ fn notes() -> MaterialGroup {
         vec![
             note("roadmap.md", "Roadmap", roadmap),
             note("leer.md", "leer.md", ""),
-            note(
-                "東京.md",
-                "東京",
-                "# 東京\n\n今日の会議では新しい計画を決めました。次の会議は来週の月曜日です。\n",
-            ),
+            note("東京.md", "東京", "# 東京\n\n今日の会議では新しい計画を決めました。次の会議は来週の月曜日です。\n"),
         ],
     );
     group.removed = vec!["old_plan.md".into()];
-    group.omitted = vec![Omission {
-        item_id: "photo.md".into(),
-        reason: "it is binary: a NUL byte at offset 1 of 9 bytes".into(),
-    }];
+    group.omitted =
+        vec![Omission { item_id: "photo.md".into(), reason: "it is binary: a NUL byte at offset 1 of 9 bytes".into() }];
     group
 }
 
 fn feed() -> MaterialGroup {
-    let spec = SourceSpec::Feed {
-        url: "https://blog.test/feed.xml".into(),
-    };
+    let spec = SourceSpec::Feed { url: "https://blog.test/feed.xml".into() };
     group(
         &spec,
         vec![
@@ -191,11 +157,7 @@ fn material(strategy: &str, sections: &[&str], groups: Vec<MaterialGroup>) -> Ma
         version_number: 2,
         previous_at: Some(NOW.plus_ms(-168 * HOUR)),
     };
-    Material {
-        brief,
-        groups,
-        feedback: vec!["Shorter, please.".into()],
-    }
+    Material { brief, groups, feedback: vec!["Shorter, please.".into()] }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the switch of a developer, not configuration")]
@@ -220,15 +182,7 @@ async fn golden_pages() {
             "sections",
             material(
                 "platform_bound",
-                &[
-                    "Summary",
-                    "What's new",
-                    "Bug fixes",
-                    "Decisions",
-                    "Next steps",
-                    "Starvation",
-                    "Budget",
-                ],
+                &["Summary", "What's new", "Bug fixes", "Decisions", "Next steps", "Starvation", "Budget"],
                 all(),
             ),
         ),
@@ -237,51 +191,28 @@ async fn golden_pages() {
             material(
                 "platform_bound",
                 &[],
-                vec![group(
-                    &SourceSpec::Git {
-                        path: "/srv/quiet".into(),
-                        branch: None,
-                    },
-                    vec![],
-                )],
+                vec![group(&SourceSpec::Git { path: "/srv/quiet".into(), branch: None }, vec![])],
             ),
         ),
     ] {
         let (page, _) = extract(&material).await;
-        assert_eq!(
-            page,
-            extract(&material).await.0,
-            "the same material gives the same bytes"
-        );
+        assert_eq!(page, extract(&material).await.0, "the same material gives the same bytes");
         golden(name, &page);
     }
 }
 
 #[tokio::test]
 async fn a_failing_source_is_told_and_warned_of() {
-    let mut broken = group(
-        &SourceSpec::Folder {
-            path: "/gone".into(),
-            include: vec![],
-            exclude: vec![],
-        },
-        vec![],
-    );
+    let mut broken = group(&SourceSpec::Folder { path: "/gone".into(), include: vec![], exclude: vec![] }, vec![]);
     broken.snapshot.error = Some("the folder /gone does not exist".into());
     let mut material = material("platform_bound", &[], vec![git(), broken]);
     material.brief.timezone = "Mars/Olympus".into();
     material.groups[0].items[0].text.inline = None;
     let (page, warnings) = extract(&material).await;
     assert!(page.contains("nothing from gone, which could not be read"), "{page}");
-    assert!(
-        page.contains("## Not read\n\n- **gone:** the folder /gone does not exist."),
-        "{page}"
-    );
+    assert!(page.contains("## Not read\n\n- **gone:** the folder /gone does not exist."), "{page}");
     for said in ["1 of 2 sources", "Mars/Olympus", "1 texts are no longer"] {
-        assert!(
-            warnings.iter().any(|warning| warning.contains(said)),
-            "{said}: {warnings:?}"
-        );
+        assert!(warnings.iter().any(|warning| warning.contains(said)), "{said}: {warnings:?}");
     }
 }
 
@@ -307,20 +238,11 @@ async fn hostile_and_odd_texts_do_no_harm() {
         .enumerate()
         .map(|(n, text)| note(&format!("`{n}`|*[x](y)<z>.md"), "# ]( `tick\n> x", text))
         .collect();
-    let spec = SourceSpec::Folder {
-        path: "/notes".into(),
-        include: vec![],
-        exclude: vec![],
-    };
+    let spec = SourceSpec::Folder { path: "/notes".into(), include: vec![], exclude: vec![] };
     let (page, _) = extract(&material("cross_platform", &[], vec![group(&spec, items)])).await;
     assert_eq!(page.matches("```").count() % 2, 0, "no fence stays open");
     let html: Vec<_> = pulldown_cmark::Parser::new(&page)
-        .filter(|event| {
-            matches!(
-                event,
-                pulldown_cmark::Event::Html(_) | pulldown_cmark::Event::InlineHtml(_)
-            )
-        })
+        .filter(|event| matches!(event, pulldown_cmark::Event::Html(_) | pulldown_cmark::Event::InlineHtml(_)))
         .collect();
     assert!(html.is_empty(), "{html:?}");
     assert!(page.len() < 20_000 && page.lines().all(|line| line.chars().count() < 2_000));
@@ -330,12 +252,19 @@ fn with_model(url: &str) -> EffectsConfig {
     let llm = LlmConfig {
         base_url: format!("{url}/v1/"),
         model: "small".into(),
-        api_key: Some("file:/nowhere".into()),
+        api_key: None,
+        timeout_ms: 60_000,
+        max_input_bytes: 256 * 1024,
     };
-    EffectsConfig {
-        llm: Some(LlmConfig { api_key: None, ..llm }),
-        ..EffectsConfig::default()
-    }
+    EffectsConfig { llm: Some(llm), ..EffectsConfig::default() }
+}
+
+/// The same with these limits: time of a call, bytes of a question.
+fn with_limited_model(url: &str, timeout_ms: u64, max_input_bytes: usize) -> EffectsConfig {
+    let mut config = with_model(url);
+    let llm = config.llm.as_mut().unwrap();
+    (llm.timeout_ms, llm.max_input_bytes) = (timeout_ms, max_input_bytes);
+    config
 }
 
 async fn ask(act: Act, timeout_ms: u64) -> (Result<nightshift_domain::content::Draft, Failure>, Http) {
@@ -343,12 +272,7 @@ async fn ask(act: Act, timeout_ms: u64) -> (Result<nightshift_domain::content::D
     let mut call = call();
     call.timeout_ms = timeout_ms;
     let composing = build(with_model(&server.url)).composing;
-    (
-        composing
-            .compose(&material("hybrid", &["Risks"], vec![git(), notes()]), &call)
-            .await,
-        server,
-    )
+    (composing.compose(&material("hybrid", &["Risks"], vec![git(), notes()]), &call).await, server)
 }
 
 #[tokio::test]
@@ -388,42 +312,18 @@ async fn a_model_is_asked_as_openai_is() {
 #[tokio::test]
 async fn answers_of_models_are_classed() {
     for (act, class, says) in [
-        (
-            answer("429 Too Many Requests", &["retry-after: 3"], ""),
-            FailureClass::RateLimited,
-            "wait 3 s",
-        ),
+        (answer("429 Too Many Requests", &["retry-after: 3"], ""), FailureClass::RateLimited, "wait 3 s"),
         (answer("408 Request Timeout", &[], ""), FailureClass::Transient, "408"),
         (answer("502 Bad Gateway", &[], ""), FailureClass::Transient, "502"),
+        (answer("401 Unauthorized", &[], r#"{"error":"bad key"}"#), FailureClass::Permanent, "bad key"),
+        (answer("400 Bad Request", &[], "context too long"), FailureClass::Permanent, "context too long"),
+        (answer("200 OK", &[], "<html>proxy</html>"), FailureClass::Permanent, "<html>proxy"),
         (
-            answer("401 Unauthorized", &[], r#"{"error":"bad key"}"#),
-            FailureClass::Permanent,
-            "bad key",
-        ),
-        (
-            answer("400 Bad Request", &[], "context too long"),
-            FailureClass::Permanent,
-            "context too long",
-        ),
-        (
-            answer("200 OK", &[], "<html>proxy</html>"),
-            FailureClass::Permanent,
-            "<html>proxy",
-        ),
-        (
-            answer(
-                "200 OK",
-                &[],
-                r#"{"choices":[{"message":{"content":" "},"finish_reason":"content_filter"}]}"#,
-            ),
+            answer("200 OK", &[], r#"{"choices":[{"message":{"content":" "},"finish_reason":"content_filter"}]}"#),
             FailureClass::Permanent,
             "content_filter",
         ),
-        (
-            answer("200 OK", &[], r#"{"choices":[]}"#),
-            FailureClass::Permanent,
-            "without any text",
-        ),
+        (answer("200 OK", &[], r#"{"choices":[]}"#), FailureClass::Permanent, "without any text"),
         (Act::Flood, FailureClass::Permanent, "more than 4 MiB"),
         (Act::Short, FailureClass::Transient, "small at"),
         (Act::Close, FailureClass::Transient, "small at"),
@@ -432,37 +332,51 @@ async fn answers_of_models_are_classed() {
         let failure = outcome.unwrap_err();
         assert_eq!(failure.class, class, "{failure}");
         assert!(failure.message.contains(says), "{failure}");
-        assert_eq!(
-            failure.retry_after_ms,
-            (class == FailureClass::RateLimited).then_some(3_000)
-        );
+        assert_eq!(failure.retry_after_ms, (class == FailureClass::RateLimited).then_some(3_000));
     }
     let (outcome, _) = ask(Act::Hang, 200).await;
     assert_eq!(outcome.unwrap_err().class, FailureClass::Timeout);
+    let server = Http::start(vec![Act::Hang]).await;
+    let failure = build(with_limited_model(&server.url, 200, 4096))
+        .composing
+        .compose(&material("hybrid", &[], vec![git()]), &call())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.class, FailureClass::Timeout);
+    assert!(failure.message.ends_with("did not answer within 200 ms"), "{failure}");
+}
+
+/// Both messages of the first request, and what the draft warns of.
+async fn asked(server: &Http, max_input_bytes: usize, material: &Material) -> (String, Vec<String>) {
+    let draft = build(with_limited_model(&server.url, 60_000, max_input_bytes))
+        .composing
+        .compose(material, &call())
+        .await
+        .unwrap();
+    let request = server.request(server.count() - 1);
+    let body: serde_json::Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let said = |at: usize| body["messages"][at]["content"].as_str().unwrap().to_owned();
+    (said(0) + &said(1), draft.warnings)
 }
 
 #[tokio::test]
 async fn a_prompt_is_bounded() {
-    let sentence = "The store keeps every event of the shard in the order in which it was appended. ";
-    let items = (0..300)
-        .map(|n| note(&format!("{n}.md"), &format!("Note {n}"), &sentence.repeat(20)))
-        .collect();
-    let spec = SourceSpec::Folder {
-        path: "/notes".into(),
-        include: vec![],
-        exclude: vec![],
-    };
-    let server = Http::start(vec![answer(
-        "200 OK",
-        &[],
-        r#"{"choices":[{"message":{"content":"x"}}]}"#,
-    )])
-    .await;
-    let composing = build(with_model(&server.url)).composing;
-    let draft = composing
-        .compose(&material("hybrid", &[], vec![group(&spec, items)]), &call())
-        .await
-        .unwrap();
-    assert!(server.request(0).len() < 70_000);
-    assert!(draft.warnings[0].contains("in excerpts"), "{:?}", draft.warnings);
+    let sentence = "Der Speicher behält jedes Ereignis in der Reihenfolge, in der es angehängt wurde – für immer. ";
+    let items = (0..40).map(|n| note(&format!("{n}.md"), &format!("Note {n}"), &sentence.repeat(n + 1))).collect();
+    let spec = SourceSpec::Folder { path: "/notes".into(), include: vec![], exclude: vec![] };
+    let said = answer("200 OK", &[], r#"{"choices":[{"message":{"content":"x"}}]}"#);
+    let server = Http::start(vec![said]).await;
+    let mut material = material("hybrid", &[], vec![group(&spec, items), git()]);
+    for (max, left_out) in [(4_096, 1), (16_384, 0), (65_536, 0)] {
+        let (prompt, warnings) = asked(&server, max, &material).await;
+        assert!(prompt.len() <= max && prompt.len() > 3_000, "{} of {max}", prompt.len());
+        assert!(warnings[0].contains("in excerpts"), "{warnings:?}");
+        assert_eq!(prompt.matches("(further items did not fit)").count(), left_out, "{max}");
+    }
+    let (prompt, warnings) = asked(&server, 256 * 1024, &material).await;
+    assert!(warnings.is_empty() && !prompt.contains("(excerpt"), "{warnings:?}");
+
+    material.brief.description = "ä".repeat(100_000);
+    let (prompt, _) = asked(&server, 4096, &material).await;
+    assert!(prompt.len() <= 4096 && prompt.contains("Note 0"), "{}", prompt.len());
 }

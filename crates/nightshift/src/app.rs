@@ -1,6 +1,6 @@
 //! Wiring: configuration to store, performers, system. The only place that names concrete adapters.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use nightshift_actors::{
     context::Settings,
@@ -8,6 +8,7 @@ use nightshift_actors::{
     observer::{NoObserver, Observer},
     system::{Parts, System},
 };
+use nightshift_domain::time::Timestamp;
 use nightshift_effects::{EffectsConfig, LlmConfig, SmtpConfig, SmtpTls, performers};
 use nightshift_ports::{
     clock::{Clock, IdSource},
@@ -43,11 +44,13 @@ pub fn environment() -> BTreeMap<String, String> {
 /// Every fault of it, at once.
 pub fn load_config(cli: &Cli) -> Result<Loaded, Exit> {
     let env = environment();
-    let named = cli.config.clone().or_else(|| env.get(FILE_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from));
+    let named =
+        cli.config.clone().or_else(|| env.get(FILE_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from));
     let text = match &named {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            Exit::new(Code::Config, format!("{}: {error}; check --config", path.display()))
-        })?),
+        Some(path) => Some(
+            std::fs::read_to_string(path)
+                .map_err(|error| Exit::new(Code::Config, format!("{}: {error}; check --config", path.display())))?,
+        ),
         None => None,
     };
     let mut flags: Vec<(String, String)> = Vec::new();
@@ -156,8 +159,8 @@ pub struct Purpose {
 impl Purpose {
     /// One command of a person: nothing else is done on the way.
     #[must_use]
-    pub fn command() -> Self {
-        Self { worker: "cli".to_owned(), alive: false, observer: Arc::new(NoObserver), clock: Arc::new(SystemClock) }
+    pub fn command(clock: Arc<dyn Clock>) -> Self {
+        Self { worker: "cli".to_owned(), alive: false, observer: Arc::new(NoObserver), clock }
     }
 
     /// A daemon or a pass of one.
@@ -166,6 +169,25 @@ impl Purpose {
         let worker = format!("pid-{}", std::process::id());
         Self { worker, alive: true, observer, clock: Arc::new(SystemClock) }
     }
+}
+
+/// Time does not go back: the log would say that an effect came before its cause.
+///
+/// # Errors
+/// The rehearsed instant is before the newest event.
+pub async fn check_rehearsal(at: Option<Timestamp>, store: &AnyStore) -> Result<(), Exit> {
+    let Some(at) = at else { return Ok(()) };
+    let log = store.log();
+    let mut newest = Timestamp::default();
+    for (shard, head) in log.heads().await? {
+        let last = log.read_shard(shard, head.saturating_sub(1), 1).await?;
+        newest = newest.max(last.first().map(|event| event.at).unwrap_or_default());
+    }
+    if at < newest {
+        let message = format!("--at {at}: the newest event of the store is of {newest}; name a later instant");
+        return Err(Exit::new(Code::Usage, message));
+    }
+    Ok(())
 }
 
 /// The calendar of this machine.
@@ -193,7 +215,7 @@ pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Resul
         resident_max: config.actors.resident_max,
         idle_ms: i64::try_from(config.actors.idle.as_millis()).unwrap_or(i64::MAX),
         admission_max: config.actors.admission,
-        look_timeout_ms: u64::try_from(config.sources.timeout.as_millis()).unwrap_or(u64::MAX),
+        look_timeout_ms: millis(config.sources.timeout),
         lanes,
         alive: purpose.alive,
         ..Settings::default()
@@ -216,7 +238,13 @@ fn effects(config: &Config) -> EffectsConfig {
     let llm = config.llm.base_url.clone().zip(config.llm.model.clone());
     let smtp = config.smtp.host.clone().zip(config.smtp.from.clone());
     EffectsConfig {
-        llm: llm.map(|(base_url, model)| LlmConfig { base_url, model, api_key: config.llm.api_key.clone() }),
+        llm: llm.map(|(base_url, model)| LlmConfig {
+            base_url,
+            model,
+            api_key: config.llm.api_key.clone(),
+            timeout_ms: millis(config.llm.timeout),
+            max_input_bytes: usize::try_from(config.llm.max_input_bytes).unwrap_or(usize::MAX),
+        }),
         smtp: smtp.map(|(host, from)| SmtpConfig {
             host,
             port: Some(config.smtp.port),
@@ -224,9 +252,15 @@ fn effects(config: &Config) -> EffectsConfig {
             user: config.smtp.user.clone(),
             password: config.smtp.password.clone(),
             from,
+            timeout_ms: millis(config.smtp.timeout),
         }),
+        max_item_bytes: config.sources.max_item_bytes,
         ..EffectsConfig::default()
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Ends the process at the n-th passing of a named point, for torture: `NIGHTSHIFT_TORTURE_ABORT=committed:3`.

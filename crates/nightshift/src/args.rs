@@ -20,6 +20,9 @@ pub struct Cli {
     /// Print JSON instead of tables.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Rehearse: act as if it were this instant (RFC 3339), not before the newest event of the store. Not with a daemon.
+    #[arg(long, global = true, value_name = "INSTANT")]
+    pub at: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -40,11 +43,7 @@ pub enum Command {
     /// Run as a daemon until SIGTERM or SIGINT.
     Serve,
     /// One pass: do everything that is due, then end. For deployments driven by cron.
-    Tick {
-        /// Rehearse: do the pass as if it were this instant (RFC 3339), not before the newest event of the store.
-        #[arg(long, value_name = "INSTANT")]
-        at: Option<String>,
-    },
+    Tick,
     /// Standing orders for documents.
     #[command(subcommand, alias = "deliverables")]
     Deliverable(Deliverable),
@@ -331,9 +330,9 @@ pub enum ConfigCommand {
 /// What to measure.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// Which: append, replay, rebuild, idle, lateness, crowd. Default: all.
+    /// Which: append, crowd, replay, rebuild, idle, lateness. Default: all.
     pub which: Vec<String>,
-    /// Also on this PostgreSQL server (an empty database).
+    /// Also on this PostgreSQL server; databases named `nightshift_bench_…` are made there and removed again.
     #[arg(long, value_name = "URL")]
     pub postgres: Option<String>,
     /// The full sizes of the published figures; without it, sizes that end within about a minute.
@@ -342,7 +341,10 @@ pub struct Bench {
     /// Repetitions; medians are printed.
     #[arg(long, default_value_t = 3)]
     pub repeats: u32,
-    /// Folder for the SQLite files. Default: a temporary one.
+    /// Folder for the SQLite files; they lie in a new folder below it, which is removed again. Default: a temporary one.
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// Be the daemon that is measured while it idles on the configured store.
+    #[arg(long, hide = true)]
+    pub inside: bool,
 }

@@ -14,13 +14,18 @@ mod timeline;
 mod verify;
 mod version;
 
+use std::sync::Arc;
+
 use clap::CommandFactory;
+use nightshift_domain::time::Timestamp;
+use nightshift_ports::clock::{Clock, ManualClock};
 
 use crate::{
     app,
     args::{Cli, Command},
     config::{Config, Loaded},
     exit::{Code, Exit},
+    real::SystemClock,
 };
 
 /// What every command is given.
@@ -31,6 +36,19 @@ pub struct Env {
     pub loaded: Loaded,
     /// Print JSON.
     pub json: bool,
+    /// The instant that is rehearsed.
+    pub at: Option<Timestamp>,
+}
+
+impl Env {
+    /// The clock of this command: the machine's, or one that stands at the rehearsed instant.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        match self.at {
+            None => Arc::new(SystemClock),
+            Some(at) => Arc::new(ManualClock::at(at)),
+        }
+    }
 }
 
 /// Runs the command.
@@ -43,8 +61,12 @@ pub fn run(cli: Cli) -> Result<Code, Exit> {
         return Ok(Code::Ok);
     }
     let loaded = app::load_config(&cli)?;
-    let env = Env { config: loaded.config.clone(), loaded, json: cli.json };
-    let level = if matches!(cli.command, Command::Serve | Command::Tick { .. }) { None } else { Some("error") };
+    let at = cli.at.as_deref().map(schedule::parse_instant).transpose()?;
+    if at.is_some() && matches!(cli.command, Command::Serve | Command::Demo { .. }) {
+        return Err(Exit::new(Code::Usage, "--at rehearses one command or one pass; a daemon follows the machine's clock"));
+    }
+    let env = Env { config: loaded.config.clone(), loaded, json: cli.json, at };
+    let level = if matches!(cli.command, Command::Serve | Command::Tick) { None } else { Some("error") };
     start_logging(&env, level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(env, cli.command))
@@ -65,7 +87,7 @@ async fn dispatch(env: Env, command: Command) -> Result<Code, Exit> {
     match command {
         Command::Demo { folder } => demo::run(&env, folder).await,
         Command::Serve => serve::run(&env).await,
-        Command::Tick { at } => tick::run(&env, at).await,
+        Command::Tick => tick::run(&env).await,
         Command::Deliverable(command) => deliverable::run(&env, command).await,
         Command::Version(command) => version::run(&env, command).await,
         Command::Schedule(command) => schedule::run(&env, command).await,

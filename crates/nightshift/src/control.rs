@@ -17,6 +17,7 @@ use nightshift_store::sqlite::lock_holder;
 
 use crate::{
     app::{self, AnyStore, Mode, Purpose},
+    commands::Env,
     config::{Config, StoreUrl},
     exit::{Code, Exit},
     real::RandomIds,
@@ -75,8 +76,13 @@ impl Control {
     ///
     /// # Errors
     /// The store cannot be opened and no daemon answers for it.
-    pub async fn open(config: &Config) -> Result<Self, Exit> {
+    pub async fn open(env: &Env) -> Result<Self, Exit> {
+        let config = &env.config;
         if let Some(address) = daemon_address(config).await? {
+            if env.at.is_some() {
+                let message = format!("--at: a daemon at {address} holds the store and follows the machine's clock");
+                return Err(Exit::new(Code::Usage, message));
+            }
             let token = std::fs::read_to_string(token_path(&config.store.data_dir)).map_err(|error| {
                 let path = token_path(&config.store.data_dir);
                 let message = format!(
@@ -92,7 +98,8 @@ impl Control {
             return Ok(Self::Remote { base: format!("http://{address}"), token, client, store });
         }
         let store = app::open(config, Mode::Write).await?;
-        let system = app::start(config, &store, Purpose::command()).await?;
+        app::check_rehearsal(env.at, &store).await?;
+        let system = app::start(config, &store, Purpose::command(env.clock())).await?;
         Ok(Self::Local { system, store })
     }
 

@@ -11,10 +11,7 @@ use proptest::prelude::*;
 const FILE: &str = "nightshift.toml";
 
 fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn from_file(text: &str) -> Result<Loaded, String> {
@@ -62,10 +59,7 @@ fn each_fault_of_a_file_has_its_message() {
             "nightshift.toml:1:1 listen: found an unknown section; allowed: store, http, queue, actors, sources, llm, \
              smtp, telemetry, defaults; did you mean \"http.listen\"?",
         ),
-        (
-            "queue = 5",
-            "nightshift.toml:1:9 queue: found a number, not a table; allowed: [queue] and its keys below it",
-        ),
+        ("queue = 5", "nightshift.toml:1:9 queue: found a number, not a table; allowed: [queue] and its keys below it"),
         (
             "[queue]\nconcurrency = 0",
             "nightshift.toml:2:15 queue.concurrency: found 0; allowed: a whole number from 1 to 10000",
@@ -162,10 +156,7 @@ fn each_fault_of_a_file_has_its_message() {
 #[test]
 fn all_faults_of_all_layers_come_at_once() {
     let text = "[queue]\r\nlease = \"soon\"\r\nconcurrency = -1\r\n\r\n[\"ä\"]\r\nx = 1\r\n[actors]\r\nidle = 1.5\r\n";
-    let env = env(&[
-        ("NIGHTSHIFT_SOURCES_TIMEOUT", "0s"),
-        ("NIGHTSHIFT_HTTP_LISTN", "127.0.0.1:1"),
-    ]);
+    let env = env(&[("NIGHTSHIFT_SOURCES_TIMEOUT", "0s"), ("NIGHTSHIFT_HTTP_LISTN", "127.0.0.1:1")]);
     let flags = [("http.listen", "here"), ("http.lisen", "x")];
     let faults = Config::load(Some((FILE, text)), &env, &flags).unwrap_err();
     let places: Vec<String> = faults
@@ -209,9 +200,7 @@ fn faults_of_the_environment_and_of_flags_name_their_origin() {
         from_env(&[("TRACING_ENABLED", "many")]).unwrap_err(),
         "environment TRACING_ENABLED telemetry.tracing: found \"many\"; allowed: true or false"
     );
-    let flag = Config::load(None, &env(&[]), &[("queue.lease", "")])
-        .unwrap_err()
-        .to_string();
+    let flag = Config::load(None, &env(&[]), &[("queue.lease", "")]).unwrap_err().to_string();
     assert_eq!(flag, format!("command line queue.lease: found \"\"; {lease}"));
 }
 
@@ -220,25 +209,13 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let text = "[queue]\nlease = \"1m\"\n";
     let env = env(&[("NIGHTSHIFT_QUEUE_LEASE", "2m")]);
     let none = BTreeMap::new();
-    let environment = Provenance::Environment {
-        variable: "NIGHTSHIFT_QUEUE_LEASE".into(),
-    };
-    let file = Provenance::File {
-        file: FILE.into(),
-        line: 2,
-        column: 9,
-    };
+    let environment = Provenance::Environment { variable: "NIGHTSHIFT_QUEUE_LEASE".into() };
+    let file = Provenance::File { file: FILE.into(), line: 2, column: 9 };
     for (file_text, env, flags, seconds, from) in [
         (None, &none, &[][..], 30, Provenance::Default),
         (Some((FILE, text)), &none, &[], 60, file),
         (Some((FILE, text)), &env, &[], 120, environment),
-        (
-            Some((FILE, text)),
-            &env,
-            &[("queue.lease", "3m"), ("queue.lease", "4m")],
-            240,
-            Provenance::Flag,
-        ),
+        (Some((FILE, text)), &env, &[("queue.lease", "3m"), ("queue.lease", "4m")], 240, Provenance::Flag),
     ] {
         let loaded = Config::load(file_text, env, flags).unwrap();
         assert_eq!(loaded.config.queue.lease, Duration::from_secs(seconds));
@@ -255,17 +232,10 @@ fn every_key_is_a_variable_and_a_flag() {
             Default::Derived { example, .. } | Default::Unset { example } => example,
         };
         // The partners that some keys need.
-        let partners = [
-            ("llm.model", "m"),
-            ("smtp.from", "a@b"),
-            ("smtp.user", "u"),
-            ("smtp.password", "env:P"),
-        ];
+        let partners = [("llm.model", "m"), ("smtp.from", "a@b"), ("smtp.user", "u"), ("smtp.password", "env:P")];
         let mut flags: Vec<(&str, &str)> = partners.iter().copied().filter(|(path, _)| *path != key.path).collect();
         let by_variable = Config::load(None, &env(&[(&key.variable(), example)]), &flags).unwrap();
-        let from = Provenance::Environment {
-            variable: key.variable(),
-        };
+        let from = Provenance::Environment { variable: key.variable() };
         assert_eq!(by_variable.provenance(key.path), Some(&from));
         flags.push((key.path, example));
         let by_flag = Config::load(None, &env(&[]), &flags).unwrap();
@@ -329,18 +299,8 @@ fn our_own_name_beats_a_foreign_one_and_empty_is_unset() {
     ])
     .unwrap();
     assert_eq!(loaded.config.store.url, StoreUrl::Sqlite("/x/n.db".into()));
-    assert_eq!(
-        loaded.config.telemetry.otlp_endpoint.as_deref(),
-        Some("http://otel:4317")
-    );
-    assert_eq!(
-        (
-            loaded.config.llm.base_url,
-            loaded.config.llm.model,
-            loaded.config.llm.api_key
-        ),
-        (None, None, None)
-    );
+    assert_eq!(loaded.config.telemetry.otlp_endpoint.as_deref(), Some("http://otel:4317"));
+    assert_eq!((loaded.config.llm.base_url, loaded.config.llm.model, loaded.config.llm.api_key), (None, None, None));
 }
 
 #[test]
@@ -350,21 +310,12 @@ fn the_data_folder_follows_the_environment() {
         (&[("HOME", "/home/a")], "/home/a/.local/share/nightshift"),
         (&[("HOME", "/")], "./nightshift-data"),
         (&[("HOME", "/home/a"), ("XDG_DATA_HOME", "/d")], "/d/nightshift"),
-        (
-            &[("HOME", "/home/a"), ("XDG_DATA_HOME", "relative")],
-            "/home/a/.local/share/nightshift",
-        ),
-        (
-            &[("HOME", "/home/a"), ("STATE_DIRECTORY", "/var/lib/nightshift:/x")],
-            "/var/lib/nightshift",
-        ),
+        (&[("HOME", "/home/a"), ("XDG_DATA_HOME", "relative")], "/home/a/.local/share/nightshift"),
+        (&[("HOME", "/home/a"), ("STATE_DIRECTORY", "/var/lib/nightshift:/x")], "/var/lib/nightshift"),
     ] {
         assert_eq!(default_data_dir(&env(pairs)).0, PathBuf::from(expected), "{pairs:?}");
         let config = from_env(pairs).unwrap().config;
-        assert_eq!(
-            config.store.url,
-            StoreUrl::Sqlite(PathBuf::from(expected).join("nightshift.db"))
-        );
+        assert_eq!(config.store.url, StoreUrl::Sqlite(PathBuf::from(expected).join("nightshift.db")));
     }
     let moved = from_file("[store]\ndata_dir = \"/srv/n\"").unwrap().config;
     assert_eq!(moved.store.url.to_string(), "sqlite:///srv/n/nightshift.db");
@@ -372,11 +323,9 @@ fn the_data_folder_follows_the_environment() {
 
 #[test]
 fn the_port_of_mail_follows_its_tls() {
-    for (tls, mode, port) in [
-        ("none", SmtpTls::None, 25),
-        ("starttls", SmtpTls::StartTls, 587),
-        ("tls", SmtpTls::Tls, 465),
-    ] {
+    for (tls, mode, port) in
+        [("none", SmtpTls::None, 25), ("starttls", SmtpTls::StartTls, 587), ("tls", SmtpTls::Tls, 465)]
+    {
         let smtp = from_env(&[("NIGHTSHIFT_SMTP_TLS", tls)]).unwrap().config.smtp;
         assert_eq!((smtp.tls, smtp.port), (mode, port));
     }
@@ -388,12 +337,8 @@ fn the_port_of_mail_follows_its_tls() {
 fn a_secret_is_never_kept_nor_shown() {
     let literal = "allowed: a reference, env:NAME or file:/absolute/path; \
                    put the secret into a variable or a file that only the service may read, and name that";
-    for text in [
-        "api_key = \"sk-geheim\"",
-        "api_key = \"file:geheim\"",
-        "api_key = \"env:ge heim\"",
-        "api_key = 4711",
-    ] {
+    for text in ["api_key = \"sk-geheim\"", "api_key = \"file:geheim\"", "api_key = \"env:ge heim\"", "api_key = 4711"]
+    {
         assert_eq!(
             faults_of(&format!("[llm]\n{text}")),
             [format!(
@@ -401,11 +346,9 @@ fn a_secret_is_never_kept_nor_shown() {
             )]
         );
     }
-    for text in [
-        "[llm]\napi_key = sk-geheim",
-        "[llm]\napi_key = \"sk-geheim",
-        "[llm]\nbase_url = \"https://u:geheim@h/v1\"",
-    ] {
+    for text in
+        ["[llm]\napi_key = sk-geheim", "[llm]\napi_key = \"sk-geheim", "[llm]\nbase_url = \"https://u:geheim@h/v1\""]
+    {
         let faults = faults_of(text).join("\n");
         assert!(!faults.contains("geheim"), "{faults}");
     }
@@ -423,10 +366,7 @@ fn a_secret_is_never_kept_nor_shown() {
     .unwrap();
     let shown = format!("{loaded:?} {}", serde_json::to_string(&loaded.settings).unwrap());
     assert!(!shown.contains("geheim"), "{shown}");
-    assert!(
-        shown.contains("postgres://n:***@h/db?sslpassword=***") && shown.contains("env:LLM_API_KEY"),
-        "{shown}"
-    );
+    assert!(shown.contains("postgres://n:***@h/db?sslpassword=***") && shown.contains("env:LLM_API_KEY"), "{shown}");
 }
 
 #[test]
@@ -441,14 +381,8 @@ fn settings_are_shown_with_their_origin() {
         "{\"key\":\"sources.max_item_bytes\",\"value\":\"2MiB\",\
          \"from\":{\"source\":\"file\",\"file\":\"nightshift.toml\",\"line\":2,\"column\":18}}"
     );
-    assert_eq!(
-        shown("queue.lease"),
-        "{\"key\":\"queue.lease\",\"value\":\"30s\",\"from\":{\"source\":\"default\"}}"
-    );
-    assert_eq!(
-        shown("smtp.host"),
-        "{\"key\":\"smtp.host\",\"value\":null,\"from\":{\"source\":\"default\"}}"
-    );
+    assert_eq!(shown("queue.lease"), "{\"key\":\"queue.lease\",\"value\":\"30s\",\"from\":{\"source\":\"default\"}}");
+    assert_eq!(shown("smtp.host"), "{\"key\":\"smtp.host\",\"value\":null,\"from\":{\"source\":\"default\"}}");
     assert_eq!(loaded.settings.len(), KEYS.len());
 }
 
@@ -456,14 +390,8 @@ fn settings_are_shown_with_their_origin() {
 fn what_is_allowed_and_surprising_is_a_warning() {
     for (pairs, expected) in [
         (&[][..], &[][..]),
-        (
-            &[("NIGHTSHIFT_HTTP_LISTEN", "0.0.0.0:7466")],
-            &["http.listen is reachable from other machines"],
-        ),
-        (
-            &[("LLM_MODEL", "m")],
-            &["llm.model is set and llm.base_url is not: documents are composed by extraction"],
-        ),
+        (&[("NIGHTSHIFT_HTTP_LISTEN", "0.0.0.0:7466")], &["http.listen is reachable from other machines"]),
+        (&[("LLM_MODEL", "m")], &["llm.model is set and llm.base_url is not: documents are composed by extraction"]),
         (
             &[
                 ("NIGHTSHIFT_SMTP_HOST", "h"),
@@ -474,14 +402,8 @@ fn what_is_allowed_and_surprising_is_a_warning() {
             ],
             &["smtp.tls is none: smtp.password is sent in the clear"],
         ),
-        (
-            &[("NIGHTSHIFT_SMTP_FROM", "a@b")],
-            &["smtp.host is not set: the other keys of [smtp] have no effect"],
-        ),
-        (
-            &[("NIGHTSHIFT_DB_PASSWORD", "x")],
-            &["environment NIGHTSHIFT_DB_PASSWORD sets nothing"],
-        ),
+        (&[("NIGHTSHIFT_SMTP_FROM", "a@b")], &["smtp.host is not set: the other keys of [smtp] have no effect"]),
+        (&[("NIGHTSHIFT_DB_PASSWORD", "x")], &["environment NIGHTSHIFT_DB_PASSWORD sets nothing"]),
         (
             &[
                 ("NIGHTSHIFT_CONFIG", "/etc/n.toml"),
@@ -500,19 +422,12 @@ fn what_is_allowed_and_surprising_is_a_warning() {
 #[test]
 fn the_committed_example_is_the_generated_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ops/nightshift.example.toml");
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "asks whether to rewrite the golden file; no configuration"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "asks whether to rewrite the golden file; no configuration")]
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, config_example()).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(
-        committed,
-        config_example(),
-        "run with UPDATE=1 to rewrite ops/nightshift.example.toml"
-    );
+    assert_eq!(committed, config_example(), "run with UPDATE=1 to rewrite ops/nightshift.example.toml");
 }
 
 /// The example with the keys that are `wanted` in force.
@@ -523,9 +438,7 @@ fn uncommented(wanted: impl Fn(&str) -> bool) -> String {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name.to_owned();
         }
-        let key = line
-            .strip_prefix('#')
-            .filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
+        let key = line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
         let kept = key.filter(|key| wanted(&format!("{section}.{}", key.split(' ').next().unwrap_or_default())));
         text.push_str(kept.unwrap_or(line));
         text.push('\n');
@@ -538,30 +451,14 @@ fn the_example_changes_nothing_and_each_of_its_lines_is_valid() {
     let defaults = from_env(&[]).unwrap().config;
     assert_eq!(from_file(&config_example()).unwrap().config, defaults);
 
-    let fixed = |path: &str| {
-        KEYS.iter()
-            .any(|key| key.path == path && matches!(key.default, Default::Fixed(_)))
-    };
+    let fixed = |path: &str| KEYS.iter().any(|key| key.path == path && matches!(key.default, Default::Fixed(_)));
     let spelt_out = from_file(&uncommented(fixed)).unwrap();
     assert_eq!(spelt_out.config, defaults, "a default that is spelt out is the default");
-    let said = spelt_out
-        .settings
-        .iter()
-        .filter(|setting| setting.from != Provenance::Default)
-        .count();
-    assert_eq!(
-        said,
-        KEYS.iter()
-            .filter(|key| matches!(key.default, Default::Fixed(_)))
-            .count()
-    );
+    let said = spelt_out.settings.iter().filter(|setting| setting.from != Provenance::Default).count();
+    assert_eq!(said, KEYS.iter().filter(|key| matches!(key.default, Default::Fixed(_))).count());
 
     let all = from_file(&uncommented(|_| true)).unwrap();
-    assert!(
-        all.settings
-            .iter()
-            .all(|setting| matches!(setting.from, Provenance::File { .. }))
-    );
+    assert!(all.settings.iter().all(|setting| matches!(setting.from, Provenance::File { .. })));
 }
 
 #[test]
@@ -575,12 +472,7 @@ fn the_reference_names_every_key_and_variable_once() {
     let names = environment_names();
     for (name, path) in &names {
         assert_eq!(names.iter().filter(|(other, _)| other == name).count(), 1, "{name}");
-        assert!(
-            reference
-                .lines()
-                .any(|line| line.contains(&format!("`{name}`")) && line.contains(path)),
-            "{name}"
-        );
+        assert!(reference.lines().any(|line| line.contains(&format!("`{name}`")) && line.contains(path)), "{name}");
     }
     let columns = |line: &str| line.replace("\\|", "").matches('|').count();
     assert!(reference.lines().all(|line| columns(line) == 6));

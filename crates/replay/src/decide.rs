@@ -31,7 +31,12 @@ impl Calendar for Edition<'_> {
         self.calendar.next_after(schedule, after)
     }
 
-    fn latest_at(&self, schedule: &Schedule, after: Timestamp, at: Timestamp) -> Result<Option<Timestamp>, CalendarError> {
+    fn latest_at(
+        &self,
+        schedule: &Schedule,
+        after: Timestamp,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, CalendarError> {
         self.calendar.latest_at(schedule, after, at)
     }
 

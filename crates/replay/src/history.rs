@@ -137,7 +137,10 @@ impl ShardCheck {
             fault(format!("its clock {} is not after {hlc}", event.hlc));
         }
         if self.last.is_some() && event.epoch < epoch {
-            fault(format!("it was written under epoch {} after epoch {epoch}: its writer had been replaced", event.epoch));
+            fault(format!(
+                "it was written under epoch {} after epoch {epoch}: its writer had been replaced",
+                event.epoch
+            ));
         }
         if event.stream.shard() != event.shard {
             fault(format!("stream {} belongs to shard {}", event.stream, event.stream.shard()));

@@ -23,18 +23,14 @@ mod order;
 pub mod prefix;
 pub mod redact;
 
-
 mod replay;
 pub mod report;
-
 
 pub use capture::{Progress, Scope, capture};
 pub use error::Error;
 pub use fixture::Fixture;
-pub use live::replay_log;
 pub use golden::{Goldens, goldens};
-
-
+pub use live::replay_log;
 
 pub use prefix::{Prefixes, prefixes};
 pub use redact::{Mode, redact};

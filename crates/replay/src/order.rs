@@ -44,7 +44,8 @@ pub fn commits(fixture: &Fixture) -> Result<Vec<Commit>, Error> {
     let needs = Needs::of(&queues)?;
     let (mut order, mut done) = (Vec::new(), Done::default());
     loop {
-        let heads = queues.iter().filter_map(|(shard, queue)| queue.front().map(|head| ((head.hlc, *shard, head.seq), head)));
+        let heads =
+            queues.iter().filter_map(|(shard, queue)| queue.front().map(|head| ((head.hlc, *shard, head.seq), head)));
         let mut heads: Vec<_> = heads.collect();
         heads.sort_by_key(|(place, _)| *place);
         let free = heads.iter().find(|(_, head)| needs.are_met(head, &done));
@@ -85,11 +86,7 @@ fn shards(fixture: &Fixture) -> Result<BTreeMap<ShardId, VecDeque<Commit>>, Erro
     Ok(queues)
 }
 
-fn commit(
-    command: &RecordedCommand,
-    events: Vec<Recorded>,
-    (before, next): (u64, u64),
-) -> Result<Commit, Error> {
+fn commit(command: &RecordedCommand, events: Vec<Recorded>, (before, next): (u64, u64)) -> Result<Commit, Error> {
     let hlc = match events.last() {
         Some(last) => last.hlc,
         None => {

@@ -110,7 +110,9 @@ fn check_goldens(fixture: &Fixture, report: &mut Report) {
             report.rows_compared = computed.rows.len() as u64;
             match obligations::compare(&fixture.obligations, &computed.obligations) {
                 Ok(found) => report.obligations.absorb(found),
-                Err(error) => report.undecodable.add(Fault { place: "obligations".to_owned(), what: error.to_string() }),
+                Err(error) => {
+                    report.undecodable.add(Fault { place: "obligations".to_owned(), what: error.to_string() })
+                }
             }
             report.rows.absorb(obligations::mismatches(by_key(&fixture.rows), by_key(&computed.rows)));
         }

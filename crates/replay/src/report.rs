@@ -225,7 +225,11 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         if self.events_without_command > 0 {
-            writeln!(f, "{} events were only folded: their commands are not kept any more", self.events_without_command)?;
+            writeln!(
+                f,
+                "{} events were only folded: their commands are not kept any more",
+                self.events_without_command
+            )?;
         }
         list(f, "the log is not sound", &self.corrupt)?;
         list(f, "cannot be decoded", &self.undecodable)?;

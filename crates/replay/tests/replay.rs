@@ -48,7 +48,9 @@ async fn the_closure_of_a_run_is_its_version_with_all_it_came_from() {
     let (stage, auto, _) = a_week().await;
     let all = stage.capture(Scope::Deliverable(auto)).await;
     let delivers = all.events.iter().find_map(|event| match event.decode() {
-        Ok(AnyEvent::Deliverable(nightshift_domain::deliverable::Event::DeliveryRequested { run_id, .. })) => Some(run_id),
+        Ok(AnyEvent::Deliverable(nightshift_domain::deliverable::Event::DeliveryRequested { run_id, .. })) => {
+            Some(run_id)
+        }
         _ => None,
     });
     let part = stage.capture(Scope::Run(delivers.unwrap())).await;
@@ -183,7 +185,12 @@ impl Calendar for Later {
     fn next_after(&self, schedule: &Schedule, after: Timestamp) -> Result<Option<Timestamp>, CalendarError> {
         Ok(self.0.next_after(schedule, after)?.map(|at| at.plus_ms(60_000)))
     }
-    fn latest_at(&self, schedule: &Schedule, after: Timestamp, at: Timestamp) -> Result<Option<Timestamp>, CalendarError> {
+    fn latest_at(
+        &self,
+        schedule: &Schedule,
+        after: Timestamp,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, CalendarError> {
         self.0.latest_at(schedule, after, at)
     }
     fn tz_revision(&self) -> &str {

@@ -51,10 +51,7 @@ pub struct Composers {
 
 impl Composers {
     pub(crate) fn new(llm: Option<LlmConfig>, clients: Clients, blobs: Arc<dyn Blobs>) -> Self {
-        Self {
-            model: llm.map(|config| model::Model::new(config, clients)),
-            blobs,
-        }
+        Self { model: llm.map(|config| model::Model::new(config, clients)), blobs }
     }
 
     /// The full text of every item, group by group.
@@ -74,42 +71,31 @@ impl Composers {
         let texts = self.texts(material).await.map_err(|error| store_failed(&error))?;
         let (markdown, composer, warnings) = match &self.model {
             Some(model) => {
-                let prompt = blocking(material, texts, prompt::of).await?;
+                let max = model.max_input_bytes();
+                let prompt = blocking(material, texts, move |material, texts| prompt::of(material, texts, max)).await?;
                 let answer = model.complete(&prompt, call).await?;
                 (answer.markdown, answer.composer, answer.warnings)
             }
             None => {
                 let page = blocking(material, texts, extract::compose).await?;
-                (
-                    page.markdown,
-                    Composer::Extractive { revision: REVISION },
-                    page.warnings,
-                )
+                (page.markdown, Composer::Extractive { revision: REVISION }, page.warnings)
             }
         };
-        let text = text_of(markdown, self.blobs.as_ref())
-            .await
-            .map_err(|error| store_failed(&error))?;
-        Ok(Draft {
-            text,
-            composer,
-            warnings,
-        })
+        let text = text_of(markdown, self.blobs.as_ref()).await.map_err(|error| store_failed(&error))?;
+        Ok(Draft { text, composer, warnings })
     }
 }
 
 #[async_trait]
 impl Composing for Composers {
     async fn compose(&self, material: &Material, call: &Call) -> Result<Draft, Failure> {
-        let limit = std::time::Duration::from_millis(call.timeout_ms);
+        let limit_ms = self.model.as_ref().map_or(call.timeout_ms, |model| call.timeout_ms.min(model.timeout_ms()));
+        let limit = std::time::Duration::from_millis(limit_ms);
         match tokio::time::timeout(limit, self.work(material, call)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let whom = self
-                    .model
-                    .as_ref()
-                    .map_or_else(|| "composing".to_owned(), model::Model::name);
-                Err(http::timed_out(&whom, call.timeout_ms))
+                let whom = self.model.as_ref().map_or_else(|| "composing".to_owned(), model::Model::name);
+                Err(http::timed_out(&whom, limit_ms))
             }
         }
     }
@@ -119,7 +105,7 @@ impl Composing for Composers {
 async fn blocking<T: Send + 'static>(
     material: &Material,
     texts: Vec<Vec<Option<String>>>,
-    work: fn(&Material, &[Vec<Option<String>>]) -> T,
+    work: impl FnOnce(&Material, &[Vec<Option<String>>]) -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let material = material.clone();
     tokio::task::spawn_blocking(move || work(&material, &texts))
@@ -128,8 +114,5 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn store_failed(error: &StoreError) -> Failure {
-    http::failure(
-        FailureClass::Transient,
-        format!("a text could not be moved to or from the content store: {error}"),
-    )
+    http::failure(FailureClass::Transient, format!("a text could not be moved to or from the content store: {error}"))
 }

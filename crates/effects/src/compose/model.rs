@@ -81,6 +81,14 @@ impl Model {
         format!("model {} at {place}", self.config.model)
     }
 
+    pub(super) fn timeout_ms(&self) -> u64 {
+        self.config.timeout_ms
+    }
+
+    pub(super) fn max_input_bytes(&self) -> usize {
+        self.config.max_input_bytes
+    }
+
     pub(super) async fn complete(&self, prompt: &Prompt, call: &Call) -> Result<Answer, Failure> {
         let whom = self.name();
         let response = self.send(prompt, call, &whom).await?;
@@ -89,10 +97,7 @@ impl Model {
     }
 
     async fn send(&self, prompt: &Prompt, call: &Call, whom: &str) -> Result<Response, Failure> {
-        let url = http::web_address(&format!(
-            "{}/chat/completions",
-            self.config.base_url.trim_end_matches('/')
-        ))?;
+        let url = http::web_address(&format!("{}/chat/completions", self.config.base_url.trim_end_matches('/')))?;
         let body = json!({
             "model": self.config.model,
             "messages": [
@@ -124,18 +129,11 @@ impl Model {
 
     fn answer(&self, body: &[u8], prompt: &Prompt, whom: &str) -> Result<Answer, Failure> {
         let said = || excerpt(&one_line(&String::from_utf8_lossy(body)), EXCERPT_CHARS);
-        let completion: Completion = serde_json::from_slice(body).map_err(|error| {
-            permanent(format!(
-                "{whom} answered what is no chat completion ({error}): {}",
-                said()
-            ))
-        })?;
+        let completion: Completion = serde_json::from_slice(body)
+            .map_err(|error| permanent(format!("{whom} answered what is no chat completion ({error}): {}", said())))?;
         let choice = completion.choices.into_iter().next();
         let finish = choice.as_ref().and_then(|choice| choice.finish_reason.clone());
-        let content = choice
-            .and_then(|choice| choice.message)
-            .and_then(|message| message.content)
-            .unwrap_or_default();
+        let content = choice.and_then(|choice| choice.message).and_then(|message| message.content).unwrap_or_default();
         if content.trim().is_empty() {
             let why = finish.map_or(String::new(), |reason| format!(" (finish_reason {reason})"));
             return Err(permanent(format!("{whom} answered without any text{why}: {}", said())));
@@ -160,19 +158,11 @@ async fn read(mut response: Response, whom: &str, call: &Call) -> Result<Vec<u8>
     let wait = http::retry_after_ms(&response, call.now);
     let body = http::bounded_body(&mut response, ANSWER_BYTES_MAX).await;
     if !status.is_success() {
-        return Err(http::refused(
-            whom,
-            status,
-            wait,
-            &body.map(|(body, _)| body).unwrap_or_default(),
-        ));
+        return Err(http::refused(whom, status, wait, &body.map(|(body, _)| body).unwrap_or_default()));
     }
     let (body, more) = body.map_err(|error| http::no_answer(whom, error))?;
     if more {
-        return Err(permanent(format!(
-            "{whom} answered more than {} MiB",
-            ANSWER_BYTES_MAX / 1024 / 1024
-        )));
+        return Err(permanent(format!("{whom} answered more than {} MiB", ANSWER_BYTES_MAX / 1024 / 1024)));
     }
     Ok(body)
 }
@@ -183,23 +173,15 @@ fn warnings(finish: Option<&str>, prompt: &Prompt) -> Vec<String> {
         warnings.push("the model stopped at its limit of tokens; the text may end early".to_owned());
     }
     if prompt.shortened > 0 {
-        warnings.push(format!(
-            "{} items were given to the model in excerpts or not at all",
-            prompt.shortened
-        ));
+        warnings.push(format!("{} items were given to the model in excerpts or not at all", prompt.shortened));
     }
     warnings
 }
 
 /// Some models wrap a whole Markdown answer in a code fence.
 fn unfenced(text: &str) -> &str {
-    let inner = text
-        .strip_prefix("```markdown\n")
-        .or_else(|| text.strip_prefix("```md\n"));
-    inner
-        .and_then(|inner| inner.strip_suffix("```"))
-        .filter(|inner| !inner.contains("\n```"))
-        .map_or(text, str::trim)
+    let inner = text.strip_prefix("```markdown\n").or_else(|| text.strip_prefix("```md\n"));
+    inner.and_then(|inner| inner.strip_suffix("```")).filter(|inner| !inner.contains("\n```")).map_or(text, str::trim)
 }
 
 #[cfg(test)]

@@ -30,6 +30,13 @@ impl Deliveries {
         Self { smtp, clients }
     }
 
+    /// Sends a mail within the time of the call or that of the mail server, whichever is shorter.
+    async fn mail(&self, to: &[String], mail: &mail::Mail, call: &Call) -> Result<Receipt, Failure> {
+        let smtp = self.smtp()?;
+        let call = Call { timeout_ms: call.timeout_ms.min(smtp.timeout_ms), ..call.clone() };
+        within(&call, &to.join(", "), mail::send(smtp, to, mail, &call)).await
+    }
+
     fn smtp(&self) -> Result<&SmtpConfig, Failure> {
         self.smtp.as_ref().ok_or_else(|| {
             http::permanent("no mail server is configured; set smtp.host and smtp.from to send mail".to_owned())
@@ -43,18 +50,10 @@ impl Delivering for Deliveries {
         let work = async {
             match destination {
                 Destination::File { folder } => file::write(folder, document).await,
-                Destination::Email { to } => mail::send(self.smtp()?, to, &mail::Mail::document(document), call).await,
+                Destination::Email { to } => self.mail(to, &mail::Mail::document(document), call).await,
                 Destination::Webhook { url, secret } => {
-                    webhook::post(
-                        &self.clients,
-                        &webhook::Hook {
-                            url,
-                            secret: secret.as_deref(),
-                        },
-                        document,
-                        call,
-                    )
-                    .await
+                    webhook::post(&self.clients, &webhook::Hook { url, secret: secret.as_deref() }, document, call)
+                        .await
                 }
             }
         };
@@ -62,8 +61,7 @@ impl Delivering for Deliveries {
     }
 
     async fn notify(&self, to: &[String], notice: &Notice, call: &Call) -> Result<Receipt, Failure> {
-        let work = async { mail::send(self.smtp()?, to, &mail::Mail::notice(notice), call).await };
-        within(call, &to.join(", "), work).await
+        self.mail(to, &mail::Mail::notice(notice), call).await
     }
 }
 

@@ -10,10 +10,10 @@ use nightshift_domain::{
     content::{Cursor, Digest, Failure, Item, Observation, Omission, SourceFailure},
     time::Timestamp,
 };
-use nightshift_ports::{blobs::Blobs, performer::Look};
+use nightshift_ports::performer::Look;
 use reqwest::{Response, StatusCode, Url, header};
 
-use super::{blocking, from_failure, permanent, stored};
+use super::{Keep, blocking, from_failure, permanent, stored};
 use crate::{
     http::{self, Clients},
     text::{digest_of, excerpt, one_line},
@@ -41,44 +41,30 @@ pub(super) async fn observe(
     clients: &Clients,
     url: &str,
     look: &Look,
-    blobs: &dyn Blobs,
+    keep: &Keep<'_>,
 ) -> Result<Observation, SourceFailure> {
     let url = http::web_address(url).map_err(from_failure)?;
     let Some(fetched) = fetch(clients, &url, look).await.map_err(from_failure)? else {
         let cursor = look.cursor.clone();
-        return Ok(Observation {
-            items: Vec::new(),
-            removed: Vec::new(),
-            omitted: Vec::new(),
-            cursor,
-        });
+        return Ok(Observation { items: Vec::new(), removed: Vec::new(), omitted: Vec::new(), cursor });
     };
     let whom = http::shown(&url);
     let known = look.known.clone();
     let Fetched { body, cursor, base } = fetched;
     let read = blocking("feed", move || read(&body, &base, &known)).await?;
-    let (entries, omitted) = read.map_err(|reason| permanent(format!("{whom} {reason}")))?;
+    let (entries, mut omitted) = read.map_err(|reason| permanent(format!("{whom} {reason}")))?;
     let mut items = Vec::with_capacity(entries.len());
     for entry in entries {
-        let text = stored(entry.text, blobs).await?;
+        if let Some(omission) = keep.too_large(&entry.id, entry.text.len(), "entries") {
+            omitted.push(omission);
+            continue;
+        }
+        let text = stored(entry.text, keep.blobs).await?;
         let facts = BTreeMap::from([("feed".to_owned(), entry.feed)]);
         let (link, author) = (entry.link, entry.author);
-        items.push(Item {
-            item_id: entry.id,
-            title: entry.title,
-            link,
-            author,
-            source_at: entry.at,
-            text,
-            facts,
-        });
+        items.push(Item { item_id: entry.id, title: entry.title, link, author, source_at: entry.at, text, facts });
     }
-    Ok(Observation {
-        items,
-        removed: Vec::new(),
-        omitted,
-        cursor,
-    })
+    Ok(Observation { items, removed: Vec::new(), omitted, cursor })
 }
 
 struct Fetched {
@@ -91,10 +77,7 @@ struct Fetched {
 async fn fetch(clients: &Clients, url: &Url, look: &Look) -> Result<Option<Fetched>, Failure> {
     let whom = http::shown(url);
     let mut request = clients.fetch(url).get(url.clone()).header(header::ACCEPT, ACCEPT);
-    for (key, name) in [
-        (ETAG, header::IF_NONE_MATCH),
-        (LAST_MODIFIED, header::IF_MODIFIED_SINCE),
-    ] {
+    for (key, name) in [(ETAG, header::IF_NONE_MATCH), (LAST_MODIFIED, header::IF_MODIFIED_SINCE)] {
         if let Some(value) = look.cursor.get(key) {
             request = request.header(name, value);
         }
@@ -106,9 +89,7 @@ async fn fetch(clients: &Clients, url: &Url, look: &Look) -> Result<Option<Fetch
     }
     if !status.is_success() {
         let wait = http::retry_after_ms(&response, look.now);
-        let (body, _) = http::bounded_body(&mut response, ERROR_BYTES_MAX)
-            .await
-            .unwrap_or_default();
+        let (body, _) = http::bounded_body(&mut response, ERROR_BYTES_MAX).await.unwrap_or_default();
         let body = if looks_like_html(&body) { &[][..] } else { &body };
         let mut failure = http::refused(&whom, status, wait, body);
         failure.message.push_str(hint(status));
@@ -116,9 +97,8 @@ async fn fetch(clients: &Clients, url: &Url, look: &Look) -> Result<Option<Fetch
     }
     let cursor = cursor_of(&response);
     let base = response.url().to_string();
-    let (body, more) = http::bounded_body(&mut response, BODY_BYTES_MAX)
-        .await
-        .map_err(|error| http::no_answer(&whom, error))?;
+    let (body, more) =
+        http::bounded_body(&mut response, BODY_BYTES_MAX).await.map_err(|error| http::no_answer(&whom, error))?;
     if more {
         return Err(http::permanent(format!(
             "{whom} is larger than {} MiB; feeds of that size are not read",
@@ -174,10 +154,7 @@ fn read(body: &[u8], base: &str, known: &BTreeMap<String, Digest>) -> Result<(Ve
         .build()
         .parse(body)
         .map_err(|error| {
-            format!(
-                "could not be read as RSS, Atom or JSON Feed: {}",
-                excerpt(&error.to_string(), 200)
-            )
+            format!("could not be read as RSS, Atom or JSON Feed: {}", excerpt(&error.to_string(), 200))
         })?;
     let name = feed.title.as_ref().map(plain).filter(|title| !title.is_empty());
     let name = name.unwrap_or_else(|| base.split("://").last().unwrap_or(base).to_owned());
@@ -213,25 +190,12 @@ fn entry_of(entry: model::Entry, feed: &str) -> Entry {
         .as_ref()
         .and_then(|content| Some((content.body.as_deref()?, content.content_type.as_ref())))
         .filter(|(body, _)| !body.trim().is_empty())
-        .or_else(|| {
-            entry
-                .summary
-                .as_ref()
-                .map(|summary| (summary.content.as_str(), summary.content_type.as_ref()))
-        })
+        .or_else(|| entry.summary.as_ref().map(|summary| (summary.content.as_str(), summary.content_type.as_ref())))
         .map(|(body, kind)| text_from(body, kind))
         .unwrap_or_default();
     let title = entry.title.as_ref().map(plain).unwrap_or_default();
-    let title = if title.is_empty() {
-        excerpt(&one_line(&body), 80)
-    } else {
-        excerpt(&title, TITLE_CHARS_MAX)
-    };
-    let title = if title.is_empty() {
-        "(untitled)".to_owned()
-    } else {
-        title
-    };
+    let title = if title.is_empty() { excerpt(&one_line(&body), 80) } else { excerpt(&title, TITLE_CHARS_MAX) };
+    let title = if title.is_empty() { "(untitled)".to_owned() } else { title };
     let link = entry
         .links
         .iter()
@@ -239,32 +203,14 @@ fn entry_of(entry: model::Entry, feed: &str) -> Entry {
         .or(entry.links.first())
         .map(|link| link.href.clone())
         .filter(|href| href.starts_with("http://") || href.starts_with("https://"));
-    let author = entry
-        .authors
-        .iter()
-        .filter_map(|person| person.name.as_deref())
-        .map(one_line)
-        .find(|name| !name.is_empty());
+    let author =
+        entry.authors.iter().filter_map(|person| person.name.as_deref()).map(one_line).find(|name| !name.is_empty());
     // The title is part of the text, so that a changed headline is a changed entry.
-    let text = if body.is_empty() {
-        title.clone()
-    } else {
-        format!("{title}\n\n{body}")
-    };
-    let id = Some(entry.id)
-        .filter(|id| !id.trim().is_empty())
-        .or_else(|| link.clone());
+    let text = if body.is_empty() { title.clone() } else { format!("{title}\n\n{body}") };
+    let id = Some(entry.id).filter(|id| !id.trim().is_empty()).or_else(|| link.clone());
     let id = id.unwrap_or_else(|| digest_of(text.as_bytes()).0);
     let at = entry.published.or(entry.updated).map(Timestamp::from);
-    Entry {
-        id,
-        title,
-        link,
-        author,
-        at,
-        feed: feed.to_owned(),
-        text,
-    }
+    Entry { id, title, link, author, at, feed: feed.to_owned(), text }
 }
 
 /// A title in one line, without markup.
@@ -278,10 +224,7 @@ fn text_from(body: &str, kind: &str) -> String {
     if !markup {
         return body.trim().to_owned();
     }
-    let end = (0..=body.len().min(HTML_BYTES_MAX))
-        .rev()
-        .find(|at| body.is_char_boundary(*at))
-        .unwrap_or(0);
+    let end = (0..=body.len().min(HTML_BYTES_MAX)).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
     let html = &body[..end];
     if nesting(html) > NESTING_MAX {
         return without_tags(html);
@@ -295,19 +238,13 @@ fn text_from(body: &str, kind: &str) -> String {
 
 /// How many elements are open at most, roughly: elements that need no end are not counted.
 fn nesting(html: &str) -> usize {
-    const OPEN_ENDED: [&str; 12] = [
-        "br", "img", "hr", "p", "li", "td", "tr", "th", "dt", "dd", "input", "wbr",
-    ];
+    const OPEN_ENDED: [&str; 12] = ["br", "img", "hr", "p", "li", "td", "tr", "th", "dt", "dd", "input", "wbr"];
     // An end closes only an element of its own name, so stray ends hide no depth.
     let mut open: BTreeMap<String, usize> = BTreeMap::new();
     let (mut depth, mut most) = (0_usize, 0);
     for tag in html.split('<').skip(1) {
         let (end, tag) = tag.strip_prefix('/').map_or((false, tag), |tag| (true, tag));
-        let name = tag
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let name = tag.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_ascii_lowercase();
         if name.is_empty() || OPEN_ENDED.contains(&name.as_str()) {
             continue;
         }
@@ -326,16 +263,12 @@ fn nesting(html: &str) -> usize {
 
 /// What stands between the tags; for markup that is too deep to be laid out.
 fn without_tags(html: &str) -> String {
-    let texts = html
-        .split('<')
-        .map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+    let texts = html.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
     one_line(&texts.collect::<Vec<_>>().join(" "))
 }
 
 fn has_markup(body: &str) -> bool {
-    const TAGS: [&str; 12] = [
-        "<p", "<a ", "<br", "<div", "<ul", "<ol", "<img", "<h", "<b>", "<i>", "<em", "<code",
-    ];
+    const TAGS: [&str; 12] = ["<p", "<a ", "<br", "<div", "<ul", "<ol", "<img", "<h", "<b>", "<i>", "<em", "<code"];
     let lower = body.to_ascii_lowercase();
     TAGS.iter().any(|tag| lower.contains(tag)) || (lower.contains('&') && lower.contains(';'))
 }
@@ -401,28 +334,15 @@ mod tests {
             {"id":"new","title":"New","date_published":"2026-11-03T00:00:00Z"},
             {"id":"old","title":"Old","date_published":"2026-11-01T00:00:00Z"},
             {"id":"mid","title":"Mid","date_published":"2026-11-02T00:00:00Z"}]}"#;
-        assert_eq!(
-            items(body).iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
-            ["old", "mid", "new"]
-        );
-        let known = BTreeMap::from([
-            ("mid".to_owned(), digest_of(b"Mid")),
-            ("old".to_owned(), digest_of(b"Older")),
-        ]);
+        assert_eq!(items(body).iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["old", "mid", "new"]);
+        let known = BTreeMap::from([("mid".to_owned(), digest_of(b"Mid")), ("old".to_owned(), digest_of(b"Older"))]);
         let (entries, _) = read(body.as_bytes(), "http://x.test/", &known).unwrap();
-        assert_eq!(
-            entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
-            ["old", "new"]
-        );
+        assert_eq!(entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["old", "new"]);
     }
 
     #[test]
     fn what_is_no_feed_is_told_apart() {
-        let read = |body: &str| {
-            read(body.as_bytes(), "http://x.test/blog/", &BTreeMap::new())
-                .err()
-                .unwrap()
-        };
+        let read = |body: &str| read(body.as_bytes(), "http://x.test/blog/", &BTreeMap::new()).err().unwrap();
         assert!(read(" \n").contains("empty"));
         assert!(read("<!DOCTYPE html><html><head></head></html>").contains("web page, not a feed; look for"));
         let page = r#"<html><head><link rel="alternate" type="application/rss+xml" href="../rss.xml"></head></html>"#;

@@ -20,11 +20,9 @@ use nightshift_domain::{
 };
 use nightshift_ports::{blobs::Blobs, performer::Look};
 
-use super::{blocking, permanent, stored};
+use super::{Keep, blocking, oversize, permanent, stored};
 use crate::text::{digest_of, excerpt};
 
-/// Larger files are data, not notes.
-pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Files of one folder that are read.
 pub(super) const ITEMS_MAX: usize = 2_000;
 /// Directory entries that are looked at before a walk is given up; a folder this large was named by mistake.
@@ -45,7 +43,7 @@ pub(super) struct Wanted<'a> {
     pub exclude: &'a [String],
 }
 
-pub(super) async fn observe(wanted: &Wanted<'_>, look: &Look, blobs: &dyn Blobs) -> Result<Observation, SourceFailure> {
+pub(super) async fn observe(wanted: &Wanted<'_>, look: &Look, keep: &Keep<'_>) -> Result<Observation, SourceFailure> {
     let root = PathBuf::from(wanted.path);
     let globs = Globs::new(wanted.include, wanted.exclude)?;
     let walked_root = root.clone();
@@ -53,24 +51,18 @@ pub(super) async fn observe(wanted: &Wanted<'_>, look: &Look, blobs: &dyn Blobs)
     let over = walk.files.split_off(walk.files.len().min(ITEMS_MAX));
     let mut items = Vec::new();
     for batch in walk.files.chunks(BATCH) {
-        let (below, names) = (root.clone(), batch.to_vec());
-        let read = blocking("folder", move || {
-            names.into_iter().map(|name| read(&below, name)).collect::<Vec<_>>()
-        });
+        let (below, names, max) = (root.clone(), batch.to_vec(), keep.max_item_bytes);
+        let read =
+            blocking("folder", move || names.into_iter().map(|name| read(&below, name, max)).collect::<Vec<_>>());
         for outcome in read.await? {
             match outcome {
                 Err(omission) => walk.omitted.push(omission),
                 Ok(file) if look.known.get(&file.name) == Some(&digest_of(file.text.as_bytes())) => {}
-                Ok(file) => items.push(file.into_item(&root, blobs).await?),
+                Ok(file) => items.push(file.into_item(&root, keep.blobs).await?),
             }
         }
     }
-    let removed = look
-        .known
-        .keys()
-        .filter(|id| !walk.present(id, &over))
-        .cloned()
-        .collect();
+    let removed = look.known.keys().filter(|id| !walk.present(id, &over)).cloned().collect();
     if !over.is_empty() {
         walk.omitted.push(Omission {
             item_id: format!("{} and further", over[0]),
@@ -81,12 +73,7 @@ pub(super) async fn observe(wanted: &Wanted<'_>, look: &Look, blobs: &dyn Blobs)
             ),
         });
     }
-    Ok(Observation {
-        items,
-        removed,
-        omitted: walk.omitted,
-        cursor: Cursor::new(),
-    })
+    Ok(Observation { items, removed, omitted: walk.omitted, cursor: Cursor::new() })
 }
 
 /// The globs of an order, compiled.
@@ -99,10 +86,7 @@ impl Globs {
     fn new(include: &[String], exclude: &[String]) -> Result<Self, SourceFailure> {
         let default = DEFAULT_INCLUDE.map(str::to_owned);
         let include = if include.is_empty() { &default[..] } else { include };
-        Ok(Self {
-            include: compile("include", include)?,
-            exclude: compile("exclude", exclude)?,
-        })
+        Ok(Self { include: compile("include", include)?, exclude: compile("exclude", exclude)? })
     }
 
     fn takes(&self, name: &str) -> bool {
@@ -119,10 +103,7 @@ fn compile(field: &str, globs: &[String]) -> Result<GlobSet, SourceFailure> {
         ))
     };
     for glob in globs {
-        let built = GlobBuilder::new(glob)
-            .literal_separator(true)
-            .case_insensitive(true)
-            .build();
+        let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
         set.add(built.map_err(|error| wrong(glob, &error))?);
     }
     set.build().map_err(|error| wrong(&globs.join(", "), &error))
@@ -144,12 +125,10 @@ impl Walk {
     fn of(root: &Path, globs: &Globs) -> Result<Self, SourceFailure> {
         let shown = root.display();
         let meta = fs::metadata(root).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => permanent(format!(
-                "the folder {shown} does not exist; create it or change the source's path"
-            )),
-            _ => permanent(format!(
-                "the folder {shown} cannot be read: {error}; give the service's user access to it"
-            )),
+            io::ErrorKind::NotFound => {
+                permanent(format!("the folder {shown} does not exist; create it or change the source's path"))
+            }
+            _ => permanent(format!("the folder {shown} cannot be read: {error}; give the service's user access to it")),
         })?;
         if !meta.is_dir() {
             return Err(permanent(format!(
@@ -158,9 +137,7 @@ impl Walk {
             )));
         }
         fs::read_dir(root).map_err(|error| {
-            permanent(format!(
-                "the folder {shown} cannot be listed: {error}; give the service's user access to it"
-            ))
+            permanent(format!("the folder {shown} cannot be listed: {error}; give the service's user access to it"))
         })?;
         let mut walk = Self::default();
         let real_root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
@@ -191,10 +168,7 @@ impl Walk {
             }
             let Some(text) = name.to_str() else {
                 let item_id = format!("{prefix}{}", name.to_string_lossy());
-                self.omitted.push(Omission {
-                    item_id,
-                    reason: "its name is not UTF-8".to_owned(),
-                });
+                self.omitted.push(Omission { item_id, reason: "its name is not UTF-8".to_owned() });
                 continue;
             };
             if !text.starts_with('.') {
@@ -207,10 +181,8 @@ impl Walk {
         let Ok(meta) = fs::metadata(path) else {
             // A link to nothing is no file; only one that was asked for by name is worth a word.
             if globs.takes(&name) {
-                self.omitted.push(Omission {
-                    item_id: name,
-                    reason: "it is a link to nothing, or not accessible".into(),
-                });
+                self.omitted
+                    .push(Omission { item_id: name, reason: "it is a link to nothing, or not accessible".into() });
             }
             return;
         };
@@ -223,10 +195,7 @@ impl Walk {
             if meta.is_file() {
                 self.files.push(name);
             } else {
-                self.omitted.push(Omission {
-                    item_id: name,
-                    reason: "it is a device, socket or pipe".into(),
-                });
+                self.omitted.push(Omission { item_id: name, reason: "it is a device, socket or pipe".into() });
             }
         }
     }
@@ -239,11 +208,7 @@ impl Walk {
 
     fn skip_folder(&mut self, prefix: &str, reason: String) {
         self.unlisted.push(prefix.to_owned());
-        let item_id = if prefix.is_empty() {
-            "./".to_owned()
-        } else {
-            prefix.to_owned()
-        };
+        let item_id = if prefix.is_empty() { "./".to_owned() } else { prefix.to_owned() };
         if self.omitted.last().is_none_or(|last| last.reason != reason) {
             self.omitted.push(Omission { item_id, reason });
         }
@@ -276,54 +241,35 @@ impl File {
         let link = reqwest::Url::from_file_path(&path).ok().map(|url| url.to_string());
         let facts = BTreeMap::from([("path".to_owned(), self.name.clone())]);
         let text = stored(self.text, blobs).await?;
-        Ok(Item {
-            item_id: self.name,
-            title,
-            link,
-            author: None,
-            source_at: self.modified,
-            text,
-            facts,
-        })
+        Ok(Item { item_id: self.name, title, link, author: None, source_at: self.modified, text, facts })
     }
 }
 
-fn read(root: &Path, name: String) -> Result<File, Omission> {
-    match read_text(&root.join(&name)) {
+fn read(root: &Path, name: String, max_bytes: u64) -> Result<File, Omission> {
+    match read_text(&root.join(&name), max_bytes) {
         Ok((text, modified)) => Ok(File { name, text, modified }),
         Err(reason) => Err(Omission { item_id: name, reason }),
     }
 }
 
-fn read_text(path: &Path) -> Result<(String, Option<Timestamp>), String> {
+fn read_text(path: &Path, max_bytes: u64) -> Result<(String, Option<Timestamp>), String> {
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let file = fs::File::open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!(
-            "it has {} bytes; files over {FILE_BYTES_MAX} bytes are not read",
-            meta.len().max(FILE_BYTES_MAX + 1)
-        ));
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    let taken = bytes.len() as u64;
+    if taken > max_bytes {
+        // A file that grows while it is read has more than its metadata says.
+        return Err(oversize(meta.len().max(taken), max_bytes, "files"));
     }
     if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(format!(
-            "it is binary: a NUL byte at offset {at} of {} bytes",
-            bytes.len()
-        ));
+        return Err(format!("it is binary: a NUL byte at offset {at} of {} bytes", bytes.len()));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        format!(
-            "it is not UTF-8 text: an invalid byte at offset {}",
-            error.utf8_error().valid_up_to()
-        )
+        format!("it is not UTF-8 text: an invalid byte at offset {}", error.utf8_error().valid_up_to())
     })?;
-    let text = text
-        .strip_prefix('\u{feff}')
-        .map_or_else(|| text.clone(), str::to_owned);
+    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
     Ok((text, meta.modified().ok().and_then(instant)))
 }
 

@@ -8,9 +8,10 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use nightshift_domain::content::{Cursor, Observation, Omission, SourceFailure};
-use nightshift_ports::{blobs::Blobs, performer::Look};
+use nightshift_ports::performer::Look;
 
 use super::{
+    Keep,
     git_log::{self, Commit},
     permanent, stored,
 };
@@ -42,23 +43,15 @@ pub(super) async fn observe(
     path: &str,
     branch: Option<&str>,
     look: &Look,
-    blobs: &dyn Blobs,
+    keep: &Keep<'_>,
 ) -> Result<Observation, SourceFailure> {
-    let repository = Repository {
-        path,
-        time: Duration::from_millis(look.timeout_ms),
-    };
+    let repository = Repository { path, time: Duration::from_millis(look.timeout_ms) };
     repository.check().await?;
     let head = repository.resolve(branch).await?;
     let cursor = Cursor::from([(HEAD.to_owned(), head.clone())]);
     let last = look.cursor.get(HEAD);
     if last == Some(&head) {
-        return Ok(Observation {
-            items: Vec::new(),
-            removed: Vec::new(),
-            omitted: Vec::new(),
-            cursor,
-        });
+        return Ok(Observation { items: Vec::new(), removed: Vec::new(), omitted: Vec::new(), cursor });
     }
     let mut omitted = Vec::new();
     let mut removed = Vec::new();
@@ -75,21 +68,19 @@ pub(super) async fn observe(
     let web = repository.web_address().await?;
     let mut items = Vec::new();
     for commit in commits.into_iter().rev() {
-        let link = web.as_ref().map_or_else(
-            || format!("git:{path}#{}", commit.sha),
-            |base| format!("{base}{}", commit.sha),
-        );
-        let text = stored(commit.text(), blobs).await?;
+        let link =
+            web.as_ref().map_or_else(|| format!("git:{path}#{}", commit.sha), |base| format!("{base}{}", commit.sha));
+        let text = commit.text();
+        if let Some(omission) = keep.too_large(&commit.sha, text.len(), "commits") {
+            omitted.push(omission);
+            continue;
+        }
+        let text = stored(text, keep.blobs).await?;
         if look.known.get(&commit.sha) != Some(&text.digest) {
             items.push(commit.into_item(link, text));
         }
     }
-    Ok(Observation {
-        items,
-        removed,
-        omitted,
-        cursor,
-    })
+    Ok(Observation { items, removed, omitted, cursor })
 }
 
 fn rewritten(last: &str) -> Omission {
@@ -110,36 +101,20 @@ struct Repository<'a> {
 
 impl Repository<'_> {
     async fn git(&self, args: &[&str], stdout_bytes: usize) -> Result<Output, SourceFailure> {
-        let mut all = vec![
-            "--no-optional-locks",
-            "--no-pager",
-            "-C",
-            self.path,
-            "-c",
-            "core.fsmonitor=false",
-        ];
+        let mut all = vec!["--no-optional-locks", "--no-pager", "-C", self.path, "-c", "core.fsmonitor=false"];
         all.extend_from_slice(args);
-        let limits = Limits {
-            time: self.time,
-            stdout_bytes,
-        };
-        process::run("git", &all, &ENVIRONMENT, limits)
-            .await
-            .map_err(|error| self.not_run(&error))
+        let limits = Limits { time: self.time, stdout_bytes };
+        process::run("git", &all, &ENVIRONMENT, limits).await.map_err(|error| self.not_run(&error))
     }
 
     fn not_run(&self, error: &ProcessError) -> SourceFailure {
         use nightshift_domain::content::FailureClass;
         match error {
             ProcessError::Missing { .. } => permanent(format!("{error}; install git to read repositories")),
-            ProcessError::Failed { .. } => SourceFailure {
-                class: FailureClass::Transient,
-                message: error.to_string(),
-            },
-            ProcessError::Timeout { .. } => SourceFailure {
-                class: FailureClass::Timeout,
-                message: format!("{}: {error}", self.path),
-            },
+            ProcessError::Failed { .. } => SourceFailure { class: FailureClass::Transient, message: error.to_string() },
+            ProcessError::Timeout { .. } => {
+                SourceFailure { class: FailureClass::Timeout, message: format!("{}: {error}", self.path) }
+            }
         }
     }
 
@@ -147,14 +122,8 @@ impl Repository<'_> {
     async fn check(&self) -> Result<(), SourceFailure> {
         let path = self.path;
         if !Path::new(path).is_dir() {
-            let what = if Path::new(path).exists() {
-                "is a file"
-            } else {
-                "does not exist"
-            };
-            return Err(permanent(format!(
-                "the repository {path} {what}; name the folder that holds the repository"
-            )));
+            let what = if Path::new(path).exists() { "is a file" } else { "does not exist" };
+            return Err(permanent(format!("the repository {path} {what}; name the folder that holds the repository")));
         }
         let output = self.git(&["rev-parse", "--git-dir"], ANSWER_BYTES_MAX).await?;
         if output.success {
@@ -173,12 +142,8 @@ impl Repository<'_> {
 
     async fn resolve(&self, branch: Option<&str>) -> Result<String, SourceFailure> {
         let name = format!("{}^{{commit}}", branch.unwrap_or("HEAD"));
-        let output = self
-            .git(
-                &["rev-parse", "--verify", "--quiet", "--end-of-options", &name],
-                ANSWER_BYTES_MAX,
-            )
-            .await?;
+        let output =
+            self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name], ANSWER_BYTES_MAX).await?;
         let sha = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if output.success && git_log::is_sha(&sha) {
             return Ok(sha);
@@ -187,15 +152,11 @@ impl Repository<'_> {
         let names = self.branches().await?;
         Err(permanent(match (branch, names.is_empty()) {
             (_, true) => format!("the repository {path} has no commits yet; it is read once there is one"),
-            (None, false) => format!(
-                "HEAD of {path} names no commit; name a branch of the source, one of: {}",
-                names.join(", ")
-            ),
+            (None, false) => {
+                format!("HEAD of {path} names no commit; name a branch of the source, one of: {}", names.join(", "))
+            }
             (Some(branch), false) => {
-                format!(
-                    "the repository {path} has no branch, tag or commit {branch:?}; it has: {}",
-                    names.join(", ")
-                )
+                format!("the repository {path} has no branch, tag or commit {branch:?}; it has: {}", names.join(", "))
             }
         }))
     }
@@ -212,20 +173,14 @@ impl Repository<'_> {
             "refs/tags",
         ];
         let output = self.git(&args, ANSWER_BYTES_MAX).await?;
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
 
     async fn is_ancestor(&self, last: &str, head: &str) -> Result<bool, SourceFailure> {
         if !git_log::is_sha(last) {
             return Ok(false);
         }
-        Ok(self
-            .git(&["merge-base", "--is-ancestor", last, head], ANSWER_BYTES_MAX)
-            .await?
-            .success)
+        Ok(self.git(&["merge-base", "--is-ancestor", last, head], ANSWER_BYTES_MAX).await?.success)
     }
 
     /// Known commits that can no longer be reached. Empty when the history is too long to list.
@@ -235,12 +190,7 @@ impl Repository<'_> {
             return Ok(Vec::new());
         }
         let reachable: BTreeSet<&[u8]> = output.stdout.split(|byte| *byte == b'\n').collect();
-        Ok(look
-            .known
-            .keys()
-            .filter(|sha| !reachable.contains(sha.as_bytes()))
-            .cloned()
-            .collect())
+        Ok(look.known.keys().filter(|sha| !reachable.contains(sha.as_bytes())).cloned().collect())
     }
 
     /// Newest first.
@@ -250,11 +200,7 @@ impl Repository<'_> {
         head: &str,
         omitted: &mut Vec<Omission>,
     ) -> Result<Vec<Commit>, SourceFailure> {
-        let max = if since.is_some() {
-            LATER_COMMITS_MAX
-        } else {
-            FIRST_COMMITS_MAX
-        };
+        let max = if since.is_some() { LATER_COMMITS_MAX } else { FIRST_COMMITS_MAX };
         let range = since.map_or_else(|| head.to_owned(), |since| format!("{since}..{head}"));
         let count = format!("--max-count={max}");
         let format = format!("--format={}", git_log::FORMAT);
@@ -276,11 +222,7 @@ impl Repository<'_> {
         ];
         let output = self.git(&args, LOG_BYTES_MAX).await?;
         if !output.success && !output.truncated {
-            return Err(permanent(format!(
-                "git log in {} failed: {}",
-                self.path,
-                first_line(&output.stderr)
-            )));
+            return Err(permanent(format!("git log in {} failed: {}", self.path, first_line(&output.stderr))));
         }
         let commits = git_log::parse(&output.stdout, output.truncated);
         self.note_rest(&range, commits.len(), since.is_some(), omitted).await?;
@@ -295,20 +237,12 @@ impl Repository<'_> {
         later: bool,
         omitted: &mut Vec<Omission>,
     ) -> Result<(), SourceFailure> {
-        let output = self
-            .git(
-                &["rev-list", "--count", "--end-of-options", range, "--"],
-                ANSWER_BYTES_MAX,
-            )
-            .await?;
+        let output = self.git(&["rev-list", "--count", "--end-of-options", range, "--"], ANSWER_BYTES_MAX).await?;
         let total: usize = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(taken);
         if total > taken && (later || taken < FIRST_COMMITS_MAX) {
             omitted.push(Omission {
                 item_id: range.to_owned(),
-                reason: format!(
-                    "{} of {total} commits were not read: only the latest {taken} were",
-                    total - taken
-                ),
+                reason: format!("{} of {total} commits were not read: only the latest {taken} were", total - taken),
             });
         }
         Ok(())
@@ -316,35 +250,24 @@ impl Repository<'_> {
 
     /// Start of the web addresses of commits, when the origin is on the web. Credentials in it are dropped.
     async fn web_address(&self) -> Result<Option<String>, SourceFailure> {
-        let output = self
-            .git(&["config", "--get", "remote.origin.url"], ANSWER_BYTES_MAX)
-            .await?;
+        let output = self.git(&["config", "--get", "remote.origin.url"], ANSWER_BYTES_MAX).await?;
         Ok(web_commit_base(String::from_utf8_lossy(&output.stdout).trim()))
     }
 }
 
 fn web_commit_base(origin: &str) -> Option<String> {
-    let mut url = reqwest::Url::parse(origin)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let mut url = reqwest::Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     url.set_query(None);
     url.set_fragment(None);
     let base = url.as_str().trim_end_matches('/').trim_end_matches(".git").to_owned();
-    let word = if url.host_str().is_some_and(|host| host.contains("bitbucket")) {
-        "commits"
-    } else {
-        "commit"
-    };
+    let word = if url.host_str().is_some_and(|host| host.contains("bitbucket")) { "commits" } else { "commit" };
     Some(format!("{base}/{word}/"))
 }
 
 fn first_line(text: &str) -> &str {
-    text.lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("no reason given")
-        .trim()
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim()
 }
 
 #[cfg(test)]
@@ -355,10 +278,7 @@ mod tests {
     fn web_addresses_of_commits() {
         for (origin, base) in [
             ("https://github.com/o/r.git", Some("https://github.com/o/r/commit/")),
-            (
-                "https://user:token@git.example.com/o/r/",
-                Some("https://git.example.com/o/r/commit/"),
-            ),
+            ("https://user:token@git.example.com/o/r/", Some("https://git.example.com/o/r/commit/")),
             ("https://bitbucket.org/o/r", Some("https://bitbucket.org/o/r/commits/")),
             ("git@github.com:o/r.git", None),
             ("/srv/git/r.git", None),

@@ -7,7 +7,7 @@ use nightshift_domain::{
     ids::{CommandId, DeliverableId, UserId},
 };
 use nightshift_ports::{
-    clock::{Clock, IdSource},
+    clock::IdSource,
     read_models::{Query, ReadModels},
 };
 use nightshift_projections::table::Row;
@@ -25,7 +25,7 @@ use crate::{
     exit::{Code, Exit},
     names,
     output::{self, cell, fact, instant, short_id},
-    real::{RandomIds, SystemClock, probe},
+    real::{RandomIds, probe},
 };
 
 /// Runs the command.
@@ -68,7 +68,7 @@ fn template(kind: &str) -> Result<Code, Exit> {
 ///
 /// # Errors
 /// Every fault of it, with line and column.
-pub fn read_order(_env: &Env, file: &Path) -> Result<OrderFile, Exit> {
+pub fn read_order(env: &Env, file: &Path) -> Result<OrderFile, Exit> {
     let text = output::read_text(file)?;
     let absolute = std::path::absolute(file)?;
     let base = match file.as_os_str() == "-" {
@@ -77,13 +77,13 @@ pub fn read_order(_env: &Env, file: &Path) -> Result<OrderFile, Exit> {
     };
     let (name, base) = (file.display().to_string(), base.display().to_string());
     let calendar = app::calendar();
-    let context = Context { file: &name, base_dir: &base, probe: &probe, calendar: &calendar, now: SystemClock.now() };
+    let context = Context { file: &name, base_dir: &base, probe: &probe, calendar: &calendar, now: env.clock().now() };
     Ok(order_file::parse(&text, &context)?)
 }
 
 /// Takes an order.
 async fn create(env: &Env, read: OrderFile, paused: bool, key: Option<String>) -> Result<Code, Exit> {
-    let control = Control::open(&env.config).await?;
+    let control = Control::open(env).await?;
     let user = read.user.unwrap_or_else(|| UserId(env.config.defaults.user.clone()));
     let id = match &key {
         Some(key) => CommandId::of_client(&user.0, "deliverable.create", key),
@@ -113,7 +113,7 @@ async fn one(models: &dyn ReadModels, id: DeliverableId) -> Result<Row, Exit> {
 }
 
 async fn tell(env: &Env, name: &str, command: Command, done: &str) -> Result<Code, Exit> {
-    let control = Control::open(&env.config).await?;
+    let control = Control::open(env).await?;
     let (id, _) = names::deliverable(&*control.store().read_models(), name).await?;
     control.submit(id.stream(), command, CommandId(RandomIds.fresh())).await?;
     control.settled().await;
@@ -130,7 +130,7 @@ async fn tell(env: &Env, name: &str, command: Command, done: &str) -> Result<Cod
 }
 
 async fn run_now(env: &Env, name: &str, force: bool) -> Result<Code, Exit> {
-    let control = Control::open(&env.config).await?;
+    let control = Control::open(env).await?;
     let models = control.store().read_models();
     let (id, before) = names::deliverable(&*models, name).await?;
     control.submit(id.stream(), Command::RunNow { force }, CommandId(RandomIds.fresh())).await?;

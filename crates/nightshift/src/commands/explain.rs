@@ -10,7 +10,7 @@ use nightshift_domain::{
     run::{self, RunDecider, StepStatus},
     time::Timestamp,
 };
-use nightshift_ports::{clock::Clock, log::{EventLog, Owed}};
+use nightshift_ports::log::{EventLog, Owed};
 
 use super::{Env, timeline::span};
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
     exit::{Code, Exit},
     names,
     output,
-    real::SystemClock,
 };
 
 /// One gate: what holds a thing, since when, and what releases it.
@@ -39,7 +38,7 @@ pub struct Gate {
 pub async fn run(env: &Env, name: &str) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
     let models = store.read_models();
-    let now = SystemClock.now();
+    let now = env.clock().now();
     let (title, mut gates) = match names::run(&*models, name).await {
         Ok((id, _)) => (format!("run {id}"), run_gates(&store, id, now).await?),
         Err(_) => {

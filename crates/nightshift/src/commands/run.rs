@@ -75,7 +75,7 @@ async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
 }
 
 async fn cancel(env: &Env, name: &str, reason: String) -> Result<Code, Exit> {
-    let control = Control::open(&env.config).await?;
+    let control = Control::open(env).await?;
     let (id, _) = names::run(&*control.store().read_models(), name).await?;
     control.submit(id.stream(), run::Command::Cancel { reason }, CommandId(RandomIds.fresh())).await?;
     control.settled().await;

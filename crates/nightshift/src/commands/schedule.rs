@@ -6,7 +6,7 @@ use nightshift_domain::{
     calendar::{Calendar, Rule, Schedule},
     time::Timestamp,
 };
-use nightshift_ports::{clock::Clock, read_models::Query};
+use nightshift_ports::read_models::Query;
 
 use super::Env;
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     exit::{Code, Exit},
     names,
     output::{self, cell, instant, short_id},
-    real::SystemClock,
 };
 
 /// Runs the command.
@@ -67,7 +66,7 @@ fn rule_words(rule: Option<&serde_json::Value>) -> String {
 async fn schedule_of(env: &Env, what: &str, timezone: String) -> Result<Schedule, Exit> {
     if what.split_whitespace().count() >= 5 {
         let text = format!("cron: \"{what}\"\ntimezone: {timezone}\n");
-        return Ok(nightshift_spec::schedule::parse(&text, "cron", &app::calendar(), SystemClock.now())?);
+        return Ok(nightshift_spec::schedule::parse(&text, "cron", &app::calendar(), env.clock().now())?);
     }
     if Path::new(what).is_file() {
         let order = super::deliverable::read_order(env, Path::new(what))?.order;
@@ -83,7 +82,7 @@ async fn schedule_of(env: &Env, what: &str, timezone: String) -> Result<Schedule
 fn preview(env: &Env, schedule: &Schedule, count: u32, from: Option<String>) -> Result<Code, Exit> {
     let calendar = app::calendar();
     let mut after = match from {
-        None => SystemClock.now(),
+        None => env.clock().now(),
         Some(text) => parse_instant(&text)?,
     };
     let mut instants = Vec::new();

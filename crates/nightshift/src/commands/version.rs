@@ -167,7 +167,7 @@ async fn diff(env: &Env, name: &str, from: Option<u32>, to: Option<u32>) -> Resu
 }
 
 async fn tell(env: &Env, which: &Which, command: impl FnOnce(u32) -> Command) -> Result<Code, Exit> {
-    let control = Control::open(&env.config).await?;
+    let control = Control::open(env).await?;
     let models = control.store().read_models();
     let (id, _) = names::deliverable(&*models, &which.deliverable).await?;
     let row = names::version(&*models, id, which.number).await?;
@@ -194,7 +194,7 @@ async fn finish(env: &Env, control: Control, id: DeliverableId, number: u32) -> 
 }
 
 async fn edit_text(env: &Env, which: &Which, text: String) -> Result<Code, Exit> {
-    let control = Control::open(&env.config).await?;
+    let control = Control::open(env).await?;
     let models = control.store().read_models();
     let (id, _) = names::deliverable(&*models, &which.deliverable).await?;
     let row = names::version(&*models, id, which.number).await?;

@@ -17,33 +17,14 @@ use super::{
 pub fn default_data_dir(env: &BTreeMap<String, String>) -> (PathBuf, Provenance) {
     let absolute = |variable: &str| {
         // systemd may give several, divided by colons; the first is the unit's own.
-        let first = env
-            .get(variable)
-            .and_then(|value| value.split(':').next())
-            .unwrap_or_default();
+        let first = env.get(variable).and_then(|value| value.split(':').next()).unwrap_or_default();
         Some(PathBuf::from(first)).filter(|path| path.is_absolute() && path.parent().is_some())
     };
-    let choices = [
-        ("STATE_DIRECTORY", ""),
-        ("XDG_DATA_HOME", "nightshift"),
-        ("HOME", ".local/share/nightshift"),
-    ];
-    let found = choices
-        .into_iter()
-        .find_map(|(variable, below)| Some((variable, absolute(variable)?, below)));
+    let choices = [("STATE_DIRECTORY", ""), ("XDG_DATA_HOME", "nightshift"), ("HOME", ".local/share/nightshift")];
+    let found = choices.into_iter().find_map(|(variable, below)| Some((variable, absolute(variable)?, below)));
     match found {
-        Some((variable, base, "")) => (
-            base,
-            Provenance::Environment {
-                variable: variable.to_owned(),
-            },
-        ),
-        Some((variable, base, below)) => (
-            base.join(below),
-            Provenance::Environment {
-                variable: variable.to_owned(),
-            },
-        ),
+        Some((variable, base, "")) => (base, Provenance::Environment { variable: variable.to_owned() }),
+        Some((variable, base, below)) => (base.join(below), Provenance::Environment { variable: variable.to_owned() }),
         None => (PathBuf::from("./nightshift-data"), Provenance::Default),
     }
 }
@@ -53,18 +34,13 @@ pub(super) fn derive(layers: &mut Layers, env: &BTreeMap<String, String>) {
     if !layers.values.contains_key("store.data_dir") {
         let (folder, from) = default_data_dir(env);
         // A folder that is no UTF-8 cannot come from a map of strings.
-        layers.values.insert(
-            "store.data_dir",
-            (Value::Text(folder.to_string_lossy().into_owned()), from),
-        );
+        layers.values.insert("store.data_dir", (Value::Text(folder.to_string_lossy().into_owned()), from));
     }
     if !layers.values.contains_key("store.url")
         && let Some((Value::Text(folder), _)) = layers.values.get("store.data_dir")
     {
         let url = StoreUrl::in_dir(folder.as_ref());
-        layers
-            .values
-            .insert("store.url", (Value::Store(url), Provenance::Default));
+        layers.values.insert("store.url", (Value::Store(url), Provenance::Default));
     }
     if !layers.values.contains_key("smtp.port") {
         let tls = match layers.values.get("smtp.tls") {
@@ -111,10 +87,7 @@ pub(super) fn warnings(config: &Config, unread: &[String]) -> Vec<String> {
             warnings.push(text.to_owned());
         }
     };
-    warn(
-        config.http.enabled && !config.http.listen.ip().is_loopback(),
-        "http.listen is reachable from other machines",
-    );
+    warn(config.http.enabled && !config.http.listen.ip().is_loopback(), "http.listen is reachable from other machines");
     warn(
         config.llm.base_url.is_none() && config.llm.model.is_some(),
         "llm.model is set and llm.base_url is not: documents are composed by extraction",

@@ -109,14 +109,8 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("queue", "How much is done at once."),
     ("actors", "How much is kept in memory."),
     ("sources", "Reading folders, repositories and feeds."),
-    (
-        "llm",
-        "An OpenAI-compatible chat endpoint. Without one, documents are composed by extraction.",
-    ),
-    (
-        "smtp",
-        "A mail server. Without one, delivery by mail fails with a message that says so.",
-    ),
+    ("llm", "An OpenAI-compatible chat endpoint. Without one, documents are composed by extraction."),
+    ("smtp", "A mail server. Without one, delivery by mail fails with a message that says so."),
     ("telemetry", "Logs, traces, metrics."),
     ("defaults", "What holds where a deliverable or a command does not say."),
 ];
@@ -134,13 +128,7 @@ const fn size(min: u64, max: u64) -> Kind {
 }
 
 const fn key(path: &'static str, kind: Kind, default: Default, doc: &'static str) -> Key {
-    Key {
-        path,
-        kind,
-        default,
-        aliases: &[],
-        doc,
-    }
+    Key { path, kind, default, aliases: &[], doc }
 }
 
 const fn aliased(key: Key, aliases: &'static [Alias]) -> Key {
@@ -160,11 +148,8 @@ const DAY_S: u64 = 24 * HOUR_S;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-const GOVERNANCE_WORDS: &[&str] = &[
-    Governance::Manual.as_str(),
-    Governance::SemiAuto.as_str(),
-    Governance::FullAuto.as_str(),
-];
+const GOVERNANCE_WORDS: &[&str] =
+    &[Governance::Manual.as_str(), Governance::SemiAuto.as_str(), Governance::FullAuto.as_str()];
 
 /// Every key, section by section.
 pub const KEYS: &[Key] = &[
@@ -195,12 +180,7 @@ pub const KEYS: &[Key] = &[
         fixed("64"),
         "Slices of the log, each with one writer. Read when a store is made; fixed for ever after.",
     ),
-    key(
-        "store.lanes",
-        count(1, 64),
-        fixed("2"),
-        "Connections that write to PostgreSQL. SQLite has one writer.",
-    ),
+    key("store.lanes", count(1, 64), fixed("2"), "Connections that write to PostgreSQL. SQLite has one writer."),
     key(
         "store.takeover",
         Kind::Bool,
@@ -220,18 +200,8 @@ pub const KEYS: &[Key] = &[
         fixed("127.0.0.1:7466"),
         "Address and port to listen on. Anything but loopback is reachable from other machines.",
     ),
-    key(
-        "queue.concurrency",
-        count(1, 10_000),
-        fixed("32"),
-        "Steps in progress at once on this node, over all runs.",
-    ),
-    key(
-        "queue.lease",
-        seconds(1, DAY_S),
-        fixed("30s"),
-        "A worker that is silent for this long has lost its step.",
-    ),
+    key("queue.concurrency", count(1, 10_000), fixed("32"), "Steps in progress at once on this node, over all runs."),
+    key("queue.lease", seconds(1, DAY_S), fixed("30s"), "A worker that is silent for this long has lost its step."),
     key(
         "actors.resident_max",
         count(1, 10_000_000),
@@ -250,12 +220,7 @@ pub const KEYS: &[Key] = &[
         fixed("1024"),
         "Commands accepted and not yet answered; beyond it, callers are told to come back later.",
     ),
-    key(
-        "sources.timeout",
-        seconds(1, HOUR_S),
-        fixed("30s"),
-        "One look at one source is given up after this time.",
-    ),
+    key("sources.timeout", seconds(1, HOUR_S), fixed("30s"), "One look at one source is given up after this time."),
     key(
         "sources.max_item_bytes",
         size(KIB, 64 * MIB),
@@ -272,12 +237,7 @@ pub const KEYS: &[Key] = &[
         &[Alias::Value("LLM_BASE_URL")],
     ),
     aliased(
-        key(
-            "llm.model",
-            Kind::Text,
-            unset("qwen3:8b"),
-            "Name of the model. Needed with llm.base_url.",
-        ),
+        key("llm.model", Kind::Text, unset("qwen3:8b"), "Name of the model. Needed with llm.base_url."),
         &[Alias::Value("LLM_MODEL")],
     ),
     aliased(
@@ -289,63 +249,30 @@ pub const KEYS: &[Key] = &[
         ),
         &[Alias::Secret("LLM_API_KEY")],
     ),
-    key(
-        "llm.timeout",
-        seconds(1, HOUR_S),
-        fixed("2m"),
-        "One call is given up after this time.",
-    ),
+    key("llm.timeout", seconds(1, HOUR_S), fixed("2m"), "One call is given up after this time."),
     key(
         "llm.max_input_bytes",
         size(4 * KIB, 16 * MIB),
         fixed("256KiB"),
         "The most that a model is given. Longer material is brought down to excerpts, then to fewer items.",
     ),
-    key(
-        "smtp.host",
-        Kind::Host,
-        unset("mail.example.com"),
-        "Name or address of the mail server.",
-    ),
+    key("smtp.host", Kind::Host, unset("mail.example.com"), "Name or address of the mail server."),
     key(
         "smtp.port",
         count(1, 65_535),
-        Default::Derived {
-            from: "by smtp.tls: none 25, starttls 587, tls 465",
-            example: "587",
-        },
+        Default::Derived { from: "by smtp.tls: none 25, starttls 587, tls 465", example: "587" },
         "Port of the mail server.",
     ),
-    key(
-        "smtp.tls",
-        Kind::Choice(SmtpTls::WORDS, &[]),
-        fixed("starttls"),
-        "How the connection is secured.",
-    ),
-    key(
-        "smtp.user",
-        Kind::Text,
-        unset("nightshift"),
-        "User name, when the server asks for one. Needs smtp.password.",
-    ),
+    key("smtp.tls", Kind::Choice(SmtpTls::WORDS, &[]), fixed("starttls"), "How the connection is secured."),
+    key("smtp.user", Kind::Text, unset("nightshift"), "User name, when the server asks for one. Needs smtp.password."),
     key(
         "smtp.password",
         Kind::Secret,
         unset("file:/run/secrets/smtp-password"),
         "Where the password is found. Needs smtp.user.",
     ),
-    key(
-        "smtp.from",
-        Kind::Mailbox,
-        unset("Nightshift <nightshift@example.com>"),
-        "Sender. Needed with smtp.host.",
-    ),
-    key(
-        "smtp.timeout",
-        seconds(1, HOUR_S),
-        fixed("30s"),
-        "One delivery by mail is given up after this time.",
-    ),
+    key("smtp.from", Kind::Mailbox, unset("Nightshift <nightshift@example.com>"), "Sender. Needed with smtp.host."),
+    key("smtp.timeout", seconds(1, HOUR_S), fixed("30s"), "One delivery by mail is given up after this time."),
     key(
         "telemetry.log_format",
         Kind::Choice(LogFormat::WORDS, &[]),
@@ -353,12 +280,7 @@ pub const KEYS: &[Key] = &[
         "The form of the log on standard error.",
     ),
     aliased(
-        key(
-            "telemetry.log_filter",
-            Kind::Filter,
-            fixed("info"),
-            "What is logged: a level, or levels by target.",
-        ),
+        key("telemetry.log_filter", Kind::Filter, fixed("info"), "What is logged: a level, or levels by target."),
         &[Alias::Value("RUST_LOG")],
     ),
     aliased(
@@ -377,10 +299,7 @@ pub const KEYS: &[Key] = &[
             unset("http://127.0.0.1:4317"),
             "Where traces go: an OTLP receiver such as Jaeger. Port 4317 is usual for grpc, 4318 for http.",
         ),
-        &[
-            Alias::Value("OTEL_EXPORTER_OTLP_ENDPOINT"),
-            Alias::Value("JAEGER_ENDPOINT"),
-        ],
+        &[Alias::Value("OTEL_EXPORTER_OTLP_ENDPOINT"), Alias::Value("JAEGER_ENDPOINT")],
     ),
     aliased(
         key(
@@ -391,42 +310,17 @@ pub const KEYS: &[Key] = &[
         ),
         &[Alias::Value("OTEL_EXPORTER_OTLP_PROTOCOL")],
     ),
-    key(
-        "telemetry.sample_ratio",
-        Kind::Ratio,
-        fixed("1.0"),
-        "The share of runs whose trace is exported.",
-    ),
+    key("telemetry.sample_ratio", Kind::Ratio, fixed("1.0"), "The share of runs whose trace is exported."),
     aliased(
-        key(
-            "telemetry.service_name",
-            Kind::Text,
-            fixed("nightshift"),
-            "The name under which traces appear.",
-        ),
+        key("telemetry.service_name", Kind::Text, fixed("nightshift"), "The name under which traces appear."),
         &[Alias::Value("OTEL_SERVICE_NAME")],
     ),
     aliased(
-        key(
-            "telemetry.metrics",
-            Kind::Bool,
-            fixed("true"),
-            "Whether /metrics is served.",
-        ),
+        key("telemetry.metrics", Kind::Bool, fixed("true"), "Whether /metrics is served."),
         &[Alias::Value("METRICS_ENABLED")],
     ),
-    key(
-        "defaults.user",
-        Kind::Text,
-        fixed("local"),
-        "Whose deliverables the commands are about.",
-    ),
-    key(
-        "defaults.timezone",
-        Kind::Zone,
-        fixed("UTC"),
-        "IANA time zone of schedules that name none.",
-    ),
+    key("defaults.user", Kind::Text, fixed("local"), "Whose deliverables the commands are about."),
+    key("defaults.timezone", Kind::Zone, fixed("UTC"), "IANA time zone of schedules that name none."),
     key(
         "defaults.governance",
         Kind::Choice(GOVERNANCE_WORDS, &[]),

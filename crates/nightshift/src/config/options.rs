@@ -230,14 +230,8 @@ impl Config {
                 takeover: values.bool("store.takeover"),
                 cluster_id: values.uuid_if_set("store.cluster_id"),
             },
-            http: Http {
-                enabled: values.bool("http.enabled"),
-                listen: values.address("http.listen"),
-            },
-            queue: Queue {
-                concurrency: values.count("queue.concurrency"),
-                lease: values.duration("queue.lease"),
-            },
+            http: Http { enabled: values.bool("http.enabled"), listen: values.address("http.listen") },
+            queue: Queue { concurrency: values.count("queue.concurrency"), lease: values.duration("queue.lease") },
             actors: Actors {
                 resident_max: values.count("actors.resident_max"),
                 idle: values.duration("actors.idle"),

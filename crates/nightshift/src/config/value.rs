@@ -149,10 +149,7 @@ impl Kind {
             Self::StoreUrl => StoreUrl::parse(text).map(Value::Store),
             Self::Secret => is_reference(text).then(as_given),
             Self::Choice(words, others) => {
-                let word = others
-                    .iter()
-                    .find(|(other, _)| *other == text)
-                    .map_or(text, |(_, word)| word);
+                let word = others.iter().find(|(other, _)| *other == text).map_or(text, |(_, word)| word);
                 words.contains(&word).then(|| Value::Text(word.to_owned()))
             }
             Self::Zone => ZonedCalendar::bundled().zone(text).is_ok().then(as_given),
@@ -176,11 +173,7 @@ impl Kind {
                 duration::render(max_s)
             ),
             Self::Size { min, max } => {
-                format!(
-                    "a size such as 64KiB, 1MiB, or a number of bytes; from {} to {}",
-                    Size(min),
-                    Size(max)
-                )
+                format!("a size such as 64KiB, 1MiB, or a number of bytes; from {} to {}", Size(min), Size(max))
             }
             Self::Ratio => "a number from 0 to 1".into(),
             Self::Text => format!("a line of text, up to {TEXT_BYTES_MAX} bytes"),
@@ -252,16 +245,15 @@ impl Kind {
                 let complete = format!("http://{text}");
                 is_web(&complete).then(|| format!("did you mean {complete:?}?"))
             }
-            (Self::Zone, Raw::Text(text) | Raw::Word(text)) => ZonedCalendar::bundled()
-                .nearest_zone(text)
-                .map(|zone| format!("did you mean {zone:?}?")),
+            (Self::Zone, Raw::Text(text) | Raw::Word(text)) => {
+                ZonedCalendar::bundled().nearest_zone(text).map(|zone| format!("did you mean {zone:?}?"))
+            }
             (Self::Duration { .. }, Raw::Integer(Some(number))) if number >= 0 => {
                 Some(format!("write \"{number}s\" for {number} seconds"))
             }
-            (Self::Bool | Self::Count { .. } | Self::Ratio, Raw::Text(text)) => self
-                .value(Raw::Word(text))
-                .is_some()
-                .then(|| "write it without quotes".into()),
+            (Self::Bool | Self::Count { .. } | Self::Ratio, Raw::Text(text)) => {
+                self.value(Raw::Word(text)).is_some().then(|| "write it without quotes".into())
+            }
             _ => None,
         }
     }
@@ -333,9 +325,7 @@ struct Size(u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = SIZE_UNITS[..3]
-            .iter()
-            .find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        let unit = SIZE_UNITS[..3].iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
         let (name, unit) = unit.unwrap_or(&("B", 1));
         write!(f, "{}{name}", self.0 / unit)
     }
@@ -364,8 +354,7 @@ fn is_directive(directive: &str) -> bool {
     let level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
     let target = |text: &str| {
         let path = text.split('[').next().unwrap_or(text);
-        path.chars()
-            .all(|character| character.is_alphanumeric() || matches!(character, '_' | ':' | '-' | '.'))
+        path.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | ':' | '-' | '.'))
     };
     match directive.rsplit_once('=') {
         Some((name, text)) if !directive.ends_with(']') => target(name) && level(text),
@@ -385,10 +374,8 @@ fn is_mailbox(text: &str) -> bool {
 }
 
 fn is_host(text: &str) -> bool {
-    let name = |text: &str| {
-        text.chars()
-            .all(|character| character.is_alphanumeric() || matches!(character, '.' | '-' | '_'))
-    };
+    let name =
+        |text: &str| text.chars().all(|character| character.is_alphanumeric() || matches!(character, '.' | '-' | '_'));
     is_line(text) && (text.parse::<std::net::IpAddr>().is_ok() || name(text))
 }
 
@@ -430,10 +417,7 @@ macro_rules! getters {
     )*};
 }
 
-#[expect(
-    dead_code,
-    reason = "made in pairs: not every kind has a key that must be there and one that need not"
-)]
+#[expect(dead_code, reason = "made in pairs: not every kind has a key that must be there and one that need not")]
 impl Values {
     getters! {
         bool, bool_if_set: Bool -> bool;
@@ -451,17 +435,12 @@ impl Values {
 impl Values {
     /// A number, in the type whose range the bounds of the key keep.
     pub(super) fn count<T: TryFrom<u64>>(&self, path: &str) -> T {
-        T::try_from(self.number(path))
-            .ok()
-            .expect("the bounds of the key fit the type")
+        T::try_from(self.number(path)).ok().expect("the bounds of the key fit the type")
     }
 
     /// One of the words of a choice.
     pub(super) fn word<T: Copy>(&self, path: &str, all: &[T], as_str: impl Fn(T) -> &'static str) -> T {
         let text = self.text(path);
-        all.iter()
-            .copied()
-            .find(|choice| as_str(*choice) == text)
-            .expect("the words of the key are those of the type")
+        all.iter().copied().find(|choice| as_str(*choice) == text).expect("the words of the key are those of the type")
     }
 }

@@ -49,11 +49,7 @@ async fn of_run(log: &dyn EventLog, id: RunId) -> Result<BTreeSet<StreamId>, Err
 }
 
 /// A deliverable, its schedule, its sources, and its runs: all, or those of one version.
-async fn of_deliverable(
-    log: &dyn EventLog,
-    id: DeliverableId,
-    only: Option<u32>,
-) -> Result<BTreeSet<StreamId>, Error> {
+async fn of_deliverable(log: &dyn EventLog, id: DeliverableId, only: Option<u32>) -> Result<BTreeSet<StreamId>, Error> {
     let mut found = Found { streams: BTreeSet::from([id.stream()]), only };
     let mut events = Events::of(id.stream());
     let mut any = false;

@@ -89,9 +89,7 @@ impl Evidence {
 /// The key of a delivery or notice that an event says was done.
 fn handed_over(event: &Recorded) -> Option<String> {
     match event.decode() {
-        Ok(AnyEvent::Run(Done::AttemptSucceeded { step, output, .. }))
-            if matches!(*output, StepOutput::Receipt(_)) =>
-        {
+        Ok(AnyEvent::Run(Done::AttemptSucceeded { step, output, .. })) if matches!(*output, StepOutput::Receipt(_)) => {
             Some(idempotency_key(RunId::from_uuid(event.stream.id), &step))
         }
         _ => None,
@@ -140,7 +138,8 @@ fn log_is_sound(events: &[Recorded]) -> Vec<String> {
         if event.version != *version {
             faults.push(format!("{}: version {} where {version} is next", event.stream, event.version));
         }
-        if let Some(before) = last.filter(|before| before.command_id != event.command_id || before.shard != event.shard) {
+        if let Some(before) = last.filter(|before| before.command_id != event.command_id || before.shard != event.shard)
+        {
             ended.insert((before.shard, before.command_id.0));
         }
         if ended.contains(&(event.shard, event.command_id.0)) {
@@ -205,9 +204,7 @@ fn run(events: &[AnyEvent]) -> Vec<String> {
             Done::AttemptFailed { step, attempt, .. } => (step, (&["running"], "failed"), *attempt),
             Done::LeaseExpired { step, attempt, .. } => (step, (&["running"], "lost"), *attempt),
             Done::StepDied { step, .. } => (step, (&["failed", "lost"], "dead"), 0),
-            Done::StepSkipped { step, .. } => {
-                (step, (&["new", "queued", "running", "failed", "lost"], "skipped"), 0)
-            }
+            Done::StepSkipped { step, .. } => (step, (&["new", "queued", "running", "failed", "lost"], "skipped"), 0),
             Done::Completed {} | Done::Failed { .. } | Done::Cancelled { .. } => {
                 over = Some(if matches!(event, Done::Completed {}) { "completed" } else { "over" });
                 continue;
@@ -310,6 +307,3 @@ fn rows_are_the_fold(evidence: &Evidence) -> Vec<String> {
         Err(error) => vec![error.to_string()],
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,11 +2,7 @@
 //!
 //! Owns: the order in which time passes and commands come. Refuses to know: what should come of it.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use nightshift_actors::{
     envelope::NotDone,
@@ -40,7 +36,16 @@ const ASKED: &[(StreamKind, &[&str])] = &[
     (
         StreamKind::Deliverable,
         &[
-            "create", "revise", "pause", "resume", "archive", "run_now", "start_review", "approve", "reject", "edit",
+            "create",
+            "revise",
+            "pause",
+            "resume",
+            "archive",
+            "run_now",
+            "start_review",
+            "approve",
+            "reject",
+            "edit",
             "deliver",
         ],
     ),

@@ -56,7 +56,7 @@ impl<'a> Loading<'a> {
             store,
             outside: fixture.about.captured.told_outside.iter().copied().collect(),
             recorded: ids().collect(),
-            last: ids().last(),
+            last: ids().next_back(),
             shards: BTreeMap::new(),
             awaited: HashMap::new(),
         }

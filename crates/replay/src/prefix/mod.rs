@@ -93,7 +93,11 @@ impl Prefixes {
             return "before everything".to_owned();
         };
         let kinds: Vec<&str> = events.iter().map(|event| event.event_type.as_str()).collect();
-        format!("after {} to {stream} [{}]", crate::decide::name_of(stream.kind, &command.record.payload), kinds.join(", "))
+        format!(
+            "after {} to {stream} [{}]",
+            crate::decide::name_of(stream.kind, &command.record.payload),
+            kinds.join(", ")
+        )
     }
 
     /// Recovers the prefix of `cut` commits and continues it to the fixture's end.

@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use nightshift_domain::{
     codec,
-    content::{
-        Composer, Destination, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, Text,
-    },
+    content::{Composer, Destination, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, Text},
     deliverable::Event,
     run::StepOutput,
     streams::AnyEvent,
@@ -70,9 +68,9 @@ impl Scripted {
             for recorded in self.store.read_stream(*deliverable, 0, u32::MAX).await.unwrap_or_default() {
                 match recorded.decode() {
                     Ok(AnyEvent::Deliverable(Event::SlotDue { slot: due, .. })) => slot = Some(due),
-                    Ok(AnyEvent::Deliverable(Event::RunRequested { slot: over, .. } | Event::Skipped { slot: over, .. }))
-                        if slot == Some(over) =>
-                    {
+                    Ok(AnyEvent::Deliverable(
+                        Event::RunRequested { slot: over, .. } | Event::Skipped { slot: over, .. },
+                    )) if slot == Some(over) => {
                         slot = None;
                     }
                     _ => {}
@@ -101,14 +99,16 @@ impl SourceReader for Scripted {
         let nothing = Observation { items: vec![], removed: vec![], omitted: vec![], cursor: look.cursor.clone() };
         let Some(source) = self.recording.source_of(&look.spec) else { return Ok(nothing) };
         let slots = self.open_slots().await;
-        let seen = slots.iter().filter_map(|slot| self.recording.seen(*slot, source)).max_by_key(|(version, _)| *version);
+        let seen =
+            slots.iter().filter_map(|slot| self.recording.seen(*slot, source)).max_by_key(|(version, _)| *version);
         let (upto, error) = seen.unwrap_or_else(|| (self.recording.version_at(source, look.now), None));
         if let Some(message) = error {
             return Err(self.recording.failure(source, message));
         }
         let (content, last) = self.recording.content(source, upto);
         let removed = look.known.keys().filter(|id| !content.contains_key(*id)).cloned().collect();
-        let differs = |item: &nightshift_domain::content::Item| look.known.get(&item.item_id) != Some(&item.text.digest);
+        let differs =
+            |item: &nightshift_domain::content::Item| look.known.get(&item.item_id) != Some(&item.text.digest);
         let items = content.into_values().filter(differs).collect();
         Ok(Observation { items, removed, ..last })
     }

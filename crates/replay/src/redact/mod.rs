@@ -29,6 +29,7 @@ use crate::{
     golden, order,
     replay::{Options, decisions},
 };
+use secrets::Secrets;
 use walk::Walker;
 
 /// What is replaced.
@@ -77,7 +78,7 @@ pub fn redact(fixture: &Fixture, mode: Mode) -> Result<Fixture, Error> {
     };
     redacted.about.redaction = counts(mode, &walker);
     redacted.readme = walker.secrets.scrub(&redacted.readme);
-    must_be_clean(&redacted)?;
+    must_be_clean(&redacted, &walker.secrets)?;
     Ok(redacted)
 }
 
@@ -156,12 +157,12 @@ fn must_replay(fixture: &Fixture, when: &str) -> Result<(), Error> {
 }
 
 /// Looks for secrets in everything that would be written.
-fn must_be_clean(redacted: &Fixture) -> Result<(), Error> {
+fn must_be_clean(redacted: &Fixture, secrets: &Secrets) -> Result<(), Error> {
     for event in &redacted.events {
         let place = || format!("{} version {}", event.stream, event.version);
-        clean(event_json(event).map_err(|error| Error::decode(place(), error))?, place)?;
+        clean(event_json(event).map_err(|error| Error::decode(place(), error))?, secrets, place)?;
         let meta = json(&event.meta).map_err(|error| Error::decode(place(), error))?;
-        clean(meta, place)?;
+        clean(meta, secrets, place)?;
     }
     for command in &redacted.commands {
         let place = || format!("command {} of {}", command.record.id, command.stream);
@@ -172,23 +173,23 @@ fn must_be_clean(redacted: &Fixture) -> Result<(), Error> {
             delta_of(&record.delta).and_then(|delta| json(&delta)),
         ];
         for part in parts {
-            clean(part.map_err(|error| Error::decode(place(), error))?, place)?;
+            clean(part.map_err(|error| Error::decode(place(), error))?, secrets, place)?;
         }
     }
     for (digest, content) in &redacted.blobs {
-        clean(Value::from(String::from_utf8_lossy(content)), || format!("blob {digest}"))?;
+        clean(Value::from(String::from_utf8_lossy(content)), secrets, || format!("blob {digest}"))?;
     }
     Ok(())
 }
 
-fn clean(value: Value, place: impl Fn() -> String + Copy) -> Result<(), Error> {
+fn clean(value: Value, secrets: &Secrets, place: impl Fn() -> String + Copy) -> Result<(), Error> {
     match value {
-        Value::String(text) if secrets::is_in(&text) => {
+        Value::String(text) if secrets.is_in(&text) => {
             let why = "what reads like a secret is still there; remove it from the source and capture again".to_owned();
             Err(Error::NotRedacted { place: place(), why })
         }
-        Value::Array(items) => items.into_iter().try_for_each(|item| clean(item, place)),
-        Value::Object(fields) => fields.into_iter().try_for_each(|(_, item)| clean(item, place)),
+        Value::Array(items) => items.into_iter().try_for_each(|item| clean(item, secrets, place)),
+        Value::Object(fields) => fields.into_iter().try_for_each(|(_, item)| clean(item, secrets, place)),
         _ => Ok(()),
     }
 }

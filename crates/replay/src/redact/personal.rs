@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 /// Words that name nobody.
-const NOBODY: &[&str] = &["", "local", "system", "test", "clock", "queue", "importer", "courier", "worker", "recovery", "cli"];
+const NOBODY: &[&str] =
+    &["", "local", "system", "test", "clock", "queue", "importer", "courier", "worker", "recovery", "cli"];
 
 /// Folders below which the next part of a path names a person.
 const HOMES: &[&str] = &[concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("\\Us", "ers\\")];
@@ -151,11 +152,15 @@ fn padded(number: usize, length: usize) -> String {
 fn is_token(text: &str) -> bool {
     let number = ["text-", "person-", super::secrets::TOKEN].iter().find_map(|kind| text.strip_prefix(kind));
     let end = |rest: &str| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    number.is_some_and(|rest| end(rest) > 0 && matches!(&rest[end(rest)..].trim_start_matches(" lorem"), &"" | &"@redacted.invalid"))
+    number.is_some_and(|rest| {
+        end(rest) > 0 && matches!(&rest[end(rest)..].trim_start_matches(" lorem"), &"" | &"@redacted.invalid")
+    })
 }
 
 fn is_hash(text: &str) -> bool {
-    text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.bytes().any(|byte| byte.is_ascii_digit())
+    text.len() >= 7
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -107,7 +107,8 @@ fn learn_source((before, after): (Value, Value), stream: StreamId, walker: &mut 
 
 /// Tells the history again.
 pub fn retell(fixture: &Fixture, commits: &[Commit], walker: &mut Walker) -> Result<Fixture, Error> {
-    let mut telling = Telling { walker, calendar: ZonedCalendar::bundled(), streams: HashMap::new(), told: HashMap::new() };
+    let mut telling =
+        Telling { walker, calendar: ZonedCalendar::bundled(), streams: HashMap::new(), told: HashMap::new() };
     let (mut events, mut commands) = (Vec::new(), Vec::new());
     for commit in commits {
         let (command, said) = match &commit.command {
@@ -145,7 +146,7 @@ impl Telling<'_> {
         let stream = self.stream(then.stream);
         let (id, payload) = match self.told.get(&then.record.id) {
             Some(told) => told.clone(),
-            None => (then.record.id, self.from_outside(then).map_err(decode)?),
+            None => (then.record.id, self.replaced(then).map_err(decode)?),
         };
         let asked = RecordedCommand { stream, record: CommandRecord { id, ..then.record.clone() }, ..then.clone() };
         let ctx: RecordedCtx = codec::from_bytes("context", &then.record.ctx).map_err(decode)?;
@@ -159,7 +160,7 @@ impl Telling<'_> {
         Ok((Some(RecordedCommand { stream, record, ..then.clone() }), said))
     }
 
-    fn from_outside(&mut self, then: &RecordedCommand) -> Result<Vec<u8>, DecodeError> {
+    fn replaced(&mut self, then: &RecordedCommand) -> Result<Vec<u8>, DecodeError> {
         let kind = unborn(then.stream.kind);
         let before = kind.command_json(&then.record.payload)?;
         let mut value = before.clone();
@@ -168,7 +169,11 @@ impl Telling<'_> {
     }
 
     /// Ids of commands that are told derive from keys, and keys may name a source.
-    fn note_told(&mut self, (then, stream): (&RecordedCommand, StreamId), decided: &Decided) -> Result<(), DecodeError> {
+    fn note_told(
+        &mut self,
+        (then, stream): (&RecordedCommand, StreamId),
+        decided: &Decided,
+    ) -> Result<(), DecodeError> {
         let (before, after) = (delta_of(&then.record.delta)?, delta_of(&decided.delta)?);
         for (before, after) in before.opens.iter().zip(&after.opens) {
             let (Duty::Tell { command, .. } | Duty::Wake { command, .. }) = &after.duty else { continue };

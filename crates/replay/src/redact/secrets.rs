@@ -39,12 +39,30 @@ const PREFIXES: &[(&str, usize)] = &[
 
 /// Words in front of `=` or `:` that announce a secret.
 const NAMES: &[&str] = &[
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "api_key", "apikey", "api-key", "access_key",
-    "accesskey", "access-key", "private_key", "client_secret", "credential", "auth_key", "signing_key",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "api-key",
+    "access_key",
+    "accesskey",
+    "access-key",
+    "private_key",
+    "client_secret",
+    "credential",
+    "auth_key",
+    "signing_key",
 ];
 
 /// Those of [`NAMES`] whose value is a secret however plain it looks.
 const ALWAYS: &[&str] = &["password", "passwd", "passphrase", "pwd"];
+
+/// A shorter secret is not looked for where nothing gives it away: it would be found inside of words.
+const KNOWN_MIN: usize = 6;
 
 /// Replaces secrets by tokens; the same secret by the same token.
 #[derive(Debug, Default)]
@@ -68,7 +86,19 @@ impl Secrets {
             rest = &rest[end..];
         }
         clean.push_str(rest);
-        clean
+        self.known(clean)
+    }
+
+    /// A secret that was found once is one wherever it stands, also without what gave it away.
+    fn known(&self, clean: String) -> String {
+        let known = self.tokens.iter().filter(|(secret, _)| secret.len() >= KNOWN_MIN);
+        known
+            .fold(clean, |text, (secret, token)| if text.contains(secret) { text.replace(secret, token) } else { text })
+    }
+
+    /// Whether something that reads like a secret, or a secret that was found elsewhere, is in `text`.
+    pub fn is_in(&self, text: &str) -> bool {
+        find(text).is_some() || self.known(text.to_owned()) != text
     }
 
     /// The value of a field with this name, without secrets.
@@ -80,11 +110,6 @@ impl Secrets {
         let next = self.tokens.len() + 1;
         self.tokens.entry(secret.to_owned()).or_insert_with(|| format!("{TOKEN}{next}")).clone()
     }
-}
-
-/// Whether a secret is in `text`.
-pub fn is_in(text: &str) -> bool {
-    find(text).is_some()
 }
 
 /// A field of this name holds a secret by itself. The plain words are too common as names of other things.
@@ -167,7 +192,8 @@ fn web_token(text: &str) -> Option<(usize, usize)> {
 fn in_address(text: &str) -> Option<(usize, usize)> {
     let found = text.match_indices("://").filter_map(|(at, _)| {
         let start = at + 3;
-        let end = text[start..].find(|c: char| c == '/' || c == '?' || c.is_whitespace()).map_or(text.len(), |n| start + n);
+        let end =
+            text[start..].find(|c: char| c == '/' || c == '?' || c.is_whitespace()).map_or(text.len(), |n| start + n);
         let (login, _) = text[start..end].rsplit_once('@')?;
         let (user, password) = login.split_once(':')?;
         let from = start + user.len() + 1;
@@ -240,12 +266,21 @@ mod tests {
         ];
         for (text, clean) in secret {
             assert_eq!(Secrets::default().scrub(text), clean);
-            assert!(!is_in(clean), "{clean}");
+            assert!(!Secrets::default().is_in(clean), "{clean}");
         }
         let harmless = [
-            "the token: a word", "password: see the vault", "env:API_KEY", "secret = env:WEBHOOK_SECRET",
-            "basic knowledge of Rust", "https://example.org/a?b=c", "mailto:ann@example.org", "sk-", "tokens=4096",
-            "ask-questions-about-everything", "api_key=env:KEY", "4ab55f9d-90c2-8e91-840f-bd7ce57c9a0c",
+            "the token: a word",
+            "password: see the vault",
+            "env:API_KEY",
+            "secret = env:WEBHOOK_SECRET",
+            "basic knowledge of Rust",
+            "https://example.org/a?b=c",
+            "mailto:ann@example.org",
+            "sk-",
+            "tokens=4096",
+            "ask-questions-about-everything",
+            "api_key=env:KEY",
+            "4ab55f9d-90c2-8e91-840f-bd7ce57c9a0c",
         ];
         for text in harmless {
             assert_eq!(Secrets::default().scrub(text), text);

@@ -147,7 +147,9 @@ impl Walker {
         if text.len() <= 36 {
             return text;
         }
-        self.sources.iter().fold(text, |text, (old, new)| if text.contains(old) { text.replace(old, new) } else { text })
+        self.sources
+            .iter()
+            .fold(text, |text, (old, new)| if text.contains(old) { text.replace(old, new) } else { text })
     }
 
     /// Fields that hold words of the program (states, types, rules, names of steps) are not among these and stay.
@@ -155,13 +157,20 @@ impl Walker {
         let personal = &mut self.personal;
         match (parent, name) {
             (_, "user" | "by" | "author" | "recipient" | "to" | "notify" | "worker") => personal.person(text),
-            (_, "title" | "description" | "note" | "value" | "subject" | "body" | "sections" | "feedback" | "warnings")
+            (
+                _,
+                "title" | "description" | "note" | "value" | "subject" | "body" | "sections" | "feedback" | "warnings",
+            )
             | ("reject" | "cancel", "reason")
             | ("facts", _) => personal.text(text),
             (_, "item_id" | "removed" | "items") => personal.item(text),
             (_, "link" | "external_url") => personal.link(text),
             (_, "path" | "folder" | "url" | "resource_id") => personal.homes(text),
-            (_, "message" | "reason" | "error" | "detail" | "platform_cursor" | "external_id" | "resource_name" | "response_id")
+            (
+                _,
+                "message" | "reason" | "error" | "detail" | "platform_cursor" | "external_id" | "resource_name"
+                | "response_id",
+            )
             | ("cursor", _) => personal.scrub(text),
             _ => text.to_owned(),
         }

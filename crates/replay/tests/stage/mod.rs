@@ -148,7 +148,10 @@ impl Stage {
     /// A timer that is due is told by a task of its own: wait until none is left.
     async fn calm(&self) {
         use nightshift_domain::{decider::Class, ids::ShardId};
-        use nightshift_ports::{clock::Clock, log::{EventLog, OwedQuery}};
+        use nightshift_ports::{
+            clock::Clock,
+            log::{EventLog, OwedQuery},
+        };
         let shards: Vec<ShardId> = (0..SHARDS).map(ShardId).collect();
         loop {
             self.system.settled().await;
@@ -197,9 +200,7 @@ pub fn order(title: &str, governance: Governance, folder: &str) -> Order {
         },
         recipient: Some("Grace Hopper".to_owned()),
         sections: vec![],
-        sources: vec![
-            SourceSpec::Folder { path: folder.to_owned(), include: vec![], exclude: vec![] },
-        ],
+        sources: vec![SourceSpec::Folder { path: folder.to_owned(), include: vec![], exclude: vec![] }],
         schedule: Some(Schedule {
             rule: Rule::Cron { expression: "0 9 * * *".to_owned() },
             timezone: "UTC".to_owned(),
@@ -234,7 +235,9 @@ pub async fn a_week() -> (Stage, DeliverableId, DeliverableId) {
     stage.at(NINE).await;
     stage.tell(by_hand, Command::StartReview { number: 1, by: "grace".to_owned() }, "review").await;
     edit(&stage, by_hand).await;
-    stage.tell(by_hand, Command::Approve { number: 1, by: "grace".to_owned(), note: None, digest: None }, "approve").await;
+    stage
+        .tell(by_hand, Command::Approve { number: 1, by: "grace".to_owned(), note: None, digest: None }, "approve")
+        .await;
     stage.at(days(1)).await;
     stage.world.compose_failures.lock().unwrap().extend([transient(), transient()]);
     stage.world.deliver_failures.lock().unwrap().push(transient());
