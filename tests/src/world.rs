@@ -150,18 +150,22 @@ impl World {
     /// No folder can be made.
     #[must_use]
     pub fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let node = node_in(folder.path(), "data");
-        Self { folder, database: None, node }
+        Self::on(None)
     }
 
     /// On a PostgreSQL database of its own; none on a machine without a server.
     #[must_use]
     pub fn postgres() -> Option<Self> {
-        let database = Database::fresh()?;
-        let it = Self::sqlite();
-        let node = it.node.clone().with("store.url", &database.url);
-        Some(Self { database: Some(database), node, ..it })
+        Database::fresh().map(|database| Self::on(Some(database)))
+    }
+
+    fn on(database: Option<Database>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut node = node_in(folder.path(), "data");
+        if let Some(database) = &database {
+            node = node.with("store.url", &database.url);
+        }
+        Self { folder, database, node }
     }
 
     /// Another node on the same store, with a data folder of its own.
@@ -210,6 +214,16 @@ impl World {
         let file = self.write(name, yaml);
         let row = self.node.json(&["deliverable", "create", &file]);
         row["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+impl Drop for World {
+    /// The folder of a failed test is kept: it has the store, or at least a fixture of it, and says so.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!("the world of the failed test is kept in {}", self.folder.path().display());
+        }
     }
 }
 

@@ -7,6 +7,11 @@ use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 use clap::CommandFactory;
 use nightshift::args::Cli;
+use nightshift_domain::time::Timestamp;
+use nightshift_spec::{
+    ZonedCalendar,
+    order_file::{self, Context, PathKind},
+};
 use nightshift_tests::{
     repo_root,
     tidy::{TextFile, readme::shell_commands, text_files},
@@ -18,6 +23,9 @@ const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
 /// Folders at the top of the repository whose paths documents name.
 const ROOTS: [&str; 10] =
     ["crates/", "schema/", "tests/", "ops/", "docs/", "scripts/", "replay-fixtures/", ".ci/", ".cargo/", "target/"];
+
+/// Files that documents name before they exist: `(path, reason)`.
+const NOT_YET: [(&str, &str); 1] = [("schema/released.sha256", "the first release makes it")];
 
 static FILES: LazyLock<Vec<TextFile>> = LazyLock::new(|| text_files(&repo_root()));
 
@@ -65,6 +73,17 @@ fn exists(path: &str) -> bool {
     FILES.iter().any(|file| file.path == path || file.path.starts_with(&format!("{path}/")))
 }
 
+fn is_expected(path: &str) -> bool {
+    NOT_YET.iter().any(|(expected, _)| *expected == path)
+}
+
+#[test]
+fn nothing_is_expected_that_is_there() {
+    let found = NOT_YET.iter().filter(|(path, _)| exists(path));
+    let faults: Vec<String> = found.map(|(path, reason)| format!("{path} is there now ({reason})")).collect();
+    assert_none("exceptions that are no longer needed", &faults);
+}
+
 /// A path as documents write it: of this repository and of one thing.
 fn is_path(span: &str) -> bool {
     let one = !span.contains([' ', '*', '<', '{']) && !span.contains("NNNN");
@@ -79,7 +98,7 @@ fn every_path_exists() {
         for line in prose(&text) {
             let named = spans(line).filter(|span| is_path(span)).map(str::to_owned);
             let linked = links(line).map(|link| folder.join(link).display().to_string());
-            let missing = named.chain(linked).filter(|path| !exists(path));
+            let missing = named.chain(linked).filter(|path| !exists(path) && !is_expected(path));
             faults.extend(missing.map(|path| format!("{name}: {path} is not there")));
         }
     }
@@ -186,10 +205,14 @@ fn every_command_of_the_program_exists() {
 #[test]
 fn a_command_that_does_not_exist_is_found() {
     let cli = Cli::command();
-    for good in ["nightshift serve", "nightshift version show \"My title\" 2 --details", "nightshift --set a=b run list"] {
+    for good in
+        ["nightshift serve", "nightshift version show \"My title\" 2 --details", "nightshift --set a=b run list"]
+    {
         assert_eq!(fault(&cli, good), None);
     }
-    for bad in ["nightshift srve", "nightshift version shw x", "nightshift replay --all", "nightshift run list --statsu=x"] {
+    for bad in
+        ["nightshift srve", "nightshift version shw x", "nightshift replay --all", "nightshift run list --statsu=x"]
+    {
         assert!(fault(&cli, bad).is_some(), "{bad}");
     }
 }
@@ -230,7 +253,8 @@ fn keys_of_the_configuration_exist() {
     let mut faults = Vec::new();
     for (name, text) in documents() {
         let set = shell_commands(&text);
-        let set = set.iter().flat_map(|command| command.split(" --set ").skip(1)).filter_map(|rest| rest.split('=').next());
+        let set =
+            set.iter().flat_map(|command| command.split(" --set ").skip(1)).filter_map(|rest| rest.split('=').next());
         let named = prose(&text).flat_map(spans).filter(|span| {
             let section = span.split_once('.').map(|(section, _)| section);
             section.is_some_and(|section| sections.contains(section)) && !span.contains(['/', ' ', '=', '*'])
@@ -249,6 +273,18 @@ fn the_readme_begins_with_the_two_commands_that_do_everything() {
     let block = rest.split("```").next().unwrap_or_default();
     assert!(!before.contains("```"), "it is the first block of all");
     assert_eq!(shell_commands(&format!("```sh\n{block}```\n")), ["scripts/demo", "scripts/test"]);
+}
+
+#[test]
+fn the_order_in_the_readme_is_one() {
+    let text = read("README.md");
+    let order = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows an order");
+    let probe = |path: &str| if path.ends_with("/orders") { PathKind::Repository } else { PathKind::Folder };
+    let calendar = ZonedCalendar::bundled();
+    let now = Timestamp::from_secs(1_772_000_000);
+    let context = Context { file: "README.md", base_dir: "/srv/orders", probe: &probe, calendar: &calendar, now };
+    let read = order_file::parse(order, &context).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(read.order.sources.len(), 3);
 }
 
 #[test]

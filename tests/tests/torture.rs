@@ -224,7 +224,9 @@ fn killed_again_and_again(name: &str, world: World) {
 
 #[test]
 fn sqlite_survives_a_hundred_kills() {
-    killed_again_and_again("sqlite", World::sqlite());
+    let mut world = World::sqlite();
+    world.node = world.node.with("store.takeover", true);
+    killed_again_and_again("sqlite", world);
 }
 
 #[test]

@@ -91,11 +91,20 @@ pub async fn replay(env: &Env, args: args::Replay) -> Result<Code, Exit> {
     if args.fixtures.is_empty() {
         return Err(Exit::new(Code::Usage, "name fixtures to replay, a folder of them, or --store"));
     }
+    let mut reports = Vec::new();
     for path in args.fixtures.iter().flat_map(|path| fixtures_in(path)) {
         let fixture = Fixture::read(&path).map_err(refused)?;
         let report = replay_fixture(&fixture);
-        show(env, &path.display().to_string(), &report);
+        let name = path.display().to_string();
+        if env.json {
+            reports.push(serde_json::json!({"fixture": name, "same": report.is_same(), "report": report}));
+        } else {
+            show(env, &name, &report);
+        }
         worst = if (code_of(&report) as u8) > (worst as u8) { code_of(&report) } else { worst };
+    }
+    if env.json {
+        output::json(&reports);
     }
     Ok(worst)
 }

@@ -134,6 +134,10 @@ async fn run_now(env: &Env, name: &str, force: bool) -> Result<Code, Exit> {
     let models = control.store().read_models();
     let (id, before) = names::deliverable(&*models, name).await?;
     control.submit(id.stream(), Command::RunNow { force }, CommandId(RandomIds.fresh())).await?;
+    if control.is_remote() && env.json {
+        output::json(&serde_json::json!({"deliverable": before, "begun": true}));
+        return Ok(Code::Ok);
+    }
     if control.is_remote() {
         println!("{}: begun by the daemon; follow it with `nightshift explain {}`", cell(&before, "title"), short_id(&id.to_string()));
         return Ok(Code::Ok);

@@ -33,6 +33,9 @@ use crate::{
 /// A session lives so long without being renewed, in milliseconds.
 const SESSION_TTL_MS: i64 = 10_000;
 
+/// The end of the process takes no longer.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
 /// It is renewed so often, in milliseconds.
 const RENEW_MS: i64 = 2_500;
 
@@ -68,9 +71,15 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     tracing::info!("ending; what is under way is taken up at the next start");
     stop.send_replace(true);
-    system.stop().await;
-    session.leave().await;
-    tasks.shutdown().await;
+    let ending = async {
+        system.stop().await;
+        session.leave().await;
+        tasks.shutdown().await;
+    };
+    // Whatever does not end in time is cut off as a crash would: everything owed is in the log.
+    if tokio::time::timeout(END_WITHIN, ending).await.is_err() {
+        tracing::warn!("something did not end in time; it is taken up at the next start");
+    }
     code
 }
 
@@ -186,10 +195,12 @@ impl Member {
     /// Joins; waits while another process lives on the same store.
     async fn join(store: &AnyStore, address: Option<String>, takeover: bool) -> Result<Self, Exit> {
         let ports = store.ports();
+        // The lock of a SQLite file proves that nobody else lives, whatever a session of a killed process says.
+        let alone = takeover || matches!(store, AnyStore::Sqlite(_));
         let mut told = false;
         loop {
             let living = ports.living().await?;
-            let Some(other) = living.first().filter(|_| !takeover) else { break };
+            let Some(other) = living.first().filter(|_| !alone) else { break };
             if !told {
                 let address = other.address.as_deref().unwrap_or("no HTTP address");
                 tracing::info!(node = other.node, address, "another process works on this store; standing by");

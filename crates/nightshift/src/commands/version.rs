@@ -150,7 +150,12 @@ async fn diff(env: &Env, name: &str, from: Option<u32>, to: Option<u32>) -> Resu
     let later = names::version(&*models, id, to).await?;
     let number = |row: &Row| row.get("version_number").and_then(Value::as_u64).unwrap_or(0) as u32;
     if from == Some(number(&later)) {
-        print!("{}", cell(&later, "edit_diff"));
+        let own = cell(&later, "edit_diff");
+        if env.json {
+            output::json(&serde_json::json!({"from": from, "to": from, "diff": own}));
+        } else {
+            print!("{own}");
+        }
         return Ok(Code::Ok);
     }
     let before = from.unwrap_or_else(|| number(&later).saturating_sub(1));
