@@ -106,10 +106,14 @@ impl Books {
         let events = captured_events(world);
         let mut fired: BTreeMap<(String, i64), usize> = BTreeMap::new();
         let mut outcomes: BTreeMap<(String, i64), Vec<String>> = BTreeMap::new();
+        let mut told: BTreeMap<(String, i64), Vec<&str>> = BTreeMap::new();
         for event in &events {
             let (kind, data) = (text(event, "type"), &event["data"]);
             let nominal = data["nominal"].as_i64().unwrap_or_default();
             let id = text(event, "stream").strip_prefix("deliverable-").unwrap_or_default().to_owned();
+            if !data["nominal"].is_null() {
+                told.entry((id.clone(), nominal)).or_default().push(kind);
+            }
             match kind {
                 "schedule.fired" => *fired.entry((target(&data["target"]), nominal)).or_default() += 1,
                 "deliverable.skipped" => outcomes.entry((id, nominal)).or_default().push("skip".to_owned()),
@@ -126,15 +130,20 @@ impl Books {
         self.check(twice.is_empty(), || format!("instants that fired more than once: {twice:?}"));
         for slot in fired.keys() {
             let outcome = outcomes.get(slot).map_or(&[][..], Vec::as_slice);
-            self.check(outcome.len() == 1, || format!("slot {slot:?} has the outcomes {outcome:?}"));
+            self.check(outcome.len() == 1, || {
+                format!("slot {slot:?} has the outcomes {outcome:?} after {:?}", told.get(slot))
+            });
         }
         let strangers: Vec<_> = outcomes.keys().filter(|slot| !fired.contains_key(slot)).collect();
         self.check(strangers.is_empty(), || format!("outcomes of slots that never fired: {strangers:?}"));
         let made = outcomes.values().flatten().filter(|outcome| *outcome != "skip").count();
         let rows: usize = versions.values().map(Vec::len).sum();
         self.check(made == rows, || format!("{made} versions in the log, {rows} in `version list`"));
-        let listed: u64 = world.node.rows(&["schedule", "list"]).iter().filter_map(|row| row["fired_count"].as_u64()).sum();
-        self.check(listed == fired.len() as u64, || format!("{} fired in the log, {listed} in `schedule list`", fired.len()));
+        let listed: u64 =
+            world.node.rows(&["schedule", "list"]).iter().filter_map(|row| row["fired_count"].as_u64()).sum();
+        self.check(listed == fired.len() as u64, || {
+            format!("{} fired in the log, {listed} in `schedule list`", fired.len())
+        });
         self.tally.slots += fired.len();
         self.tally.skips += outcomes.len() - made;
     }

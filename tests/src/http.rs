@@ -239,7 +239,13 @@ mod tests {
         assert_eq!((status, body.as_str()), (200, "WORD"));
         let exchanges = web.exchanges();
         assert_eq!(exchanges.len(), 2);
-        assert_eq!((exchanges[0].0.path.as_str(), exchanges[0].0.header("x-one"), exchanges[0].1), ("/a?b=c", "1", 429));
-        assert_eq!((exchanges[1].0.method.as_str(), exchanges[1].0.body.as_str(), exchanges[1].1), ("POST", "word", 200));
+        assert_eq!(
+            (exchanges[0].0.path.as_str(), exchanges[0].0.header("x-one"), exchanges[0].1),
+            ("/a?b=c", "1", 429)
+        );
+        assert_eq!(
+            (exchanges[1].0.method.as_str(), exchanges[1].0.body.as_str(), exchanges[1].1),
+            ("POST", "word", 200)
+        );
     }
 }

@@ -27,10 +27,7 @@ pub const POSTGRES_VARIABLE: &str = "NIGHTSHIFT_TEST_POSTGRES";
 #[must_use]
 pub fn repo_root() -> PathBuf {
     let member = Path::new(env!("CARGO_MANIFEST_DIR"));
-    member
-        .parent()
-        .expect("the tests member lies one folder below the root")
-        .to_path_buf()
+    member.parent().expect("the tests member lies one folder below the root").to_path_buf()
 }
 
 /// The server for tests that need PostgreSQL, or `None` on a machine where `cargo test` was run without one.
@@ -38,10 +35,7 @@ pub fn repo_root() -> PathBuf {
 /// # Panics
 /// In CI (`CI` is set) a missing server is a failure: a suite that skips half of itself must not pass there.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "scripts/with-postgres hands its server over in the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "scripts/with-postgres hands its server over in the environment")]
 pub fn postgres_url() -> Option<String> {
     postgres_from(std::env::var(POSTGRES_VARIABLE).ok(), std::env::var_os("CI").is_some())
 }
@@ -70,10 +64,7 @@ mod tests {
     fn an_absent_or_empty_server_is_none_on_a_laptop() {
         assert_eq!(postgres_from(None, false), None);
         assert_eq!(postgres_from(Some(String::new()), false), None);
-        assert_eq!(
-            postgres_from(Some("postgres://x".into()), true).as_deref(),
-            Some("postgres://x")
-        );
+        assert_eq!(postgres_from(Some("postgres://x".into()), true).as_deref(), Some("postgres://x"));
     }
 
     #[test]

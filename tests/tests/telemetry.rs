@@ -34,34 +34,18 @@ impl Receiver {
     #[expect(clippy::disallowed_methods, reason = "the collector is a process of its own")]
     fn start() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_otlp-receiver"));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the receiver starts");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the receiver starts");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            stdout
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
-        let mut it = Self {
-            child,
-            lines,
-            addresses: Value::Null,
-        };
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut it = Self { child, lines, addresses: Value::Null };
         it.addresses = it.line();
         it
     }
 
     /// The next line; the receiver writes it before it answers, so after an export it is there.
     fn line(&mut self) -> Value {
-        let line = self
-            .lines
-            .recv_timeout(Duration::from_secs(20))
-            .expect("the receiver wrote a line");
+        let line = self.lines.recv_timeout(Duration::from_secs(20)).expect("the receiver wrote a line");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("the receiver wrote {line:?}: {error}"))
     }
 
@@ -98,11 +82,7 @@ fn received(line: &Value) -> Vec<(String, String, String, i64, i64, Vec<String>)
     let of = |span: &Value| {
         let links = span["links"].as_array().expect("links").iter().map(text).collect();
         let nanos = |key: &str| span[key].as_i64().expect("nanoseconds");
-        let (name, id, parent) = (
-            text(&span["name"]),
-            text(&span["span_id"]),
-            text(&span["parent_span_id"]),
-        );
+        let (name, id, parent) = (text(&span["name"]), text(&span["span_id"]), text(&span["parent_span_id"]));
         (name, id, parent, nanos("start_ns"), nanos("end_ns"), links)
     };
     line["spans"].as_array().expect("spans").iter().map(of).collect()
@@ -123,21 +103,14 @@ async fn a_run_and_its_delivery_arrive_as_one_tree() {
         let exporter = Exporter::new(&config).unwrap();
         exporter.export(spans.clone()).await.unwrap();
         let line = receiver.line();
-        assert_eq!(
-            line["protocol"],
-            if protocol == Protocol::Grpc { "grpc" } else { "http" }
-        );
+        assert_eq!(line["protocol"], if protocol == Protocol::Grpc { "grpc" } else { "http" });
         assert_eq!(line["headers"]["x-tenant"], "t1");
         assert_eq!(line["resource"]["service.name"], "nightshift");
         assert_eq!(line["resource"]["service.version"], "0.1.0");
         assert_eq!(received(&line), as_received(&spans));
         let all = line["spans"].as_array().unwrap();
         assert!(all.iter().all(|span| span["trace_id"] == hex(&trace_id(run.run))));
-        assert_eq!(
-            all[6]["parent_span_id"],
-            hex(&run_span_id(run.run)),
-            "the delivery hangs below the run"
-        );
+        assert_eq!(all[6]["parent_span_id"], hex(&run_span_id(run.run)), "the delivery hangs below the run");
         assert_eq!(all[1]["status"], 2);
         assert_eq!(all[1]["message"], "503 from the model");
         assert_eq!(all[3]["status"], 1);
@@ -157,10 +130,7 @@ async fn halves_sent_before_and_after_a_restart_are_the_whole() {
         for (upto, since) in [(cut, 0), (it.events.len(), cut as u64)] {
             // A new exporter each time, as after a restart.
             let exporter = Exporter::new(&receiver.config(protocol)).unwrap();
-            exporter
-                .export(spans_since(&it.events[..upto], since).unwrap())
-                .await
-                .unwrap();
+            exporter.export(spans_since(&it.events[..upto], since).unwrap()).await.unwrap();
             seen.extend(received(&receiver.line()));
         }
         assert_eq!(seen, whole);
@@ -172,10 +142,8 @@ async fn many_spans_go_in_several_requests_and_unsampled_ones_stay() {
     let mut receiver = Receiver::start();
     let mut spans = Vec::new();
     for n in 0..300 {
-        let mut it = History::created(
-            &format!("many {n}"),
-            &[("validate", nightshift_domain::run::Action::Validate {})],
-        );
+        let mut it =
+            History::created(&format!("many {n}"), &[("validate", nightshift_domain::run::Action::Validate {})]);
         it.grant("validate").cancel();
         spans.extend(spans_of(&it.events).unwrap());
     }
@@ -185,10 +153,7 @@ async fn many_spans_go_in_several_requests_and_unsampled_ones_stay() {
     let sizes = [receiver.line(), receiver.line()].map(|line| line["spans"].as_array().unwrap().len());
     assert_eq!(sizes, [512, 388]);
 
-    let config = ExportConfig {
-        sample_ratio: 0.5,
-        ..receiver.config(Protocol::Http)
-    };
+    let config = ExportConfig { sample_ratio: 0.5, ..receiver.config(Protocol::Http) };
     let exporter = Exporter::new(&config).unwrap();
     exporter.export(spans).await.unwrap();
     let line = receiver.line();
@@ -202,10 +167,8 @@ async fn a_collector_that_refuses_or_is_down_is_an_error_that_counts_the_spans()
     let receiver = Receiver::start();
     let spans = spans_of(&eventful().events).unwrap();
     for protocol in BOTH {
-        let refusing = ExportConfig {
-            headers: vec![("x-refuse".to_owned(), "1".to_owned())],
-            ..receiver.config(protocol)
-        };
+        let refusing =
+            ExportConfig { headers: vec![("x-refuse".to_owned(), "1".to_owned())], ..receiver.config(protocol) };
         // A port that nobody listens on: it was free a moment ago, and its listener is closed.
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let down = ExportConfig::to(format!("http://{free}"), protocol);
@@ -223,32 +186,19 @@ async fn a_collector_that_never_answers_is_given_up_in_time() {
     let spans = spans_of(&eventful().events).unwrap();
     for protocol in BOTH {
         let endpoint = format!("http://{}", silent.local_addr().unwrap());
-        let config = ExportConfig {
-            timeout: Duration::from_millis(200),
-            ..ExportConfig::to(endpoint, protocol)
-        };
+        let config = ExportConfig { timeout: Duration::from_millis(200), ..ExportConfig::to(endpoint, protocol) };
         let exporter = Exporter::new(&config).unwrap();
         let bounded = tokio::time::timeout(Duration::from_secs(20), exporter.export(spans.clone()));
         let error = bounded.await.expect("the export ends by itself").unwrap_err();
-        assert!(
-            matches!(error, ExportError::TimedOut { .. } | ExportError::Refused { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, ExportError::TimedOut { .. } | ExportError::Refused { .. }), "{error}");
     }
 }
 
 #[test]
 fn promtool_finds_no_fault_in_a_scrape() {
-    let metrics = Metrics::new(&BuildInfo {
-        version: "0.1.0".to_owned(),
-        revision: "none".to_owned(),
-    })
-    .unwrap();
+    let metrics = Metrics::new(&BuildInfo { version: "0.1.0".to_owned(), revision: "none".to_owned() }).unwrap();
     for history in [eventful(), delivery()] {
-        history
-            .events
-            .iter()
-            .for_each(|event| metrics.observe_event(event, &event.decode().unwrap()));
+        history.events.iter().for_each(|event| metrics.observe_event(event, &event.decode().unwrap()));
     }
     metrics.append_commit_seconds(0.001);
     metrics.append_group_events(12);
@@ -263,24 +213,14 @@ fn promtool_finds_no_fault_in_a_scrape() {
     };
     assert_eq!(said, (true, String::new()));
     let faulty = promtool("# TYPE runs counter\nruns 1\n").expect("it ran a moment ago");
-    assert!(
-        !faulty.0 && faulty.1.contains("_total"),
-        "promtool sees a fault: {faulty:?}"
-    );
+    assert!(!faulty.0 && faulty.1.contains("_total"), "promtool sees a fault: {faulty:?}");
 }
 
 /// What `promtool check metrics` says; none on a laptop that has no promtool. In CI it must be there.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "promtool is a program; CI is told by the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "promtool is a program; CI is told by the environment")]
 fn promtool(text: &str) -> Option<(bool, String)> {
     let mut command = Command::new("promtool");
-    command
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Err(error) if error.kind() == ErrorKind::NotFound && std::env::var_os("CI").is_none() => {
             eprintln!("not checked with promtool: it is not in PATH; scripts/setup installs it");
@@ -288,12 +228,7 @@ fn promtool(text: &str) -> Option<(bool, String)> {
         }
         spawned => spawned.expect("promtool runs (scripts/setup installs it)"),
     };
-    child
-        .stdin
-        .take()
-        .expect("stdin is piped")
-        .write_all(text.as_bytes())
-        .expect("promtool reads");
+    child.stdin.take().expect("stdin is piped").write_all(text.as_bytes()).expect("promtool reads");
     let output = child.wait_with_output().expect("promtool ends");
     let said = [output.stdout, output.stderr].concat();
     Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))

@@ -8,7 +8,10 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nightshift_domain::{
@@ -38,6 +41,8 @@ pub enum ClockMsg {
     Disarm(StreamId, String),
     /// The next timer, or the end of the window, may have come.
     Tick,
+    /// What was owed before is handed over: timers may go off.
+    Begin,
     /// Look now, and say when all that is due was handed to the courier.
     Look(tokio::sync::oneshot::Sender<()>),
     /// Fail. Sent by tests only.
@@ -46,11 +51,11 @@ pub enum ClockMsg {
 
 /// The way to the clock.
 #[derive(Clone)]
-pub struct ClockHandle(pub(crate) Port<ClockMsg>);
+pub struct ClockHandle(pub(crate) Port<ClockMsg>, Arc<AtomicBool>);
 
 impl Default for ClockHandle {
     fn default() -> Self {
-        Self(Port::new("clock"))
+        Self(Port::new("clock"), Arc::new(AtomicBool::new(false)))
     }
 }
 
@@ -58,6 +63,16 @@ impl ClockHandle {
     /// Lets the actor fail, as a test wants it.
     pub fn fail(&self) {
         self.0.send(ClockMsg::Fail);
+    }
+
+    /// What was owed before is handed over: timers may go off, in this clock and in those that follow it.
+    pub fn begin(&self) {
+        self.1.store(true, Ordering::Release);
+        self.0.send(ClockMsg::Begin);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.1.load(Ordering::Acquire)
     }
 
     /// A timer was opened.
@@ -94,6 +109,8 @@ pub struct Timers {
     /// When to load more; none when the store holds nothing later.
     load_at: Option<Timestamp>,
     alarm: Option<(Timestamp, tokio::task::JoinHandle<()>)>,
+    /// What was owed before is handed over: timers may go off.
+    begun: bool,
 }
 
 impl Actor for ClockActor {
@@ -101,14 +118,14 @@ impl Actor for ClockActor {
     type State = Timers;
     type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<ClockMsg>,
-        context: Arc<Context>,
-    ) -> Result<Timers, ActorProcessingErr> {
+    async fn pre_start(&self, myself: ActorRef<ClockMsg>, context: Arc<Context>) -> Result<Timers, ActorProcessingErr> {
         let now = context.clock_port.now();
-        drop(myself.send_message(ClockMsg::Tick));
+        let begun = context.clock.has_begun();
+        if begun {
+            drop(myself.send_message(ClockMsg::Tick));
+        }
         Ok(Timers {
+            begun,
             context,
             heap: BinaryHeap::new(),
             errands: HashMap::new(),
@@ -130,7 +147,12 @@ impl Actor for ClockActor {
             ClockMsg::Arm(due_at, errand) => timers.arm(due_at, *errand),
             ClockMsg::Disarm(owner, key) => drop(timers.errands.remove(&(owner, key))),
             ClockMsg::Tick => timers.alarm = None,
+            ClockMsg::Begin => timers.begun = true,
             ClockMsg::Fail => return Err("it was told to fail".into()),
+        }
+        // Timers opened before the beginning are loaded with the others then.
+        if !timers.begun {
+            return Ok(());
         }
         let now = timers.context.clock_port.now();
         if timers.load_at.is_some_and(|at| at <= now)

@@ -13,14 +13,7 @@ use nightshift_domain::{
     streams::AnyCommand,
 };
 
-use crate::{
-    context::Context,
-    courier::Errand,
-    importer::Assess,
-    queue::Job,
-    shell::Kind,
-    workers::Attempt,
-};
+use crate::{context::Context, courier::Errand, importer::Assess, queue::Job, shell::Kind, workers::Attempt};
 
 /// Work that needs facts of the stream's state.
 pub enum Work {

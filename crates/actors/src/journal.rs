@@ -29,6 +29,7 @@ use nightshift_ports::{
     log::{CommandRecord, EventLog, Ownership},
 };
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::observer::Gauges;
 
@@ -108,6 +109,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is measured.
     pub gauges: Arc<Gauges>,
+    /// Who took them over.
+    pub owner: Uuid,
     /// The shards that were taken over.
     pub shards: Vec<Ownership>,
     /// Writers side by side; 1 for a store with one writer.

@@ -78,8 +78,7 @@ async fn load_material(context: &Arc<Context>, attempt: &Attempt) -> Result<Mate
     };
     let bytes = context.performers.blobs.get(digest).await.map_err(store_failed)?;
     let bytes = bytes.ok_or_else(|| missing(&digest.0))?;
-    codec::from_bytes("material", &bytes)
-        .map_err(|error| Failure::new(FailureClass::Permanent, error.to_string()))
+    codec::from_bytes("material", &bytes).map_err(|error| Failure::new(FailureClass::Permanent, error.to_string()))
 }
 
 fn draft_of(attempt: &Attempt) -> Result<&Draft, Failure> {

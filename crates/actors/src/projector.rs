@@ -196,7 +196,10 @@ impl Progress {
         let mut after = checkpoints;
         if !folded.batches.is_empty() {
             if !self.context.read_models.write(Generation::Live, &folded.batches).await? {
-                return Err(StoreError::Failed { doing: "advance the checkpoints", why: "somebody else did".to_owned() });
+                return Err(StoreError::Failed {
+                    doing: "advance the checkpoints",
+                    why: "somebody else did".to_owned(),
+                });
             }
             self.context.faults.at(Point::Projected);
             after.extend(folded.batches.iter().map(|batch| (batch.shard, batch.upto_seq)));

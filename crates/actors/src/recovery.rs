@@ -64,7 +64,10 @@ fn hand_over(context: &Arc<Context>, owed: Owed) {
             context.queue.enqueue(job, context.gauges.open());
         }
         Duty::Attempt { step, attempt, token } if !context.workers.holds(*token) => {
-            expire(context, Lost { run: RunId::from_uuid(owed.stream.id), step: step.clone(), attempt: *attempt, token: *token });
+            expire(
+                context,
+                Lost { run: RunId::from_uuid(owed.stream.id), step: step.clone(), attempt: *attempt, token: *token },
+            );
         }
         Duty::Assess { .. } => context.router().send(owed.stream, Message::Resume(Arc::new(owed))),
         Duty::Attempt { .. } | Duty::Wake { .. } => {}

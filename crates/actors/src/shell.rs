@@ -137,9 +137,8 @@ impl<K: Kind> Shell<K> {
         if version != self.version + 1 {
             return Err(LoadError::Gap { stream, have: self.version, next: version });
         }
-        let event =
-            codec::decode::<K::Event>(K::KIND, &recorded.event_type, recorded.type_version, &recorded.data)
-                .map_err(|error| LoadError::Decode { stream, version, error })?;
+        let event = codec::decode::<K::Event>(K::KIND, &recorded.event_type, recorded.type_version, &recorded.data)
+            .map_err(|error| LoadError::Decode { stream, version, error })?;
         K::evolve(&mut self.state, &event, recorded.at);
         self.version = version;
         self.remember(recorded.command_id);

@@ -116,13 +116,15 @@ impl System {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let gauges = Gauges::new(Arc::clone(&parts.observer));
         let shards: Vec<ShardId> = (0..parts.log.info().shard_count).map(ShardId).collect();
-        let owned = parts.log.acquire(parts.ids.fresh(), &shards, parts.clock.now()).await?;
+        let owner = parts.ids.fresh();
+        let owned = parts.log.acquire(owner, &shards, parts.clock.now()).await?;
         let projector = ProjectorHandle::default();
         let nudge = projector.clone();
         let (journal, lanes) = Journal::start(journal::Parts {
             log: Arc::clone(&parts.log),
             clock: Arc::clone(&parts.clock),
             gauges: Arc::clone(&gauges),
+            owner,
             shards: owned,
             lanes: parts.settings.lanes,
             committed: Arc::new(move || nudge.nudge()),
@@ -157,6 +159,7 @@ impl System {
             true => recovery::rescan(&context, &[Class::Job, Class::Effect, Class::Send]).await?,
             false => 0,
         };
+        context.clock.begin();
         context.projector.nudge();
         Ok(Self { context, root, collapse: collapsed, admission, recovered })
     }

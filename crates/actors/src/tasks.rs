@@ -15,10 +15,7 @@ pub fn spawn_watched(work: impl Future<Output = ()> + Send + 'static) -> tokio::
 }
 
 /// Starts a task that must not vanish: a panic inside becomes a call of `panicked` with its text.
-pub fn spawn_guarded(
-    work: impl Future<Output = ()> + Send + 'static,
-    panicked: impl FnOnce(String) + Send + 'static,
-) {
+pub fn spawn_guarded(work: impl Future<Output = ()> + Send + 'static, panicked: impl FnOnce(String) + Send + 'static) {
     spawn(async move {
         if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
             let why = panic_text(&*panic);

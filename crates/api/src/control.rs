@@ -93,7 +93,11 @@ fn authorized(shared: &Shared, headers: &HeaderMap) -> Result<(), Box<Response>>
 }
 
 /// Asks a stream and answers when the read models show the outcome.
-pub async fn submit(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(asked): Json<SubmitRequest>) -> Response {
+pub async fn submit(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Json(asked): Json<SubmitRequest>,
+) -> Response {
     if let Err(refused) = authorized(&shared, &headers) {
         return *refused;
     }

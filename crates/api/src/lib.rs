@@ -34,7 +34,6 @@ pub struct Shared {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(shared: Shared) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))

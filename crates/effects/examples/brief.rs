@@ -49,10 +49,7 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut wanted = Arguments {
-        strategy: "platform_bound".to_owned(),
-        ..Arguments::default()
-    };
+    let mut wanted = Arguments { strategy: "platform_bound".to_owned(), ..Arguments::default() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -79,11 +76,7 @@ fn spec(word: String) -> Result<SourceSpec, String> {
     Ok(if bare || Path::new(&path).join(".git").exists() {
         SourceSpec::Git { path, branch: None }
     } else {
-        SourceSpec::Folder {
-            path,
-            include: Vec::new(),
-            exclude: Vec::new(),
-        }
+        SourceSpec::Folder { path, include: Vec::new(), exclude: Vec::new() }
     })
 }
 
@@ -104,17 +97,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         groups.push(group(spec, performers.sources.observe(look).await, wanted.limit));
     }
-    let nominal = groups
-        .iter()
-        .filter_map(|group| group.snapshot.source_latest_at)
-        .max()
-        .unwrap_or_default();
+    let nominal = groups.iter().filter_map(|group| group.snapshot.source_latest_at).max().unwrap_or_default();
     groups.iter_mut().for_each(|group| group.snapshot.synced_at = nominal);
-    let material = Material {
-        brief: brief(&wanted, nominal),
-        groups,
-        feedback: Vec::new(),
-    };
+    let material = Material { brief: brief(&wanted, nominal), groups, feedback: Vec::new() };
     let call = Call {
         idempotency_key: "example".to_owned(),
         attempt: 1,
@@ -148,12 +133,7 @@ fn brief(wanted: &Arguments, nominal: Timestamp) -> Brief {
 
 fn group(spec: &SourceSpec, looked: Result<Observation, SourceFailure>, limit: Option<usize>) -> MaterialGroup {
     let error = looked.as_ref().err().map(ToString::to_string);
-    let empty = Observation {
-        items: Vec::new(),
-        removed: Vec::new(),
-        omitted: Vec::new(),
-        cursor: Cursor::new(),
-    };
+    let empty = Observation { items: Vec::new(), removed: Vec::new(), omitted: Vec::new(), cursor: Cursor::new() };
     let mut observation = looked.unwrap_or(empty);
     let skipped = limit.map_or(0, |limit| observation.items.len().saturating_sub(limit));
     let items = observation.items.split_off(skipped);
@@ -170,10 +150,5 @@ fn group(spec: &SourceSpec, looked: Result<Observation, SourceFailure>, limit: O
         digest: digest_of(b""),
         error,
     };
-    MaterialGroup {
-        snapshot,
-        items,
-        removed: observation.removed,
-        omitted: observation.omitted,
-    }
+    MaterialGroup { snapshot, items, removed: observation.removed, omitted: observation.omitted }
 }

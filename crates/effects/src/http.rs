@@ -43,17 +43,12 @@ impl Clients {
                 .pool_max_idle_per_host(0)
                 .redirect(redirects);
             let builder = if proxied { builder } else { builder.no_proxy() };
-            builder
-                .build()
-                .map_err(|error| EffectsError::Client { why: chain(&error) })
+            builder.build().map_err(|error| EffectsError::Client { why: chain(&error) })
         };
         let follow = || redirect::Policy::limited(REDIRECTS_MAX);
         Ok(Self {
             fetch: [build(true, follow())?, build(false, follow())?],
-            post: [
-                build(true, redirect::Policy::none())?,
-                build(false, redirect::Policy::none())?,
-            ],
+            post: [build(true, redirect::Policy::none())?, build(false, redirect::Policy::none())?],
             loopback_no_proxy,
         })
     }
@@ -81,14 +76,10 @@ fn is_loopback(url: &Url) -> bool {
 /// Reads an `http` or `https` address.
 pub(crate) fn web_address(url: &str) -> Result<Url, Failure> {
     let parsed = Url::parse(url).map_err(|error| {
-        permanent(format!(
-            "{url} is not an address: {error}; it must start with http:// or https://"
-        ))
+        permanent(format!("{url} is not an address: {error}; it must start with http:// or https://"))
     })?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
-        return Err(permanent(format!(
-            "{url}: only http:// and https:// addresses can be reached"
-        )));
+        return Err(permanent(format!("{url}: only http:// and https:// addresses can be reached")));
     }
     Ok(parsed)
 }
@@ -105,12 +96,7 @@ pub(crate) fn shown(url: &Url) -> String {
 
 /// A failure of class `class` without a status code.
 pub(crate) fn failure(class: FailureClass, message: String) -> Failure {
-    Failure {
-        class,
-        message,
-        status_code: None,
-        retry_after_ms: None,
-    }
+    Failure { class, message, status_code: None, retry_after_ms: None }
 }
 
 /// A failure that will not go away by itself.
@@ -120,10 +106,7 @@ pub(crate) fn permanent(message: String) -> Failure {
 
 /// No answer within the time given.
 pub(crate) fn timed_out(whom: &str, timeout_ms: u64) -> Failure {
-    failure(
-        FailureClass::Timeout,
-        format!("{whom} did not answer within {timeout_ms} ms"),
-    )
+    failure(FailureClass::Timeout, format!("{whom} did not answer within {timeout_ms} ms"))
 }
 
 /// A request that got no answer at all, or one that broke off.
@@ -171,11 +154,7 @@ pub(crate) fn class_of(status: StatusCode) -> FailureClass {
 pub(crate) fn refused(whom: &str, status: StatusCode, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
     let said = excerpt(&crate::text::one_line(&String::from_utf8_lossy(body)), EXCERPT_CHARS);
     let wait = retry_after_ms.map_or(String::new(), |ms| format!("; it asks to wait {} s", ms.div_ceil(1000)));
-    let said = if said.is_empty() {
-        String::new()
-    } else {
-        format!(": {said}")
-    };
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     Failure {
         class: class_of(status),
         message: format!("{whom} answered {status}{wait}{said}"),

@@ -52,15 +52,10 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
     limits: Limits,
 ) -> Result<Output, ProcessError> {
     let named = || program.to_owned();
-    let child = command(program, args, extra)
-        .spawn()
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ProcessError::Missing { program: named() },
-            _ => ProcessError::Failed {
-                program: named(),
-                source,
-            },
-        })?;
+    let child = command(program, args, extra).spawn().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ProcessError::Missing { program: named() },
+        _ => ProcessError::Failed { program: named(), source },
+    })?;
     let mut group = Group { pid: child.id(), child };
     match tokio::time::timeout(limits.time, collect(&mut group.child, limits.stdout_bytes)).await {
         Ok(Ok((output, finished))) => {
@@ -73,17 +68,11 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
         }
         Ok(Err(source)) => {
             group.end().await;
-            Err(ProcessError::Failed {
-                program: named(),
-                source,
-            })
+            Err(ProcessError::Failed { program: named(), source })
         }
         Err(_) => {
             group.end().await;
-            Err(ProcessError::Timeout {
-                program: named(),
-                limit: limits.time,
-            })
+            Err(ProcessError::Timeout { program: named(), limit: limits.time })
         }
     }
 }
@@ -94,17 +83,8 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
 )]
 fn command<A: AsRef<OsStr>>(program: &str, args: &[A], extra: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.envs(
-        KEPT_VARIABLES
-            .iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?))),
-    );
+    command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(extra.iter().copied()).process_group(0).kill_on_drop(true);
     command
 }
@@ -122,10 +102,7 @@ impl Group {
     }
 
     fn kill(&mut self) {
-        let pid = self
-            .pid
-            .take()
-            .and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+        let pid = self.pid.take().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
         }
@@ -142,32 +119,14 @@ impl Drop for Group {
 async fn collect(child: &mut Child, stdout_max: usize) -> io::Result<(Output, bool)> {
     let stdout = child.stdout.take().expect("stdout is piped");
     let stderr = child.stderr.take().expect("stderr is piped");
-    let ((out, truncated), (err, _)) = tokio::try_join!(
-        bounded(stdout, stdout_max, false),
-        bounded(stderr, STDERR_BYTES_MAX, true)
-    )?;
+    let ((out, truncated), (err, _)) =
+        tokio::try_join!(bounded(stdout, stdout_max, false), bounded(stderr, STDERR_BYTES_MAX, true))?;
     let stderr = String::from_utf8_lossy(&err).trim().to_owned();
     if truncated {
-        return Ok((
-            Output {
-                success: false,
-                stdout: out,
-                truncated,
-                stderr,
-            },
-            false,
-        ));
+        return Ok((Output { success: false, stdout: out, truncated, stderr }, false));
     }
     let status = child.wait().await?;
-    Ok((
-        Output {
-            success: status.success(),
-            stdout: out,
-            truncated,
-            stderr,
-        },
-        true,
-    ))
+    Ok((Output { success: status.success(), stdout: out, truncated, stderr }, true))
 }
 
 /// Reads at most `max` bytes. With `drain` the rest is read and dropped, so that the writer does not block on it.
@@ -191,21 +150,13 @@ async fn bounded(mut from: impl AsyncRead + Unpin, max: usize, drain: bool) -> i
 mod tests {
     use super::*;
 
-    const SOON: Limits = Limits {
-        time: Duration::from_secs(20),
-        stdout_bytes: 1000,
-    };
+    const SOON: Limits = Limits { time: Duration::from_secs(20), stdout_bytes: 1000 };
 
     #[tokio::test]
     async fn output_comes_back_and_the_environment_is_clean() {
-        let output = run(
-            "sh",
-            &["-c", "echo out; echo err >&2; env | grep -c CARGO; exit 3"],
-            &[("A", "b")],
-            SOON,
-        )
-        .await
-        .unwrap();
+        let output = run("sh", &["-c", "echo out; echo err >&2; env | grep -c CARGO; exit 3"], &[("A", "b")], SOON)
+            .await
+            .unwrap();
         assert_eq!(
             (output.success, output.stdout.as_slice(), output.stderr.as_str()),
             (false, &b"out\n0\n"[..], "err")
@@ -215,10 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_program_is_named() {
         let error = run("nightshift-no-such-program", &["x"], &[], SOON).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "nightshift-no-such-program is not installed or not in PATH"
-        );
+        assert_eq!(error.to_string(), "nightshift-no-such-program is not installed or not in PATH");
     }
 
     #[tokio::test]
@@ -233,10 +181,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let script = format!("sleep 600 & echo $! > {}; wait", pid_file.display());
-        let limits = Limits {
-            time: Duration::from_millis(500),
-            ..SOON
-        };
+        let limits = Limits { time: Duration::from_millis(500), ..SOON };
         let error = run("sh", &["-c", &script], &[], limits).await.unwrap_err();
         assert!(matches!(error, ProcessError::Timeout { .. }));
         let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
@@ -246,8 +191,6 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), ended)
-            .await
-            .expect("the grandchild was killed too");
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the grandchild was killed too");
     }
 }

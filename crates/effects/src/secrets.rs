@@ -72,10 +72,7 @@ pub fn resolve(reference: &str) -> Result<String, SecretError> {
     let named = || reference.to_owned();
     let value = match parse(reference)? {
         Reference::Env(name) => variable(name).ok_or_else(|| SecretError::Unset { reference: named() })?,
-        Reference::File(path) => read_file(path).map_err(|why| SecretError::Unreadable {
-            reference: named(),
-            why,
-        })?,
+        Reference::File(path) => read_file(path).map_err(|why| SecretError::Unreadable { reference: named(), why })?,
     };
     let value = value.trim();
     if value.is_empty() {
@@ -96,10 +93,7 @@ fn read_file(path: &str) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let read = file
-        .take(SECRET_BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
+    let read = file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if read as u64 > SECRET_BYTES_MAX {
         return Err(format!("the file is larger than {SECRET_BYTES_MAX} bytes"));
     }
@@ -119,18 +113,9 @@ mod tests {
         assert!(resolve("env:PATH").is_ok());
 
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(
-            resolve(&format!("file:{}", path.display())),
-            Err(SecretError::Empty { .. })
-        ));
-        assert!(matches!(
-            resolve("file:/nowhere/key"),
-            Err(SecretError::Unreadable { .. })
-        ));
-        assert!(matches!(
-            resolve("env:NIGHTSHIFT_TEST_UNSET"),
-            Err(SecretError::Unset { .. })
-        ));
+        assert!(matches!(resolve(&format!("file:{}", path.display())), Err(SecretError::Empty { .. })));
+        assert!(matches!(resolve("file:/nowhere/key"), Err(SecretError::Unreadable { .. })));
+        assert!(matches!(resolve("env:NIGHTSHIFT_TEST_UNSET"), Err(SecretError::Unset { .. })));
         for wrong in ["sk-live-123", "env:", "env:A B", "file:relative", ""] {
             let error = resolve(wrong).unwrap_err();
             assert_eq!(error, SecretError::NotAReference);

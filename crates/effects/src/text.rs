@@ -16,12 +16,10 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
 /// Bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Makes a [`Text`]; one over the inline limit is put into the content store first.
@@ -32,18 +30,10 @@ pub async fn text_of(text: String, blobs: &dyn Blobs) -> Result<Text, StoreError
     let digest = digest_of(text.as_bytes());
     let bytes = text.len() as u64;
     if text.len() <= INLINE_BYTES_MAX {
-        return Ok(Text {
-            digest,
-            bytes,
-            inline: Some(text),
-        });
+        return Ok(Text { digest, bytes, inline: Some(text) });
     }
     blobs.put(&digest, text.into_bytes()).await?;
-    Ok(Text {
-        digest,
-        bytes,
-        inline: None,
-    })
+    Ok(Text { digest, bytes, inline: None })
 }
 
 /// The full text, from the event or from the content store. None when the store no longer has it or it is not UTF-8.
@@ -54,10 +44,7 @@ pub async fn full_text(text: &Text, blobs: &dyn Blobs) -> Result<Option<String>,
     if let Some(inline) = &text.inline {
         return Ok(Some(inline.clone()));
     }
-    Ok(blobs
-        .get(&text.digest)
-        .await?
-        .and_then(|bytes| String::from_utf8(bytes).ok()))
+    Ok(blobs.get(&text.digest).await?.and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
 /// `text` cut to at most `max` characters, at a character boundary, with an ellipsis when something was cut.
@@ -81,10 +68,7 @@ mod tests {
 
     #[test]
     fn digest_is_sha256() {
-        assert_eq!(
-            digest_of(b"abc").0,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest_of(b"abc").0, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -57,7 +57,9 @@ impl Env {
 /// It failed; the error has the exit code.
 pub fn run(cli: Cli) -> Result<Code, Exit> {
     if let Command::Completions { shell } = &cli.command {
-        clap_complete::generate(*shell, &mut Cli::command(), "nightshift", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "nightshift", &mut script);
+        print!("{}", String::from_utf8_lossy(&script));
         return Ok(Code::Ok);
     }
     let loaded = app::load_config(&cli)?;

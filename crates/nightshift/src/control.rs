@@ -209,7 +209,8 @@ async fn daemon_address(config: &Config) -> Result<Option<String>, Exit> {
         StoreUrl::Postgres(_) => {
             let Ok(store) = app::open(config, Mode::Read).await else { return Ok(None) };
             let living = store.ports().living().await?;
-            match living.into_iter().next() {
+            // Ids of sessions grow with time: the newest is the one that works.
+            match living.into_iter().max_by_key(|session| session.id) {
                 None => Ok(None),
                 Some(session) => session.address.clone().map(Some).ok_or_else(|| {
                     Exit::new(Code::InUse, format!("the store is in use by node {}; wait for it to end", session.node))

@@ -110,3 +110,16 @@ pub fn report(error: &Exit, json: bool) -> ExitCode {
     }
     error.code.into()
 }
+
+/// `nightshift … | head` closes the pipe while lines are printed; that is no fault of this program.
+pub fn end_quietly_on_a_closed_pipe() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
+            #[expect(clippy::exit, clippy::disallowed_methods, reason = "nobody reads what would be printed")]
+            std::process::exit(0);
+        }
+        default(panic);
+    }));
+}

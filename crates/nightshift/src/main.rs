@@ -8,6 +8,7 @@ use nightshift::{args::Cli, commands, exit};
 fn main() -> ExitCode {
     // Without a provider the first TLS client panics; installing one twice is no error worth reporting.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    exit::end_quietly_on_a_closed_pipe();
     let cli = Cli::parse();
     let json = cli.json;
     match commands::run(cli) {

@@ -25,6 +25,20 @@ pub fn table(name: &str) -> &'static TableDef {
     tables::named(name).expect("the name is one of projections::tables::ALL")
 }
 
+/// A state asked for, when it is one of those a table has.
+///
+/// # Errors
+/// It is not; the error names the nearest.
+pub fn state(asked: Option<String>, allowed: &[&'static str]) -> Result<Option<(&'static str, Value)>, Exit> {
+    let Some(asked) = asked else { return Ok(None) };
+    if allowed.contains(&asked.as_str()) {
+        return Ok(Some(("status", Value::from(asked))));
+    }
+    let near = nightshift_spec::fault::nearest(&asked, allowed.iter().copied());
+    let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    Err(Exit::new(Code::Usage, format!("--status: found {asked:?}; allowed: {}{hint}", allowed.join(", "))))
+}
+
 /// Finds one row by id, by the beginning of an id, or by exact title.
 async fn find(models: &dyn ReadModels, table: &'static TableDef, what: &str, name: &str) -> Result<Row, Exit> {
     if name.parse::<uuid::Uuid>().is_ok() {

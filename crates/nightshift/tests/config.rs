@@ -307,11 +307,11 @@ fn our_own_name_beats_a_foreign_one_and_empty_is_unset() {
 fn the_data_folder_follows_the_environment() {
     for (pairs, expected) in [
         (&[][..], "./nightshift-data"),
-        (&[("HOME", "/home/a")], "/home/a/.local/share/nightshift"),
+        (&[("HOME", "/people/a")], "/people/a/.local/share/nightshift"),
         (&[("HOME", "/")], "./nightshift-data"),
-        (&[("HOME", "/home/a"), ("XDG_DATA_HOME", "/d")], "/d/nightshift"),
-        (&[("HOME", "/home/a"), ("XDG_DATA_HOME", "relative")], "/home/a/.local/share/nightshift"),
-        (&[("HOME", "/home/a"), ("STATE_DIRECTORY", "/var/lib/nightshift:/x")], "/var/lib/nightshift"),
+        (&[("HOME", "/people/a"), ("XDG_DATA_HOME", "/d")], "/d/nightshift"),
+        (&[("HOME", "/people/a"), ("XDG_DATA_HOME", "relative")], "/people/a/.local/share/nightshift"),
+        (&[("HOME", "/people/a"), ("STATE_DIRECTORY", "/var/lib/nightshift:/x")], "/var/lib/nightshift"),
     ] {
         assert_eq!(default_data_dir(&env(pairs)).0, PathBuf::from(expected), "{pairs:?}");
         let config = from_env(pairs).unwrap().config;

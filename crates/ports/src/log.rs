@@ -250,12 +250,14 @@ pub trait EventLog: Send + Sync {
     async fn append(&self, group: &[ShardBatch]) -> Result<Vec<Verdict>, AppendError>;
 
     /// After [`AppendError::Unknown`]: raises the own epoch (which waits for the transaction in flight), then looks for
-    /// `command` of the batch.
+    /// `command` of the batch. `owner` is the one that acquired the shard; whoever asks again because this answer was
+    /// lost too, still under `epoch`, is not told that the shard is lost.
     ///
     /// # Errors
     /// The store did not answer; ask again.
     async fn resolve(
         &self,
+        owner: Uuid,
         shard: ShardId,
         epoch: i64,
         command: CommandId,

@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use nightshift_domain::{
-    content::{Cursor, Destination, Digest, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, SourceSpec},
+    content::{
+        Cursor, Destination, Digest, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, SourceSpec,
+    },
     ids::VersionId,
     time::Timestamp,
 };

@@ -26,25 +26,13 @@ pub(crate) struct Image {
 impl Image {
     /// A row of nulls.
     pub fn blank(table: &TableDef) -> Self {
-        Self {
-            values: vec![Value::Null; table.columns.len()],
-            shard: 0,
-            seq: 0,
-        }
+        Self { values: vec![Value::Null; table.columns.len()], shard: 0, seq: 0 }
     }
 
     fn from_row(table: &TableDef, mut row: Row) -> Self {
-        let values = table
-            .columns
-            .iter()
-            .map(|column| row.remove(column.name).unwrap_or(Value::Null))
-            .collect();
+        let values = table.columns.iter().map(|column| row.remove(column.name).unwrap_or(Value::Null)).collect();
         let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
-        Self {
-            values,
-            shard: u16::try_from(number("shard_id")).unwrap_or(0),
-            seq: number("src_seq"),
-        }
+        Self { values, shard: u16::try_from(number("shard_id")).unwrap_or(0), seq: number("src_seq") }
     }
 
     fn into_row(self, place: usize) -> Row {
@@ -115,14 +103,8 @@ enum Origin {
 /// Names of each table in the order of a row's map, which is then built without a search.
 static SORTED: LazyLock<Vec<Vec<(&'static str, Origin)>>> = LazyLock::new(|| {
     let sorted = tables::ALL.iter().map(|table| {
-        let columns = table
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| (column.name, Origin::Column(at)));
-        let mut names: Vec<_> = columns
-            .chain([("shard_id", Origin::Shard), ("src_seq", Origin::Seq)])
-            .collect();
+        let columns = table.columns.iter().enumerate().map(|(at, column)| (column.name, Origin::Column(at)));
+        let mut names: Vec<_> = columns.chain([("shard_id", Origin::Shard), ("src_seq", Origin::Seq)]).collect();
         names.sort_unstable_by_key(|(name, _)| *name);
         names
     });
@@ -153,11 +135,7 @@ pub struct Rows {
 
 impl Default for Rows {
     fn default() -> Self {
-        Self {
-            index: vec![HashMap::new(); tables::ALL.len()],
-            slots: Vec::new(),
-            changed: Vec::new(),
-        }
+        Self { index: vec![HashMap::new(); tables::ALL.len()], slots: Vec::new(), changed: Vec::new() }
     }
 }
 
@@ -224,11 +202,7 @@ impl Rows {
 
     /// Puts a whole row under its key, whatever stood there.
     pub(crate) fn put(&mut self, table: &'static TableDef, key: RowKey, image: Image, by: &Recorded) {
-        let image = Image {
-            shard: by.shard.0,
-            seq: by.seq,
-            ..image
-        };
+        let image = Image { shard: by.shard.0, seq: by.seq, ..image };
         self.replace(table, key, Some(image));
     }
 
@@ -253,12 +227,7 @@ impl Rows {
 
     fn insert(&mut self, place: usize, key: RowKey, image: Option<Image>) -> usize {
         let at = self.slots.len();
-        self.slots.push(Slot {
-            place,
-            gone: None,
-            image,
-            changed: false,
-        });
+        self.slots.push(Slot { place, gone: None, image, changed: false });
         self.index[place].insert(key, at);
         at
     }

@@ -56,10 +56,7 @@ impl TableDef {
     /// The key of a row of this table. A column that is missing counts as null.
     #[must_use]
     pub fn key_of(&self, row: &Row) -> RowKey {
-        self.key
-            .iter()
-            .map(|column| row.get(*column).cloned().unwrap_or(Value::Null))
-            .collect()
+        self.key.iter().map(|column| row.get(*column).cloned().unwrap_or(Value::Null)).collect()
     }
 
     /// The column of that name.

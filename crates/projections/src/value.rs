@@ -32,11 +32,7 @@ pub fn text_or_null(found: Option<&str>) -> Value {
 }
 
 fn clean(text: &str) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text.to_owned()
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
 }
 
 /// A count; beyond 63 bits it stays at the end.
@@ -57,10 +53,7 @@ fn scrub(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(scrub),
         Value::Object(fields) => {
             if fields.keys().any(|key| key.contains('\0')) {
-                *fields = std::mem::take(fields)
-                    .into_iter()
-                    .map(|(key, value)| (clean(&key), value))
-                    .collect();
+                *fields = std::mem::take(fields).into_iter().map(|(key, value)| (clean(&key), value)).collect();
             }
             fields.values_mut().for_each(scrub);
         }
@@ -70,10 +63,7 @@ fn scrub(value: &mut Value) {
 
 /// A document of these fields.
 pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    let fields: Map<String, Value> = fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
+    let fields: Map<String, Value> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Value::Object(fields)
 }
 
@@ -119,11 +109,7 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * in_year + 2) / 153;
     let day = in_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
     (year, month, day)
 }
@@ -135,23 +121,11 @@ mod tests {
     #[test]
     fn instants_are_written_as_a_general_formatter_would() {
         let day = 86_400_000_000_i64;
-        let around = [
-            0,
-            -1,
-            951_782_400_000_000,
-            1_767_225_599_999_999,
-            4_107_542_400_000_000,
-            *MICROS.start(),
-            *MICROS.end(),
-        ];
-        let steps = (-1_200_000..1_200_000)
-            .step_by(97)
-            .map(|days: i64| days.clamp(-719_000, 2_932_000) * day + days);
+        let around =
+            [0, -1, 951_782_400_000_000, 1_767_225_599_999_999, 4_107_542_400_000_000, *MICROS.start(), *MICROS.end()];
+        let steps = (-1_200_000..1_200_000).step_by(97).map(|days: i64| days.clamp(-719_000, 2_932_000) * day + days);
         for micros in around.into_iter().chain(steps) {
-            let expected = Timestamp(micros)
-                .to_chrono()
-                .format("%Y-%m-%dT%H:%M:%S%.6fZ")
-                .to_string();
+            let expected = Timestamp(micros).to_chrono().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
             assert_eq!(time(Timestamp(micros)), Value::String(expected), "{micros}");
         }
     }

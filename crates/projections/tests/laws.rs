@@ -22,13 +22,8 @@ fn the_samples_are_of_every_event_type() {
     for kind in StreamKind::ALL {
         let all = samples::all();
         let events = all.iter().filter(|(stream, _)| stream.kind == kind);
-        let names: Vec<String> = events
-            .map(|(_, event)| codec::encode_any(event).unwrap().event_type)
-            .collect();
-        let expected: Vec<String> = codec::facts(kind)
-            .iter()
-            .map(|fact| format!("{}.{fact}", kind.as_str()))
-            .collect();
+        let names: Vec<String> = events.map(|(_, event)| codec::encode_any(event).unwrap().event_type).collect();
+        let expected: Vec<String> = codec::facts(kind).iter().map(|fact| format!("{}.{fact}", kind.as_str())).collect();
         assert_eq!(names, expected);
     }
 }
@@ -56,9 +51,7 @@ fn an_event_without_a_past_makes_what_it_can_and_never_panics() {
 #[test]
 fn keys_name_every_row_that_is_written() {
     let mut past = delivered();
-    samples::all()
-        .into_iter()
-        .for_each(|(stream, event)| past.append(stream, event));
+    samples::all().into_iter().for_each(|(stream, event)| past.append(stream, event));
     let mut store = Store::default();
     for (recorded, event) in &past.log {
         let named = keys(event, recorded);
@@ -72,21 +65,10 @@ fn keys_name_every_row_that_is_written() {
         let (upserts, deletes) = rows.take_changed();
         for (table, row) in &upserts {
             let key = table.key_of(row);
-            let is_named = named
-                .iter()
-                .any(|(other, named)| std::ptr::eq(*other, *table) && *named == key);
+            let is_named = named.iter().any(|(other, named)| std::ptr::eq(*other, *table) && *named == key);
             let derived = recorded.event_type == "run.step_skipped" && table.name == "job_attempts";
-            assert!(
-                is_named || derived,
-                "{} wrote {} {}",
-                recorded.event_type,
-                table.name,
-                text_of(&key)
-            );
-            assert_eq!(
-                (&row["shard_id"], &row["src_seq"]),
-                (&json!(recorded.shard.0), &json!(recorded.seq))
-            );
+            assert!(is_named || derived, "{} wrote {} {}", recorded.event_type, table.name, text_of(&key));
+            assert_eq!((&row["shard_id"], &row["src_seq"]), (&json!(recorded.shard.0), &json!(recorded.seq)));
         }
         assert!(deletes.is_empty() || recorded.event_type == "source.content_expired");
         store.project(&[(recorded.clone(), event.clone())]);
@@ -96,24 +78,15 @@ fn keys_name_every_row_that_is_written() {
 #[test]
 fn activity_types_are_the_listed_ones() {
     let mut past = delivered();
-    samples::all()
-        .into_iter()
-        .for_each(|(stream, event)| past.append(stream, event));
+    samples::all().into_iter().for_each(|(stream, event)| past.append(stream, event));
     let rows = rows_of(&past);
-    let mut kinds: Vec<&str> = rows
-        .all("activity_log")
-        .iter()
-        .filter_map(|row| row["event_type"].as_str())
-        .collect();
+    let mut kinds: Vec<&str> = rows.all("activity_log").iter().filter_map(|row| row["event_type"].as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     let mut listed = tables::ACTIVITY_TYPES.to_vec();
     listed.sort_unstable();
     let missing: Vec<&&str> = listed.iter().filter(|kind| !kinds.contains(kind)).collect();
-    assert!(
-        missing.is_empty() || missing == [&"platform_sync_failed"],
-        "never written: {missing:?}"
-    );
+    assert!(missing.is_empty() || missing == [&"platform_sync_failed"], "never written: {missing:?}");
     assert!(kinds.iter().all(|kind| listed.contains(kind)));
 }
 
@@ -122,18 +95,10 @@ fn any_log() -> impl Strategy<Value = Vec<(Recorded, AnyEvent)>> {
     picks.prop_map(|picks| {
         let all = samples::all();
         let chosen = picks.into_iter().map(|pick| all[pick].clone());
-        let numbered = chosen
-            .zip(1..)
-            .map(|((stream, event), n): ((StreamId, AnyEvent), u64)| {
-                let recorded = record(stream, (n, n), secs(n as i64), &event);
-                (
-                    Recorded {
-                        shard: ShardId(0),
-                        ..recorded
-                    },
-                    event,
-                )
-            });
+        let numbered = chosen.zip(1..).map(|((stream, event), n): ((StreamId, AnyEvent), u64)| {
+            let recorded = record(stream, (n, n), secs(n as i64), &event);
+            (Recorded { shard: ShardId(0), ..recorded }, event)
+        });
         numbered.collect()
     })
 }

@@ -32,10 +32,7 @@ fn parse(sql: &str) -> BTreeMap<String, (Vec<SqlColumn>, Vec<String>)> {
     let mut tables = BTreeMap::new();
     let mut lines = sql.lines();
     while let Some(line) = lines.next() {
-        let Some(name) = line
-            .strip_prefix("create table ")
-            .and_then(|rest| rest.strip_suffix(" ("))
-        else {
+        let Some(name) = line.strip_prefix("create table ").and_then(|rest| rest.strip_suffix(" (")) else {
             continue;
         };
         let (mut columns, mut key) = (Vec::new(), Vec::new());
@@ -80,38 +77,24 @@ const fn on_sqlite(kind: ColumnType) -> &'static str {
 }
 
 fn expected(table: &TableDef, kind_of: fn(ColumnType) -> &'static str) -> (Vec<SqlColumn>, Vec<String>) {
-    let columns = table
-        .columns
-        .iter()
-        .map(|column| (column.name.to_owned(), kind_of(column.kind).to_owned(), column.nullable));
+    let columns =
+        table.columns.iter().map(|column| (column.name.to_owned(), kind_of(column.kind).to_owned(), column.nullable));
     let origin = ["shard_id", "src_seq"].map(|name| (name.to_owned(), kind_of(ColumnType::Int).to_owned(), false));
-    (
-        columns.chain(origin).collect(),
-        table.key.iter().map(|key| (*key).to_owned()).collect(),
-    )
+    (columns.chain(origin).collect(), table.key.iter().map(|key| (*key).to_owned()).collect())
 }
 
 #[test]
 fn both_sql_files_declare_the_tables_of_the_code() {
     for (path, kind_of) in [
-        (
-            "schema/postgres/0002_read_models.sql",
-            on_postgres as fn(ColumnType) -> &'static str,
-        ),
+        ("schema/postgres/0002_read_models.sql", on_postgres as fn(ColumnType) -> &'static str),
         ("schema/sqlite/0002_read_models.sql", on_sqlite),
     ] {
         let mut found = parse(&read(path));
         for table in tables::ALL {
-            let declared = found
-                .remove(table.name)
-                .unwrap_or_else(|| panic!("{path} has no table {}", table.name));
+            let declared = found.remove(table.name).unwrap_or_else(|| panic!("{path} has no table {}", table.name));
             assert_eq!(declared, expected(table, kind_of), "{path}: {}", table.name);
         }
-        assert!(
-            found.is_empty(),
-            "{path} has tables the code does not know: {:?}",
-            found.keys()
-        );
+        assert!(found.is_empty(), "{path} has tables the code does not know: {:?}", found.keys());
     }
 }
 
@@ -119,9 +102,7 @@ fn both_sql_files_declare_the_tables_of_the_code() {
 fn a_key_is_made_of_columns_that_are_never_null() {
     for table in tables::ALL {
         for key in table.key {
-            let column: &Column = table
-                .column(key)
-                .unwrap_or_else(|| panic!("{} has no column {key}", table.name));
+            let column: &Column = table.column(key).unwrap_or_else(|| panic!("{} has no column {key}", table.name));
             assert!(!column.nullable, "{}.{key} may be null", table.name);
         }
     }
@@ -132,10 +113,7 @@ fn a_key_is_made_of_columns_that_are_never_null() {
 fn the_sql_files_differ_in_types_only() {
     let words = |path: &str| -> Vec<String> {
         let sql = read(path);
-        let lines = sql
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.starts_with("--") && !line.is_empty());
+        let lines = sql.lines().map(str::trim).filter(|line| !line.starts_with("--") && !line.is_empty());
         let statements = lines.filter(|line| {
             let is_bool = line.contains("in (0, 1)");
             !is_bool && (line.contains("check (") || line.starts_with("create ") || line.starts_with("select"))
@@ -143,10 +121,7 @@ fn the_sql_files_differ_in_types_only() {
         let plain = statements.map(|line| line.split_once("check (").map_or(line, |(_, check)| check).to_owned());
         plain.collect()
     };
-    assert_eq!(
-        words("schema/postgres/0002_read_models.sql"),
-        words("schema/sqlite/0002_read_models.sql")
-    );
+    assert_eq!(words("schema/postgres/0002_read_models.sql"), words("schema/sqlite/0002_read_models.sql"));
 }
 
 const fn word(kind: ColumnType) -> &'static str {
@@ -165,13 +140,7 @@ fn tables_section() -> String {
     let mut out = String::new();
     for (table, meaning) in tables::ALL.iter().zip(tables::MEANINGS) {
         assert_eq!(table.columns.len(), meaning.columns.len());
-        let _ = writeln!(
-            out,
-            "### `{}`\n\n{} Key: `{}`.\n",
-            table.name,
-            meaning.table.trim(),
-            table.key.join("`, `")
-        );
+        let _ = writeln!(out, "### `{}`\n\n{} Key: `{}`.\n", table.name, meaning.table.trim(), table.key.join("`, `"));
         let _ = writeln!(out, "| column | type | meaning |\n|---|---|---|");
         for (column, meaning) in table.columns.iter().zip(meaning.columns) {
             let null = if column.nullable { ", may be null" } else { "" };
@@ -186,15 +155,9 @@ fn tables_section() -> String {
 fn touched(event: &AnyEvent, stream: StreamId) -> String {
     let recorded = record(stream, (1, 1), secs(1), event);
     let named = keys(event, &recorded);
-    let tables = tables::ALL
-        .iter()
-        .filter(|table| named.iter().any(|(other, _)| std::ptr::eq(*other, **table)));
+    let tables = tables::ALL.iter().filter(|table| named.iter().any(|(other, _)| std::ptr::eq(*other, **table)));
     let names: Vec<String> = tables.map(|table| format!("`{}`", table.name)).collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn events_section() -> String {
@@ -209,15 +172,8 @@ fn events_section() -> String {
 
 /// What stands before, between and after the two marks of a section.
 fn section<'a>(readme: &'a str, name: &str) -> [&'a str; 3] {
-    let (begin, end) = (
-        format!("<!-- {name}: written from the code -->\n"),
-        format!("<!-- end of {name} -->"),
-    );
-    let place = |mark: &str| {
-        readme
-            .find(mark)
-            .unwrap_or_else(|| panic!("schema/README.md has no mark {mark}"))
-    };
+    let (begin, end) = (format!("<!-- {name}: written from the code -->\n"), format!("<!-- end of {name} -->"));
+    let place = |mark: &str| readme.find(mark).unwrap_or_else(|| panic!("schema/README.md has no mark {mark}"));
     let (from, upto) = (place(&begin) + begin.len(), place(&end));
     [&readme[..from], &readme[from..upto], &readme[upto..]]
 }
@@ -226,10 +182,7 @@ fn section<'a>(readme: &'a str, name: &str) -> [&'a str; 3] {
 fn the_readme_says_what_the_code_says() {
     let mut readme = read("schema/README.md");
     let fresh = [("tables", tables_section()), ("events", events_section())];
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a switch for people who run this test, not configuration"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a switch for people who run this test, not configuration")]
     let update = std::env::var_os("UPDATE").is_some();
     if update {
         for (name, text) in fresh {
@@ -241,9 +194,6 @@ fn the_readme_says_what_the_code_says() {
     }
     for (name, text) in fresh {
         let stale = section(&readme, name)[1] != format!("\n{text}");
-        assert!(
-            !stale,
-            "section {name} of schema/README.md is stale: UPDATE=1 cargo test -p nightshift-projections"
-        );
+        assert!(!stale, "section {name} of schema/README.md is stale: UPDATE=1 cargo test -p nightshift-projections");
     }
 }

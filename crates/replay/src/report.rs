@@ -236,7 +236,7 @@ impl fmt::Display for Report {
         list(f, "decided differently", &self.diverged)?;
         list(f, "obligations differ", &self.obligations)?;
         list(f, "rows differ", &self.rows)?;
-        f.write_str(if self.is_same() { "The same." } else { "NOT the same." })
+        writeln!(f, "{}", if self.is_same() { "The same." } else { "NOT the same." })
     }
 }
 

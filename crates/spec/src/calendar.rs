@@ -32,10 +32,7 @@ impl ZonedCalendar {
     /// With the zone data that is compiled in: the same answers on every machine.
     #[must_use]
     pub fn bundled() -> Self {
-        Self {
-            database: TimeZoneDatabase::bundled(),
-            revision: BUNDLED_TZ_REVISION.to_owned(),
-        }
+        Self { database: TimeZoneDatabase::bundled(), revision: BUNDLED_TZ_REVISION.to_owned() }
     }
 
     /// With the zone data of the machine, whose edition (first line of its `+VERSION` or `tzdata.zi`) the caller read;
@@ -46,10 +43,7 @@ impl ZonedCalendar {
         if database.is_definitively_empty() {
             return Self::bundled();
         }
-        Self {
-            database,
-            revision: revision.into(),
-        }
+        Self { database, revision: revision.into() }
     }
 
     /// An instant as the clocks of a zone show it: `Mon 2026-03-30 09:00 CEST`; none for an unknown zone.
@@ -67,10 +61,7 @@ impl ZonedCalendar {
     pub fn zone(&self, name: &str) -> Result<TimeZone, CalendarError> {
         match self.database.get(name) {
             Ok(zone) if !zone.is_unknown() => Ok(zone),
-            _ => Err(CalendarError {
-                what: format!("time zone {name:?}"),
-                why: self.why_no_zone(name),
-            }),
+            _ => Err(CalendarError { what: format!("time zone {name:?}"), why: self.why_no_zone(name) }),
         }
     }
 
@@ -80,25 +71,18 @@ impl ZonedCalendar {
         let names: Vec<String> = self.database.available().map(|zone| zone.as_str().to_owned()).collect();
         let wanted = name.trim().replace(' ', "_");
         let city = |zone: &str| zone.rsplit('/').next().unwrap_or(zone).to_owned();
-        names
-            .iter()
-            .find(|zone| city(zone).eq_ignore_ascii_case(&wanted))
-            .cloned()
-            .or_else(|| {
-                let whole = crate::fault::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
-                let cities: Vec<String> = names.iter().map(|zone| city(zone)).collect();
-                whole.or_else(|| {
-                    let near = crate::fault::nearest(&wanted, cities.iter().map(String::as_str))?;
-                    names.iter().find(|zone| city(zone) == near).cloned()
-                })
+        names.iter().find(|zone| city(zone).eq_ignore_ascii_case(&wanted)).cloned().or_else(|| {
+            let whole = crate::fault::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
+            let cities: Vec<String> = names.iter().map(|zone| city(zone)).collect();
+            whole.or_else(|| {
+                let near = crate::fault::nearest(&wanted, cities.iter().map(String::as_str))?;
+                names.iter().find(|zone| city(zone) == near).cloned()
             })
+        })
     }
 
     fn why_no_zone(&self, name: &str) -> String {
-        let hint = self
-            .nearest_zone(name)
-            .map(|near| format!("; did you mean {near:?}?"))
-            .unwrap_or_default();
+        let hint = self.nearest_zone(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
         format!("it is no IANA zone name such as Europe/Berlin or UTC{hint}")
     }
 }
@@ -143,19 +127,11 @@ pub(crate) fn compile(rule: &Rule) -> Result<Pattern, CalendarError> {
     match rule {
         Rule::Cron { expression } => Cron::parse(expression)
             .map(|cron| cron.pattern)
-            .map_err(|error| CalendarError {
-                what: format!("cron expression {expression:?}"),
-                why: error.to_string(),
-            }),
-        Rule::Calendar {
-            frequency,
-            day,
-            minute_of_day,
-        } => words(*frequency, *day, *minute_of_day),
-        Rule::Interval { .. } | Rule::Once { .. } => Err(CalendarError {
-            what: "rule".to_owned(),
-            why: "it has no calendar pattern".to_owned(),
-        }),
+            .map_err(|error| CalendarError { what: format!("cron expression {expression:?}"), why: error.to_string() }),
+        Rule::Calendar { frequency, day, minute_of_day } => words(*frequency, *day, *minute_of_day),
+        Rule::Interval { .. } | Rule::Once { .. } => {
+            Err(CalendarError { what: "rule".to_owned(), why: "it has no calendar pattern".to_owned() })
+        }
     }
 }
 
@@ -178,24 +154,12 @@ fn words(frequency: Frequency, day: Option<Weekday>, minute_of_day: u16) -> Resu
         elapsed: false,
     };
     Ok(match frequency {
-        Frequency::Daily => Pattern {
-            weekdays: WEEKDAYS_ALL,
-            ..pattern
-        },
-        Frequency::Weekdays => Pattern {
-            weekdays: 0b1_1111,
-            ..pattern
-        },
+        Frequency::Daily => Pattern { weekdays: WEEKDAYS_ALL, ..pattern },
+        Frequency::Weekdays => Pattern { weekdays: 0b1_1111, ..pattern },
         Frequency::Weekly => pattern,
-        Frequency::Biweekly => Pattern {
-            fortnight: true,
-            ..pattern
-        },
+        Frequency::Biweekly => Pattern { fortnight: true, ..pattern },
         // The first Monday of a month is the Monday among its first seven days.
-        Frequency::Monthly => Pattern {
-            days: 0b1111_1110,
-            ..pattern
-        },
+        Frequency::Monthly => Pattern { days: 0b1111_1110, ..pattern },
     })
 }
 
@@ -213,9 +177,7 @@ const fn day_index(day: Weekday) -> u8 {
 
 /// Period in microseconds.
 fn period(every_s: u64) -> Result<i64, CalendarError> {
-    let micros = i64::try_from(every_s)
-        .ok()
-        .and_then(|seconds| seconds.checked_mul(1_000_000));
+    let micros = i64::try_from(every_s).ok().and_then(|seconds| seconds.checked_mul(1_000_000));
     micros.filter(|micros| *micros > 0).ok_or_else(|| CalendarError {
         what: format!("interval of {every_s} s"),
         why: "a period is at least 1 s and less than 290,000 years".to_owned(),
@@ -235,17 +197,11 @@ fn interval_at(period: i64, anchor: Timestamp, at: Timestamp) -> Option<Timestam
     if at < anchor {
         return None;
     }
-    grid_point(
-        period,
-        anchor,
-        (i128::from(at.micros()) - i128::from(anchor.micros())) / i128::from(period),
-    )
+    grid_point(period, anchor, (i128::from(at.micros()) - i128::from(anchor.micros())) / i128::from(period))
 }
 
 fn grid_point(period: i64, anchor: Timestamp, steps: i128) -> Option<Timestamp> {
-    i64::try_from(i128::from(anchor.micros()) + steps * i128::from(period))
-        .ok()
-        .map(Timestamp)
+    i64::try_from(i128::from(anchor.micros()) + steps * i128::from(period)).ok().map(Timestamp)
 }
 
 /// Instants outside jiff's range (years -9999 to 9999) clamp to its ends, where nothing is due.

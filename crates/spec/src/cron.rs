@@ -41,38 +41,16 @@ struct Field {
 }
 
 const FIELDS: [Field; 5] = [
-    Field {
-        name: "minute",
-        low: 0,
-        high: 59,
-        names: &[],
-    },
-    Field {
-        name: "hour",
-        low: 0,
-        high: 23,
-        names: &[],
-    },
-    Field {
-        name: "day of month",
-        low: 1,
-        high: 31,
-        names: &[],
-    },
+    Field { name: "minute", low: 0, high: 59, names: &[] },
+    Field { name: "hour", low: 0, high: 23, names: &[] },
+    Field { name: "day of month", low: 1, high: 31, names: &[] },
     Field {
         name: "month",
         low: 1,
         high: 12,
-        names: &[
-            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-        ],
+        names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
     },
-    Field {
-        name: "day of week",
-        low: 0,
-        high: 7,
-        names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
-    },
+    Field { name: "day of week", low: 0, high: 7, names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"] },
 ];
 
 const MACROS: [(&str, &str); 7] = [
@@ -124,11 +102,7 @@ impl Cron {
 fn split_fields(expression: &str) -> Result<Vec<&str>, CronError> {
     let refuse = |remedy: Option<String>| {
         let shown = expression.chars().take(120).collect();
-        Err(CronError {
-            found: shown,
-            allowed: FORM.to_owned(),
-            remedy,
-        })
+        Err(CronError { found: shown, allowed: FORM.to_owned(), remedy })
     };
     let texts: Vec<&str> = expression.split_ascii_whitespace().collect();
     let first = texts.first().copied().unwrap_or_default();
@@ -136,10 +110,7 @@ fn split_fields(expression: &str) -> Result<Vec<&str>, CronError> {
         return refuse(Some(format!("write the zone in its own key: timezone: {zone}")));
     }
     if first.starts_with('@') {
-        let same = MACROS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(first))
-            .map(|(_, fields)| *fields);
+        let same = MACROS.iter().find(|(name, _)| name.eq_ignore_ascii_case(first)).map(|(_, fields)| *fields);
         return refuse(same.map(|fields| format!("write it out: {fields:?}")));
     }
     match texts.len() {
@@ -160,8 +131,7 @@ fn monday_first(mask: u64) -> u8 {
 
 impl Field {
     fn parse(&self, text: &str, doubts: &mut Vec<CronError>) -> Result<u64, CronError> {
-        text.split(',')
-            .try_fold(0, |mask, part| Ok(mask | self.parse_part(part, doubts)?))
+        text.split(',').try_fold(0, |mask, part| Ok(mask | self.parse_part(part, doubts)?))
     }
 
     fn parse_part(&self, part: &str, doubts: &mut Vec<CronError>) -> Result<u64, CronError> {
@@ -176,9 +146,7 @@ impl Field {
         if range != "*" && !range.contains('-') {
             return Err(self.refuse(part, Some(format!("write the range out: {range}-{}/{step}", self.high))));
         }
-        let count = number(step)
-            .filter(|count| *count > 0)
-            .ok_or_else(|| self.refuse(part, None))?;
+        let count = number(step).filter(|count| *count > 0).ok_or_else(|| self.refuse(part, None))?;
         if count > high - low {
             doubts.push(self.step_too_wide(part, low));
         }
@@ -211,15 +179,13 @@ impl Field {
             Some(index) => u8::try_from(index).ok().map(|index| index + self.low),
             None => number(text),
         };
-        value
-            .filter(|value| (self.low..=self.high).contains(value))
-            .ok_or_else(|| {
-                let remedy = match text.chars().find(|c| "?LW#+".contains(*c)) {
-                    Some(c) => Some(format!("{c:?} is an extension that is not supported")),
-                    None => crate::fault::did_you_mean(text, self.names.iter().copied()),
-                };
-                self.refuse(part, remedy)
-            })
+        value.filter(|value| (self.low..=self.high).contains(value)).ok_or_else(|| {
+            let remedy = match text.chars().find(|c| "?LW#+".contains(*c)) {
+                Some(c) => Some(format!("{c:?} is an extension that is not supported")),
+                None => crate::fault::did_you_mean(text, self.names.iter().copied()),
+            };
+            self.refuse(part, remedy)
+        })
     }
 
     fn refuse(&self, part: &str, remedy: Option<String>) -> CronError {
@@ -228,11 +194,7 @@ impl Field {
             allowed.push_str(&format!(" or {first}-{last}"));
         }
         allowed.push_str(", *, lists (1,3), ranges (1-5), steps (*/2, 1-9/2)");
-        CronError {
-            found: part.chars().take(120).collect(),
-            allowed,
-            remedy,
-        }
+        CronError { found: part.chars().take(120).collect(), allowed, remedy }
     }
 
     fn step_too_wide(&self, part: &str, low: u8) -> CronError {
@@ -244,25 +206,17 @@ impl Field {
             _ => "only the first value of the range is ever met; write that value",
         };
         let allowed = format!("in the field {}: a step smaller than its range", self.name);
-        CronError {
-            found: part.to_owned(),
-            allowed,
-            remedy: Some(meaning.to_owned()),
-        }
+        CronError { found: part.to_owned(), allowed, remedy: Some(meaning.to_owned()) }
     }
 }
 
 fn number(text: &str) -> Option<u8> {
     // `u8::from_str` would take `+5`.
-    (text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| text.parse().ok())
-        .flatten()
+    (text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
 fn span(low: u8, high: u8, step: u8) -> u64 {
-    (low..=high)
-        .step_by(usize::from(step))
-        .fold(0, |mask, bit| mask | (1 << bit))
+    (low..=high).step_by(usize::from(step)).fold(0, |mask, bit| mask | (1 << bit))
 }
 
 #[cfg(test)]
@@ -326,10 +280,7 @@ mod tests {
         for same in ["0 18 * * 0", "0 18 * * 7", "0 18 * * sun"] {
             assert_eq!(Cron::parse(same).unwrap(), sunday, "{same}");
         }
-        assert_eq!(
-            Cron::parse("0 18 * * SAT-SUN").unwrap(),
-            Cron::parse("0 18 * * 6,0").unwrap()
-        );
+        assert_eq!(Cron::parse("0 18 * * SAT-SUN").unwrap(), Cron::parse("0 18 * * 6,0").unwrap());
         assert_eq!(
             Cron::parse("0 18 * * */2").unwrap().pattern.weekdays,
             Cron::parse("0 18 * * SUN,TUE,THU,SAT").unwrap().pattern.weekdays

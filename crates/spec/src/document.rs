@@ -75,15 +75,7 @@ pub fn read(text: &str, file: &str) -> Result<Node, Box<Fault>> {
     let fault = |location: Option<Location>, found: String, remedy: Option<String>| {
         let (line, column) = location.map_or((0, 0), |at| (at.line(), at.column()));
         let allowed = "one YAML 1.2 or JSON document of at most 1 MiB, nested at most 16 deep".to_owned();
-        Box::new(Fault {
-            file: file.to_owned(),
-            line,
-            column,
-            path: String::new(),
-            found,
-            allowed,
-            remedy,
-        })
+        Box::new(Fault { file: file.to_owned(), line, column, path: String::new(), found, allowed, remedy })
     };
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(fault(None, format!("{} bytes", text.len()), None));
@@ -116,9 +108,7 @@ fn options() -> serde_saphyr::Options {
 fn remedy_for_syntax(text: &str, location: Option<Location>) -> Option<String> {
     let index = usize::try_from(location?.line()).ok()?.checked_sub(1)?;
     let line = text.lines().nth(index)?;
-    let bare_star = line
-        .split_once(": ")
-        .is_some_and(|(_, value)| value.trim_start().starts_with('*'));
+    let bare_star = line.split_once(": ").is_some_and(|(_, value)| value.trim_start().starts_with('*'));
     bare_star.then(|| "a value that begins with * must be quoted, e.g. cron: \"*/15 * * * *\"".to_owned())
 }
 
@@ -142,11 +132,7 @@ fn settle(raw: Spanned<Raw>, source: &str) -> Node {
         Raw::Map(entries) => Value::Map(
             entries
                 .into_iter()
-                .map(|(key, node)| Entry {
-                    at: position(key.referenced),
-                    key: key.value,
-                    node: settle(node, source),
-                })
+                .map(|(key, node)| Entry { at: position(key.referenced), key: key.value, node: settle(node, source) })
                 .collect(),
         ),
     };
@@ -154,20 +140,14 @@ fn settle(raw: Spanned<Raw>, source: &str) -> Node {
 }
 
 fn position(location: Location) -> Position {
-    Position {
-        line: location.line(),
-        column: location.column(),
-    }
+    Position { line: location.line(), column: location.column() }
 }
 
 /// The text of a plain scalar as its author wrote it.
 fn written(location: Location, source: &str) -> Option<String> {
     let start = usize::try_from(location.span().byte_offset()?).ok()?;
     let length = usize::try_from(location.span().byte_len()?).ok()?;
-    source
-        .get(start..start.checked_add(length)?)
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
+    source.get(start..start.checked_add(length)?).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 impl<'de> Deserialize<'de> for Raw {
@@ -260,26 +240,12 @@ mod tests {
     #[test]
     fn every_node_knows_its_place_and_numbers_keep_their_spelling() {
         let read = entries("title: 2026.10\nschedule:\n  time: 09:00\n  day: no\n  list: [1, ~, true, on]\n");
-        assert!(
-            matches!(&read[0].node.value, Value::Number(text) if text == "2026.10"),
-            "{:?}",
-            read[0]
-        );
-        let Value::Map(schedule) = &read[1].node.value else {
-            panic!("{read:?}")
-        };
+        assert!(matches!(&read[0].node.value, Value::Number(text) if text == "2026.10"), "{:?}", read[0]);
+        let Value::Map(schedule) = &read[1].node.value else { panic!("{read:?}") };
         assert_eq!((schedule[0].at.line, schedule[0].at.column), (3, 3));
-        assert!(
-            matches!(&schedule[0].node.value, Value::Text(text) if text == "09:00"),
-            "{schedule:?}"
-        );
-        assert!(
-            matches!(&schedule[1].node.value, Value::Text(text) if text == "no"),
-            "{schedule:?}"
-        );
-        let Value::List(items) = &schedule[2].node.value else {
-            panic!("{schedule:?}")
-        };
+        assert!(matches!(&schedule[0].node.value, Value::Text(text) if text == "09:00"), "{schedule:?}");
+        assert!(matches!(&schedule[1].node.value, Value::Text(text) if text == "no"), "{schedule:?}");
+        let Value::List(items) = &schedule[2].node.value else { panic!("{schedule:?}") };
         assert!(
             matches!(
                 (&items[0].value, &items[1].value, &items[2].value, &items[3].value),

@@ -35,10 +35,7 @@ pub fn measure(draft: &str, edited: &str) -> EditMeasure {
     EditMeasure {
         edit_distance_score: score,
         unified_diff: unified_diff(draft, edited, ("draft", "final")),
-        categories: categories(draft, edited, score)
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        categories: categories(draft, edited, score).into_iter().map(str::to_owned).collect(),
     }
 }
 
@@ -67,11 +64,7 @@ fn one_hunk(old: &str, new: &str, (old_label, new_label): (&str, &str), (head, t
     let (from, keep) = (head.saturating_sub(CONTEXT_LINES), tail.min(CONTEXT_LINES));
     let (old_end, new_end) = (old.len() - tail, new.len() - tail);
     let range = |end: usize| format!("{},{}", from + 1, end + keep - from);
-    let mut diff = format!(
-        "--- {old_label}\n+++ {new_label}\n@@ -{} +{} @@\n",
-        range(old_end),
-        range(new_end)
-    );
+    let mut diff = format!("--- {old_label}\n+++ {new_label}\n@@ -{} +{} @@\n", range(old_end), range(new_end));
     let marked = [
         (' ', &old[from..head]),
         ('-', &old[head..old_end]),
@@ -101,12 +94,7 @@ fn words(text: &str) -> Vec<&str> {
 /// How many lines both texts share at their beginning, and how many of the rest at their end.
 fn common_ends(old: &[&str], new: &[&str]) -> (usize, usize) {
     let head = old.iter().zip(new).take_while(|(left, right)| left == right).count();
-    let tail = old[head..]
-        .iter()
-        .rev()
-        .zip(new[head..].iter().rev())
-        .take_while(|(left, right)| left == right)
-        .count();
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(|(left, right)| left == right).count();
     (head, tail)
 }
 
@@ -133,13 +121,11 @@ fn words_kept(draft: &str, edited: &str) -> usize {
     if old.len() + new.len() > LINES_MAX {
         return ends + block_words_kept(&old.concat(), &new.concat());
     }
-    let middle = capture_diff_slices(Algorithm::Myers, old, new)
-        .into_iter()
-        .map(|op| match op.tag() {
-            DiffTag::Equal => count(&old[op.old_range()]),
-            DiffTag::Replace => block_words_kept(&old[op.old_range()].concat(), &new[op.new_range()].concat()),
-            DiffTag::Delete | DiffTag::Insert => 0,
-        });
+    let middle = capture_diff_slices(Algorithm::Myers, old, new).into_iter().map(|op| match op.tag() {
+        DiffTag::Equal => count(&old[op.old_range()]),
+        DiffTag::Replace => block_words_kept(&old[op.old_range()].concat(), &new[op.new_range()].concat()),
+        DiffTag::Delete | DiffTag::Insert => 0,
+    });
     ends + middle.sum::<usize>()
 }
 
@@ -150,16 +136,9 @@ fn block_words_kept(old: &str, new: &str) -> usize {
         return bag_overlap(&old, &new);
     }
     let equal = |op: DiffOp| {
-        if op.tag() == DiffTag::Equal {
-            op.old_range().len()
-        } else {
-            0
-        }
+        if op.tag() == DiffTag::Equal { op.old_range().len() } else { 0 }
     };
-    capture_diff_slices(Algorithm::Myers, &old, &new)
-        .into_iter()
-        .map(equal)
-        .sum()
+    capture_diff_slices(Algorithm::Myers, &old, &new).into_iter().map(equal).sum()
 }
 
 fn bag_overlap(old: &[&str], new: &[&str]) -> usize {
@@ -195,11 +174,7 @@ fn categories(draft: &str, edited: &str, score: u16) -> Vec<&'static str> {
         ("lengthened", after * 4 > before * 5),
         ("rewritten", score >= REWRITTEN_PERMILLE),
     ];
-    let found: Vec<&str> = checks
-        .into_iter()
-        .filter(|(_, holds)| *holds)
-        .map(|(name, _)| name)
-        .collect();
+    let found: Vec<&str> = checks.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name).collect();
     if found.is_empty() { vec!["wording"] } else { found }
 }
 
@@ -214,38 +189,22 @@ fn bare_words(text: &str) -> Vec<&str> {
 }
 
 fn sorted(mut lines: Vec<&str>) -> Vec<&str> {
-    lines = lines
-        .into_iter()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .collect();
+    lines = lines.into_iter().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines.sort_unstable();
     lines
 }
 
 fn headings(text: &str) -> Vec<&str> {
-    text.lines()
-        .filter(|line| line.starts_with('#'))
-        .map(str::trim_end)
-        .collect()
+    text.lines().filter(|line| line.starts_with('#')).map(str::trim_end).collect()
 }
 
 fn links(text: &str) -> BTreeSet<&str> {
-    let address = |word: &'_ str| {
-        ["http://", "https://", "file://"]
-            .iter()
-            .any(|scheme| word.starts_with(scheme))
-    };
-    text.split(|c: char| c.is_whitespace() || "()<>[]\"".contains(c))
-        .filter(|word| address(word))
-        .collect()
+    let address = |word: &'_ str| ["http://", "https://", "file://"].iter().any(|scheme| word.starts_with(scheme));
+    text.split(|c: char| c.is_whitespace() || "()<>[]\"".contains(c)).filter(|word| address(word)).collect()
 }
 
 fn numbers(text: &str) -> Vec<&str> {
-    bare_words(text)
-        .into_iter()
-        .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
-        .collect()
+    bare_words(text).into_iter().filter(|word| word.starts_with(|c: char| c.is_ascii_digit())).collect()
 }
 
 #[cfg(test)]
@@ -270,11 +229,7 @@ mod tests {
             ("a b\n", "a  b\n", 1),
             (" ", "\n", 1),
         ] {
-            assert_eq!(
-                measure(draft, edited).edit_distance_score,
-                expected,
-                "{draft:?} {edited:?}"
-            );
+            assert_eq!(measure(draft, edited).edit_distance_score, expected, "{draft:?} {edited:?}");
         }
     }
 
@@ -288,10 +243,7 @@ mod tests {
             (replace("# Week 12", "# Week twelve"), vec!["headings", "numbers"]),
             (replace("/1", "/2"), vec!["links"]),
             (replace("reads", "handles"), vec!["wording"]),
-            (
-                replace("The importer reads 40 files a second now.\n", ""),
-                vec!["numbers", "shortened"],
-            ),
+            (replace("The importer reads 40 files a second now.\n", ""), vec!["numbers", "shortened"]),
             (
                 "# Week 12\n\n- Fixed the gate.\n- See https://x.org/1\n\nThe importer reads 40 files a second now.\n"
                     .to_owned(),
@@ -314,16 +266,11 @@ mod tests {
     #[test]
     fn large_rewritten_texts_are_one_hunk_and_still_measured() {
         let text = |word: &str| (0..20_000).map(|n| format!("{word}{n} shared\n")).collect::<String>();
-        let (old, new) = (
-            format!("head\n{}tail\n", text("a")),
-            format!("head\n{}tail\n", text("b")),
-        );
+        let (old, new) = (format!("head\n{}tail\n", text("a")), format!("head\n{}tail\n", text("b")));
         let measured = measure(&old, &new);
         assert_eq!(measured.edit_distance_score, 500);
         assert!(
-            measured
-                .unified_diff
-                .starts_with("--- draft\n+++ final\n@@ -1,20002 +1,20002 @@\n head\n-a0 shared\n")
+            measured.unified_diff.starts_with("--- draft\n+++ final\n@@ -1,20002 +1,20002 @@\n head\n-a0 shared\n")
         );
         assert!(measured.unified_diff.ends_with("+b19999 shared\n tail\n"));
     }

@@ -58,11 +58,7 @@ impl fmt::Display for Faults {
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 80;
     let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-    let ellipsis = if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        "…"
-    } else {
-        ""
-    };
+    let ellipsis = if text.chars().nth(SHOWN_CHARS_MAX).is_some() { "…" } else { "" };
     format!("{:?}", format!("{shown}{ellipsis}"))
 }
 
@@ -75,13 +71,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let near_enough = 1.max(word.len() / 3);
     let begins = |candidate: &str| {
         word.len() >= BEGINNING_CHARS_MIN
-            && candidate
-                .to_lowercase()
-                .chars()
-                .zip(&word)
-                .filter(|(a, b)| a == *b)
-                .count()
-                == word.len()
+            && candidate.to_lowercase().chars().zip(&word).filter(|(a, b)| a == *b).count() == word.len()
     };
     candidates
         .into_iter()

@@ -86,11 +86,7 @@ impl Pattern {
             if mask != 0 {
                 return Date::new(year, month, i8::try_from(mask.trailing_zeros()).ok()?).ok();
             }
-            (year, month) = if month == 12 {
-                (year.checked_add(1)?, 1)
-            } else {
-                (year, month + 1)
-            };
+            (year, month) = if month == 12 { (year.checked_add(1)?, 1) } else { (year, month + 1) };
             mask = self.days_of_month(year, month);
         }
         None
@@ -103,11 +99,7 @@ impl Pattern {
             if mask != 0 {
                 return Date::new(year, month, i8::try_from(31 - mask.leading_zeros()).ok()?).ok();
             }
-            (year, month) = if month == 1 {
-                (year.checked_sub(1)?, 12)
-            } else {
-                (year, month - 1)
-            };
+            (year, month) = if month == 1 { (year.checked_sub(1)?, 12) } else { (year, month - 1) };
             mask = self.days_of_month(year, month);
         }
         None
@@ -121,11 +113,7 @@ impl Pattern {
         let Ok(first) = Date::new(year, month, 1) else { return 0 };
         let length_mask = (u32::MAX >> (31 - first.days_in_month())) & DAYS_ALL;
         let by_weekday = self.days_by_weekday(first);
-        let matching = if self.either {
-            self.days | by_weekday
-        } else {
-            self.days & by_weekday
-        };
+        let matching = if self.either { self.days | by_weekday } else { self.days & by_weekday };
         matching & length_mask
     }
 
@@ -177,11 +165,7 @@ const fn highest(mask: u64) -> i8 {
 
 fn ceil_to_minute(at: DateTime) -> Option<DateTime> {
     let floor = at.date().at(at.hour(), at.minute(), 0, 0);
-    if floor == at {
-        Some(at)
-    } else {
-        floor.checked_add(jiff::SignedDuration::from_mins(1)).ok()
-    }
+    if floor == at { Some(at) } else { floor.checked_add(jiff::SignedDuration::from_mins(1)).ok() }
 }
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar, counted in years that begin in March.
@@ -226,10 +210,7 @@ mod tests {
     #[test]
     fn weekday_masks_agree_with_the_calendar() {
         for weekday in 0..7_u8 {
-            let pattern = Pattern {
-                weekdays: 1 << weekday,
-                ..EVERY_DAY
-            };
+            let pattern = Pattern { weekdays: 1 << weekday, ..EVERY_DAY };
             let mut day = date(2023, 12, 1);
             while day < date(2025, 2, 1) {
                 let expected = day.weekday().to_monday_zero_offset() == i8::try_from(weekday).unwrap();
@@ -241,17 +222,11 @@ mod tests {
 
     #[test]
     fn fortnights_are_fourteen_days_apart_over_year_ends() {
-        let pattern = Pattern {
-            weekdays: 1 << 2,
-            fortnight: true,
-            ..EVERY_DAY
-        };
+        let pattern = Pattern { weekdays: 1 << 2, fortnight: true, ..EVERY_DAY };
         let mut at = pattern.next(date(1999, 12, 1).at(0, 0, 0, 0)).unwrap();
         for _ in 0..200 {
             assert_eq!(at.weekday(), Weekday::Wednesday);
-            let next = pattern
-                .next(at.checked_add(jiff::SignedDuration::from_mins(1)).unwrap())
-                .unwrap();
+            let next = pattern.next(at.checked_add(jiff::SignedDuration::from_mins(1)).unwrap()).unwrap();
             assert_eq!(days_since_1970(next.date()) - days_since_1970(at.date()), 14);
             at = next;
         }
@@ -259,21 +234,11 @@ mod tests {
 
     #[test]
     fn previous_is_the_inverse_of_next() {
-        let pattern = Pattern {
-            days: (1 << 29) | (1 << 31),
-            hours: 0b101 << 5,
-            minutes: 0b1001,
-            ..EVERY_DAY
-        };
+        let pattern = Pattern { days: (1 << 29) | (1 << 31), hours: 0b101 << 5, minutes: 0b1001, ..EVERY_DAY };
         let mut at = pattern.next(date(2023, 1, 1).at(0, 0, 0, 0)).unwrap();
         for _ in 0..300 {
-            let next = pattern
-                .next(at.checked_add(jiff::SignedDuration::from_mins(1)).unwrap())
-                .unwrap();
-            assert_eq!(
-                pattern.previous(next.checked_sub(jiff::SignedDuration::from_mins(1)).unwrap()),
-                Some(at)
-            );
+            let next = pattern.next(at.checked_add(jiff::SignedDuration::from_mins(1)).unwrap()).unwrap();
+            assert_eq!(pattern.previous(next.checked_sub(jiff::SignedDuration::from_mins(1)).unwrap()), Some(at));
             at = next;
         }
     }

@@ -40,11 +40,7 @@ impl<'n> Map<'n> {
     /// A field; a key without a value counts as absent.
     pub fn get(&self, key: &str) -> Option<Field<'n>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        let field = Field {
-            path: self.path_of(key),
-            at: entry.at,
-            value: &entry.node.value,
-        };
+        let field = Field { path: self.path_of(key), at: entry.at, value: &entry.node.value };
         (!matches!(field.value, Value::Null)).then_some(field)
     }
 
@@ -55,30 +51,18 @@ impl<'n> Map<'n> {
 
     /// The map itself as a field, for faults about it as a whole.
     pub fn whole(&self) -> Field<'n> {
-        Field {
-            path: self.path.clone(),
-            at: self.at,
-            value: &Value::Null,
-        }
+        Field { path: self.path.clone(), at: self.at, value: &Value::Null }
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
 
 impl<'n> Field<'n> {
     /// The document itself.
     pub fn root(node: &'n Node) -> Self {
-        Self {
-            path: String::new(),
-            at: node.at,
-            value: &node.value,
-        }
+        Self { path: String::new(), at: node.at, value: &node.value }
     }
 
     /// The last part of the path.
@@ -89,10 +73,7 @@ impl<'n> Field<'n> {
 
 impl Reader {
     pub fn new(file: &str) -> Self {
-        Self {
-            file: file.to_owned(),
-            faults: Vec::new(),
-        }
+        Self { file: file.to_owned(), faults: Vec::new() }
     }
 
     /// The faults found so far, in the order of their places.
@@ -124,24 +105,11 @@ impl Reader {
             self.refuse(field, &format!("a map with the keys {}", keys.join(", ")), None);
             return None;
         };
-        let map = Map {
-            path: field.path.clone(),
-            at: field.at,
-            entries,
-        };
+        let map = Map { path: field.path.clone(), at: field.at, entries };
         for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
-            let unknown = Field {
-                path: map.path_of(&entry.key),
-                at: entry.at,
-                value: &entry.node.value,
-            };
+            let unknown = Field { path: map.path_of(&entry.key), at: entry.at, value: &entry.node.value };
             let remedy = did_you_mean(&entry.key, keys.iter().copied());
-            self.fault(
-                &unknown,
-                format!("the unknown key {}", quote(&entry.key)),
-                &keys.join(", "),
-                remedy,
-            );
+            self.fault(&unknown, format!("the unknown key {}", quote(&entry.key)), &keys.join(", "), remedy);
         }
         Some(map)
     }
@@ -150,16 +118,8 @@ impl Reader {
     pub fn required<'n>(&mut self, map: &Map<'n>, key: &str, allowed: &str) -> Option<Field<'n>> {
         let field = map.get(key);
         if field.is_none() {
-            let missing = Field {
-                path: map.path_of(key),
-                ..map.whole()
-            };
-            self.fault(
-                &missing,
-                "nothing".to_owned(),
-                allowed,
-                Some(format!("add the key {key}")),
-            );
+            let missing = Field { path: map.path_of(key), ..map.whole() };
+            self.fault(&missing, "nothing".to_owned(), allowed, Some(format!("add the key {key}")));
         }
         field
     }
@@ -256,11 +216,7 @@ impl Reader {
             _ => None,
         };
         if number.is_none() {
-            self.refuse(
-                field,
-                &format!("a whole number from {} to {}", range.start(), range.end()),
-                None,
-            );
+            self.refuse(field, &format!("a whole number from {} to {}", range.start(), range.end()), None);
         }
         number
     }

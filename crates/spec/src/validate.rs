@@ -37,19 +37,13 @@ pub fn validate_against(markdown: &str, material: &Material) -> Vec<String> {
 /// Checks a draft; an empty list means that nothing is missing.
 #[must_use]
 pub fn validate_draft(markdown: &str, expected: &Expected<'_>) -> Vec<String> {
-    let word_count = markdown
-        .split_whitespace()
-        .filter(|word| word.contains(char::is_alphanumeric))
-        .count();
+    let word_count = markdown.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count();
     if word_count == 0 {
         return vec!["the draft is empty".to_owned()];
     }
     let headings: Vec<String> = headings(markdown).into_iter().map(plain).collect();
-    let has_heading = |wanted: &str| {
-        headings
-            .iter()
-            .any(|heading| format!(" {heading} ").contains(&format!(" {} ", plain(wanted))))
-    };
+    let has_heading =
+        |wanted: &str| headings.iter().any(|heading| format!(" {heading} ").contains(&format!(" {} ", plain(wanted))));
     let mut warnings = Vec::new();
     if !has_heading(expected.title) {
         warnings.push(format!("no heading names the title {:?}", expected.title));
@@ -59,15 +53,10 @@ pub fn validate_draft(markdown: &str, expected: &Expected<'_>) -> Vec<String> {
     }
     if expected.item_count > 0 && word_count < WORDS_MIN {
         let items = expected.item_count;
-        warnings.push(format!(
-            "{word_count} words about {items} items; fewer than {WORDS_MIN} say too little"
-        ));
+        warnings.push(format!("{word_count} words about {items} items; fewer than {WORDS_MIN} say too little"));
     }
     if !expected.links.is_empty()
-        && !expected
-            .links
-            .iter()
-            .any(|link| !link.is_empty() && markdown.contains(link.as_str()))
+        && !expected.links.iter().any(|link| !link.is_empty() && markdown.contains(link.as_str()))
     {
         warnings.push("no link leads back to a source".to_owned());
     }
@@ -101,9 +90,7 @@ fn is_underline(line: &str) -> bool {
 /// Lower-case words without marks, so that `**What's new:**` and `what's new` are the same heading.
 fn plain(text: &str) -> String {
     let lower = text.to_lowercase();
-    let words = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty());
+    let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -115,12 +102,7 @@ mod tests {
     fn each_omission_is_one_warning() {
         let sections = ["What's new".to_owned(), "Next".to_owned()];
         let links = ["https://x.org/1".to_owned(), "git:abc".to_owned()];
-        let expected = Expected {
-            title: "Weekly status",
-            sections: &sections,
-            item_count: 2,
-            links: &links,
-        };
+        let expected = Expected { title: "Weekly status", sections: &sections, item_count: 2, links: &links };
         let body = "word ".repeat(40);
         let whole = format!(
             "# Weekly status: 9 March\n\n## **What's new**\n\n{body}[a](https://x.org/1)\n\nNext\n----\n\nmore\n"
@@ -128,15 +110,9 @@ mod tests {
         for (draft, expected_warnings) in [
             (whole.clone(), vec![]),
             (" \n# \n---\n".to_owned(), vec!["the draft is empty"]),
-            (
-                whole.replace("# Weekly status", "# Weekly"),
-                vec!["no heading names the title"],
-            ),
+            (whole.replace("# Weekly status", "# Weekly"), vec!["no heading names the title"]),
             (whole.replace("\n----", ""), vec!["the section \"Next\""]),
-            (
-                whole.replace("Next\n----", "```\n# Next\n```"),
-                vec!["the section \"Next\""],
-            ),
+            (whole.replace("Next\n----", "```\n# Next\n```"), vec!["the section \"Next\""]),
             (whole.replace("x.org/1", "x.org/2"), vec!["no link leads back"]),
             (whole.replace(&body, ""), vec!["fewer than 30"]),
         ] {
@@ -150,15 +126,7 @@ mod tests {
 
     #[test]
     fn without_items_neither_length_nor_links_are_asked_for() {
-        let expected = Expected {
-            title: "Note",
-            sections: &[],
-            item_count: 0,
-            links: &[],
-        };
-        assert_eq!(
-            validate_draft("# Note\n\nNothing new.\n", &expected),
-            Vec::<String>::new()
-        );
+        let expected = Expected { title: "Note", sections: &[], item_count: 0, links: &[] };
+        assert_eq!(validate_draft("# Note\n\nNothing new.\n", &expected), Vec::<String>::new());
     }
 }

@@ -29,9 +29,7 @@ pub fn first_instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
         AmbiguousOffset::Gap { after, .. } => {
             // Read with the later offset, a time in the gap lies before the change: the change is what follows it.
             let before_gap = after.to_timestamp(local).ok()?;
-            zone.following(before_gap)
-                .find(|change| change.offset() == after)
-                .map(|change| change.timestamp())
+            zone.following(before_gap).find(|change| change.offset() == after).map(|change| change.timestamp())
         }
     }
 }
@@ -43,20 +41,13 @@ pub fn is_in_gap(zone: &TimeZone, local: DateTime) -> bool {
 
 /// The first instant of `pattern` strictly after `after`.
 pub fn next(pattern: &Pattern, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
-    if pattern.elapsed {
-        next_elapsed(pattern, zone, after)
-    } else {
-        next_fixed(pattern, zone, after)
-    }
+    if pattern.elapsed { next_elapsed(pattern, zone, after) } else { next_fixed(pattern, zone, after) }
 }
 
 /// The last instant of `pattern` at or before `at` and strictly after `after`.
 pub fn latest(pattern: &Pattern, zone: &TimeZone, after: Timestamp, at: Timestamp) -> Option<Timestamp> {
-    let found = if pattern.elapsed {
-        latest_elapsed(pattern, zone, after, at)
-    } else {
-        latest_fixed(pattern, zone, after, at)
-    };
+    let found =
+        if pattern.elapsed { latest_elapsed(pattern, zone, after, at) } else { latest_fixed(pattern, zone, after, at) };
     found.filter(|instant| *instant > after)
 }
 
@@ -90,9 +81,7 @@ fn next_elapsed(pattern: &Pattern, zone: &TimeZone, after: Timestamp) -> Option<
     let mut local = minute_after(zone.to_datetime(after))?;
     loop {
         let offset = zone.to_offset(from);
-        let instant = pattern
-            .next(local)
-            .and_then(|candidate| offset.to_timestamp(candidate).ok());
+        let instant = pattern.next(local).and_then(|candidate| offset.to_timestamp(candidate).ok());
         let change = zone.following(from).next().map(|change| change.timestamp());
         match (instant, change) {
             (instant, None) => return instant,
@@ -110,10 +99,7 @@ fn latest_elapsed(pattern: &Pattern, zone: &TimeZone, after: Timestamp, at: Time
     while until > after {
         let offset = zone.to_offset(until);
         // Strictly before the next second: a change at `until` itself begins the stretch that `until` lies in.
-        let change = until
-            .checked_add(SECOND)
-            .ok()
-            .and_then(|next| zone.preceding(next).next());
+        let change = until.checked_add(SECOND).ok().and_then(|next| zone.preceding(next).next());
         let change = change.map(|change| change.timestamp());
         let candidate = pattern.previous(offset.to_datetime(until));
         let instant = candidate.and_then(|candidate| offset.to_timestamp(candidate).ok());
@@ -128,9 +114,5 @@ fn latest_elapsed(pattern: &Pattern, zone: &TimeZone, after: Timestamp, at: Time
 
 /// The whole minute after the one that `local` lies in.
 fn minute_after(local: DateTime) -> Option<DateTime> {
-    local
-        .date()
-        .at(local.hour(), local.minute(), 0, 0)
-        .checked_add(MINUTE)
-        .ok()
+    local.date().at(local.hour(), local.minute(), 0, 0).checked_add(MINUTE).ok()
 }

@@ -16,25 +16,16 @@ const NOW: Timestamp = Timestamp::from_secs(1_772_000_000);
 
 fn probe(path: &str) -> PathKind {
     match path {
-        "/work/project" | "/work/other.git" => PathKind::Repository,
-        "/work/project/notes" | "/work/project/drafts" | "/work" | "/" => PathKind::Folder,
-        "/work/project/README.md" => PathKind::File,
+        "/base/project" | "/base/other.git" => PathKind::Repository,
+        "/base/project/notes" | "/base/project/drafts" | "/base" | "/" => PathKind::Folder,
+        "/base/project/README.md" => PathKind::File,
         _ => PathKind::Missing,
     }
 }
 
 fn read_with(text: &str, probe: &dyn Fn(&str) -> PathKind) -> Result<OrderFile, Faults> {
     let calendar = ZonedCalendar::bundled();
-    parse(
-        text,
-        &Context {
-            file: "weekly.yaml",
-            base_dir: "/work/project",
-            probe,
-            calendar: &calendar,
-            now: NOW,
-        },
-    )
+    parse(text, &Context { file: "weekly.yaml", base_dir: "/base/project", probe, calendar: &calendar, now: NOW })
 }
 
 fn read(text: &str) -> Result<OrderFile, Faults> {
@@ -89,25 +80,15 @@ fn a_whole_document_is_read() {
     assert_eq!(
         order.sources,
         [
-            SourceSpec::Git {
-                path: "/work/project".into(),
-                branch: Some("release/1.10".into())
-            },
-            SourceSpec::Git {
-                path: "/work/other.git".into(),
-                branch: None
-            },
+            SourceSpec::Git { path: "/base/project".into(), branch: Some("release/1.10".into()) },
+            SourceSpec::Git { path: "/base/other.git".into(), branch: None },
             SourceSpec::Folder {
-                path: "/work/project/notes".into(),
+                path: "/base/project/notes".into(),
                 include: vec!["**/*.md".into()],
                 exclude: vec!["drafts/**".into()]
             },
-            SourceSpec::Feed {
-                url: "https://example.org/feed.xml".into()
-            },
-            SourceSpec::Description {
-                value: "Mention the freeze.".into()
-            },
+            SourceSpec::Feed { url: "https://example.org/feed.xml".into() },
+            SourceSpec::Description { value: "Mention the freeze.".into() },
         ]
     );
     assert_eq!(
@@ -117,10 +98,7 @@ fn a_whole_document_is_read() {
             secret: Some("env:HOOK_SECRET".into()),
         })
     );
-    assert_eq!(
-        (order.governance, order.semi_auto_window_s),
-        (Governance::SemiAuto, 7_200)
-    );
+    assert_eq!((order.governance, order.semi_auto_window_s), (Governance::SemiAuto, 7_200));
     assert_eq!(order.notify, ["a@example.org", "b@example.org"]);
     assert_eq!(order.schedule.unwrap().timezone, "Europe/Berlin");
 }
@@ -132,26 +110,15 @@ fn defaults_come_from_the_type() {
         .order;
     assert_eq!(order.type_classification.binding, Binding::Research);
     assert_eq!(order.type_classification.freshness_requirement_hours, 24);
-    assert_eq!(
-        (order.schedule, order.destination, order.governance),
-        (None, None, Governance::Manual)
-    );
+    assert_eq!((order.schedule, order.destination, order.governance), (None, None, Governance::Manual));
     assert_eq!(order.semi_auto_window_s, semi_auto_window_default_s());
 }
 
 /// A sound document with one line exchanged or added.
 fn with(line: &str) -> String {
     let key = line.split(':').next().unwrap();
-    let base = [
-        ("title", "title: T"),
-        ("type", "type: custom"),
-        ("sources", "sources: [{description: x}]"),
-    ];
-    let kept: Vec<&str> = base
-        .iter()
-        .filter(|(name, _)| *name != key)
-        .map(|(_, line)| *line)
-        .collect();
+    let base = [("title", "title: T"), ("type", "type: custom"), ("sources", "sources: [{description: x}]")];
+    let kept: Vec<&str> = base.iter().filter(|(name, _)| *name != key).map(|(_, line)| *line).collect();
     format!("{}\n{line}\n", kept.join("\n"))
 }
 
@@ -164,90 +131,51 @@ fn each_wrong_field_is_refused_with_a_remedy() {
         ("sections: [\"a\\tb\"]", "one line of at most 200 characters"),
         ("type: weekly-status", "did you mean \"weekly_status\"?"),
         ("strategy: hybird", "did you mean \"hybrid\"?"),
-        (
-            "titel: x",
-            "titel: found the unknown key \"titel\"; allowed: title, description, ",
-        ),
+        ("titel: x", "titel: found the unknown key \"titel\"; allowed: title, description, "),
         ("freshness_hours: 0", "a whole number from 1 to 8760"),
         ("freshness_hours: 1.5", "found the number 1.5"),
         ("primary_platform: git", "write strategy: platform_bound"),
         ("sections: [a, a]", "sections[1]: found \"a\"; allowed: each entry once"),
         ("sources: []", "at least one source"),
         ("sources: {folder: notes}", "begin each source with"),
-        (
-            "sources: [notes]",
-            "sources[0]: found \"notes\"; allowed: {folder: path}",
-        ),
+        ("sources: [notes]", "sources[0]: found \"notes\"; allowed: {folder: path}"),
         ("sources: [{foldr: notes}]", "did you mean \"folder\"?"),
         (
             "sources: [{folder: missing}]",
-            "found \"/work/project/missing\", where nothing is; allowed: a folder that exists",
+            "found \"/base/project/missing\", where nothing is; allowed: a folder that exists",
         ),
-        (
-            "sources: [{folder: README.md}]",
-            "write folder: /work/project with include: [\"README.md\"]",
-        ),
+        ("sources: [{folder: README.md}]", "write folder: /base/project with include: [\"README.md\"]"),
         ("sources: [{folder: ~/notes}]", "~ is not expanded"),
         (
             "sources: [{folder: notes, branch: x}]",
             "the key \"branch\" in a folder source; allowed: folder, include, exclude",
         ),
         ("sources: [{folder: notes, include: ['../*']}]", "stay in it"),
-        (
-            "sources: [{folder: notes, include: ['a[b']}]",
-            "a bracket is not closed",
-        ),
+        ("sources: [{folder: notes, include: ['a[b']}]", "a bracket is not closed"),
         ("sources: [{git: notes}]", "which is a folder without a repository"),
         ("sources: [{git: ., branch: --upload-pack=x}]", "the name of a branch"),
         ("sources: [{git: ., folder: notes}]", "write two entries"),
         ("sources: [{type: git, url: x}]", "sources[0].path: found nothing"),
         ("sources: [{type: gti, path: .}]", "did you mean \"git\"?"),
         ("sources: [{include: ['*']}]", "a source of no kind"),
-        (
-            "sources: [{feed: example.org/feed}]",
-            "did you mean \"https://example.org/feed\"?",
-        ),
-        (
-            "sources: [{feed: 'ftp://example.org'}]",
-            "an http or https address with a host",
-        ),
-        (
-            "sources: [{feed: 'https://u:p@example.org'}]",
-            "must not carry a name or password",
-        ),
+        ("sources: [{feed: example.org/feed}]", "did you mean \"https://example.org/feed\"?"),
+        ("sources: [{feed: 'ftp://example.org'}]", "an http or https address with a host"),
+        ("sources: [{feed: 'https://u:p@example.org'}]", "must not carry a name or password"),
         (
             "sources: [{git: .}, {git: ../project/}]",
             "sources[1]: found git \"project\" again; allowed: each source once; it is sources[0] already",
         ),
-        (
-            "schedule: weekly",
-            "schedule: found \"weekly\"; allowed: a map with the keys cron",
-        ),
+        ("schedule: weekly", "schedule: found \"weekly\"; allowed: a map with the keys cron"),
         ("destination: {}", "exactly one of file, email, webhook"),
         ("destination: {file: notes, email: a@b.c}", "found file and email"),
         ("destination: {file: README.md}", "which is a file"),
         ("destination: {file: a/b/c}", "a new one in a folder that exists"),
         ("destination: {email: []}", "at least one mail address"),
-        (
-            "destination: {email: [a.b.c]}",
-            "destination.email[0]: found \"a.b.c\"; allowed: a mail address",
-        ),
-        (
-            "destination: {webhook: 'https://h.org', secret: hunter2}",
-            "never the secret itself",
-        ),
-        (
-            "destination: {webhook: 'https://h.org', secret: 'env:'}",
-            "a reference env:NAME",
-        ),
-        (
-            "destination: {webhook: 'https://h.org', secret: 'file:rel'}",
-            "a reference env:NAME",
-        ),
-        (
-            "destination: {email: a@b.c, secret: 'env:X'}",
-            "secret only beside webhook",
-        ),
+        ("destination: {email: [a.b.c]}", "destination.email[0]: found \"a.b.c\"; allowed: a mail address"),
+        ("destination: {webhook: 'https://h.org', secret: hunter2}", "never the secret itself"),
+        ("destination: {webhook: 'https://h.org', secret: 'env:'}", "a reference env:NAME"),
+        ("destination: {webhook: 'https://h.org', secret: 'file:rel'}", "a reference env:NAME"),
+        ("destination: {email: a@b.c, secret: 'env:X'}", "secret only beside webhook"),
         ("governance: full", "did you mean \"full_auto\"?"),
         ("governance: full_auto", "add a destination"),
         ("semi_auto_window: 2h", "only beside governance: semi_auto"),
@@ -258,10 +186,7 @@ fn each_wrong_field_is_refused_with_a_remedy() {
         assert!(!faults.contains("hunter2"), "{faults}");
     }
     read(&with("destination: {file: documents}")).unwrap();
-    read(&with(
-        "destination: {webhook: 'https://h.org', secret: 'file:/run/secrets/hook'}",
-    ))
-    .unwrap();
+    read(&with("destination: {webhook: 'https://h.org', secret: 'file:/run/secrets/hook'}")).unwrap();
 }
 
 #[test]
@@ -272,12 +197,7 @@ fn all_faults_are_told_at_once() {
     let lines: Vec<u64> = faults.0.iter().map(|fault| fault.line).collect();
     // The missing title is told where the document begins.
     assert_eq!(lines, [1, 1, 2, 4, 5, 7, 8, 9, 9, 10, 11], "{faults}");
-    assert!(
-        faults
-            .to_string()
-            .contains("weekly.yaml:7:3 schedule.frequency: found \"weekley\""),
-        "{faults}"
-    );
+    assert!(faults.to_string().contains("weekly.yaml:7:3 schedule.frequency: found \"weekley\""), "{faults}");
 }
 
 #[test]
@@ -286,10 +206,7 @@ fn templates_read_without_a_fault_and_differ_by_kind() {
         let read = read(template(*kind));
         assert!(read.is_ok(), "{}: {}", kind.as_str(), read.unwrap_err());
     }
-    assert_ne!(
-        template(DeliverableType::Changelog),
-        template(DeliverableType::ResearchBrief)
-    );
+    assert_ne!(template(DeliverableType::Changelog), template(DeliverableType::ResearchBrief));
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -299,9 +216,8 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 fn paths() -> impl Strategy<Value = String> {
-    "(/[a-zA-Z0-9 _.'\"#:é-]{1,8}[a-z]){1,4}".prop_filter("normal", |path| {
-        !path.split('/').any(|part| part == "." || part == "..")
-    })
+    "(/[a-zA-Z0-9 _.'\"#:é-]{1,8}[a-z]){1,4}"
+        .prop_filter("normal", |path| !path.split('/').any(|part| part == "." || part == ".."))
 }
 
 fn sources() -> impl Strategy<Value = Vec<SourceSpec>> {
@@ -314,10 +230,8 @@ fn sources() -> impl Strategy<Value = Vec<SourceSpec>> {
             include,
             exclude
         }),
-        (paths(), proptest::option::of("[a-z0-9][a-z0-9/._]{0,6}[a-z]")).prop_map(|(path, branch)| SourceSpec::Git {
-            path,
-            branch: branch.filter(|name| !name.contains("..")),
-        }),
+        (paths(), proptest::option::of("[a-z0-9][a-z0-9/._]{0,6}[a-z]"))
+            .prop_map(|(path, branch)| SourceSpec::Git { path, branch: branch.filter(|name| !name.contains("..")) }),
         "https?://[a-z]{1,8}\\.org(:8[0-9])?/[a-z0-9?=&#%.-]{0,8}".prop_map(|url| SourceSpec::Feed { url }),
         line().prop_map(|value| SourceSpec::Description { value }),
     ];
@@ -331,15 +245,10 @@ fn sources() -> impl Strategy<Value = Vec<SourceSpec>> {
 fn schedules() -> impl Strategy<Value = Schedule> {
     let instant = (0_i64..4_000_000_000_000_000).prop_map(Timestamp);
     let day = prop_oneof![Just(Weekday::Monday), Just(Weekday::Thursday), Just(Weekday::Sunday)];
-    let frequency = prop_oneof![
-        Just(Frequency::Weekly),
-        Just(Frequency::Biweekly),
-        Just(Frequency::Monthly)
-    ];
+    let frequency = prop_oneof![Just(Frequency::Weekly), Just(Frequency::Biweekly), Just(Frequency::Monthly)];
     let rule = prop_oneof![
-        prop_oneof![Just("*/15 * * * *"), Just("0 18 * * SUN"), Just("0 2,14 1 JAN *")].prop_map(|text| Rule::Cron {
-            expression: text.into()
-        }),
+        prop_oneof![Just("*/15 * * * *"), Just("0 18 * * SUN"), Just("0 2,14 1 JAN *")]
+            .prop_map(|text| Rule::Cron { expression: text.into() }),
         (2_u64..10_000_000, instant.clone()).prop_map(|(every_s, anchor)| Rule::Interval { every_s, anchor }),
         (frequency, day, 0_u16..1_440).prop_map(|(frequency, day, minute_of_day)| Rule::Calendar {
             frequency,
@@ -353,40 +262,25 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         }),
         instant.prop_map(|at| Rule::Once { at }),
     ];
-    let catch_up = prop_oneof![
-        Just(CatchUp::Skip),
-        Just(CatchUp::Latest),
-        (1_u32..10_000).prop_map(|max| CatchUp::All { max })
-    ];
-    let zone = prop_oneof![
-        Just("UTC"),
-        Just("Europe/Berlin"),
-        Just("America/Argentina/Buenos_Aires")
-    ];
-    let policies = (
+    let catch_up =
+        prop_oneof![Just(CatchUp::Skip), Just(CatchUp::Latest), (1_u32..10_000).prop_map(|max| CatchUp::All { max })];
+    let zone = prop_oneof![Just("UTC"), Just("Europe/Berlin"), Just("America/Argentina/Buenos_Aires")];
+    let policies = (catch_up, proptest::option::of(1_u64..1_000_000), any::<bool>(), 0_u32..2);
+    (rule, zone, policies).prop_map(|(rule, zone, (catch_up, catch_up_window_s, buffer, jitter_s))| Schedule {
+        rule,
+        timezone: zone.to_owned(),
         catch_up,
-        proptest::option::of(1_u64..1_000_000),
-        any::<bool>(),
-        0_u32..2,
-    );
-    (rule, zone, policies).prop_map(
-        |(rule, zone, (catch_up, catch_up_window_s, buffer, jitter_s))| Schedule {
-            rule,
-            timezone: zone.to_owned(),
-            catch_up,
-            catch_up_window_s,
-            overlap: if buffer { Overlap::BufferOne } else { Overlap::Skip },
-            jitter_s,
-        },
-    )
+        catch_up_window_s,
+        overlap: if buffer { Overlap::BufferOne } else { Overlap::Skip },
+        jitter_s,
+    })
 }
 
 fn destinations() -> impl Strategy<Value = Destination> {
     prop_oneof![
         paths().prop_map(|folder| Destination::File { folder }),
-        proptest::collection::btree_set("[a-z0-9+]{1,8}@[a-z]{1,8}\\.org", 1..3).prop_map(|to| Destination::Email {
-            to: to.into_iter().collect()
-        }),
+        proptest::collection::btree_set("[a-z0-9+]{1,8}@[a-z]{1,8}\\.org", 1..3)
+            .prop_map(|to| Destination::Email { to: to.into_iter().collect() }),
         (
             "https?://[a-z]{1,8}(:[1-9][0-9]{0,3})?",
             proptest::option::of("env:[A-Z_][A-Z0-9_]{0,8}|file:/[a-z/ ]{0,8}x")
@@ -403,60 +297,45 @@ fn orders() -> impl Strategy<Value = Order> {
         proptest::option::of(line()),
     );
     let sections = proptest::collection::btree_set(line(), 0..4).prop_map(|set| set.into_iter().collect::<Vec<_>>());
-    let outside = (
-        sources(),
-        proptest::option::of(schedules()),
-        proptest::option::of(destinations()),
-    );
-    let binding = prop_oneof![
-        Just(Binding::PlatformBound),
-        Just(Binding::CrossPlatform),
-        Just(Binding::Hybrid)
-    ];
-    (
-        head,
-        sections,
-        outside,
-        binding,
-        (1_u32..8_760, 0_u8..3, 1_u64..1_000_000),
-    )
-        .prop_map(
-            |(
-                (title, description, deliverable_type, recipient),
+    let outside = (sources(), proptest::option::of(schedules()), proptest::option::of(destinations()));
+    let binding = prop_oneof![Just(Binding::PlatformBound), Just(Binding::CrossPlatform), Just(Binding::Hybrid)];
+    (head, sections, outside, binding, (1_u32..8_760, 0_u8..3, 1_u64..1_000_000)).prop_map(
+        |(
+            (title, description, deliverable_type, recipient),
+            sections,
+            (sources, schedule, destination),
+            binding,
+            (hours, governance, window),
+        )| {
+            let governance = match (governance, &destination) {
+                (1, Some(_)) => Governance::SemiAuto,
+                (2, Some(_)) => Governance::FullAuto,
+                _ => Governance::Manual,
+            };
+            Order {
+                title,
+                description,
+                deliverable_type,
+                type_classification: Classification {
+                    binding,
+                    primary_platform: (binding == Binding::PlatformBound).then(|| "git".to_owned()),
+                    freshness_requirement_hours: hours,
+                },
+                recipient,
                 sections,
-                (sources, schedule, destination),
-                binding,
-                (hours, governance, window),
-            )| {
-                let governance = match (governance, &destination) {
-                    (1, Some(_)) => Governance::SemiAuto,
-                    (2, Some(_)) => Governance::FullAuto,
-                    _ => Governance::Manual,
-                };
-                Order {
-                    title,
-                    description,
-                    deliverable_type,
-                    type_classification: Classification {
-                        binding,
-                        primary_platform: (binding == Binding::PlatformBound).then(|| "git".to_owned()),
-                        freshness_requirement_hours: hours,
-                    },
-                    recipient,
-                    sections,
-                    sources,
-                    schedule,
-                    destination,
-                    governance,
-                    semi_auto_window_s: if governance == Governance::SemiAuto {
-                        window
-                    } else {
-                        semi_auto_window_default_s()
-                    },
-                    notify: vec!["a@example.org".to_owned()],
-                }
-            },
-        )
+                sources,
+                schedule,
+                destination,
+                governance,
+                semi_auto_window_s: if governance == Governance::SemiAuto {
+                    window
+                } else {
+                    semi_auto_window_default_s()
+                },
+                notify: vec!["a@example.org".to_owned()],
+            }
+        },
+    )
 }
 
 proptest! {

@@ -15,68 +15,35 @@ fn read(text: &str) -> Result<Schedule, String> {
 #[test]
 fn each_form_is_read() {
     let rule = |text: &str| read(text).unwrap().rule;
-    assert_eq!(
-        rule("cron: 0 18 * *   SUN"),
-        Rule::Cron {
-            expression: "0 18 * * SUN".into()
-        }
-    );
-    assert_eq!(
-        rule("every: 15m"),
-        Rule::Interval {
-            every_s: 900,
-            anchor: NOW
-        }
-    );
+    assert_eq!(rule("cron: 0 18 * *   SUN"), Rule::Cron { expression: "0 18 * * SUN".into() });
+    assert_eq!(rule("every: 15m"), Rule::Interval { every_s: 900, anchor: NOW });
     assert_eq!(
         rule("{every: 2h, anchor: 2026-01-01T00:00:00Z}"),
-        Rule::Interval {
-            every_s: 7_200,
-            anchor: Timestamp::from_secs(1_767_225_600)
-        }
+        Rule::Interval { every_s: 7_200, anchor: Timestamp::from_secs(1_767_225_600) }
     );
     assert_eq!(
         rule("{frequency: weekly}"),
-        Rule::Calendar {
-            frequency: Frequency::Weekly,
-            day: Some(Weekday::Monday),
-            minute_of_day: 540
-        }
+        Rule::Calendar { frequency: Frequency::Weekly, day: Some(Weekday::Monday), minute_of_day: 540 }
     );
     assert_eq!(
         rule("{frequency: daily, time: 6:30}"),
-        Rule::Calendar {
-            frequency: Frequency::Daily,
-            day: None,
-            minute_of_day: 390
-        }
+        Rule::Calendar { frequency: Frequency::Daily, day: None, minute_of_day: 390 }
     );
-    assert_eq!(
-        rule("at: 2026-03-09T09:00:00+01:00"),
-        Rule::Once {
-            at: Timestamp::from_secs(1_773_043_200)
-        }
-    );
+    assert_eq!(rule("at: 2026-03-09T09:00:00+01:00"), Rule::Once { at: Timestamp::from_secs(1_773_043_200) });
     assert_eq!(
         rule("{at: 2026-03-09T09:00, timezone: Europe/Berlin}"),
-        Rule::Once {
-            at: Timestamp::from_secs(1_773_043_200)
-        }
+        Rule::Once { at: Timestamp::from_secs(1_773_043_200) }
     );
     // The first of the two passes.
     assert_eq!(
         rule("{at: 2026-10-25 02:30, timezone: Europe/Berlin}"),
-        Rule::Once {
-            at: Timestamp::from_secs(1_792_888_200)
-        }
+        Rule::Once { at: Timestamp::from_secs(1_792_888_200) }
     );
     let full = read("cron: '*/15 * * * *'\ntimezone: europe/berlin\ncatch_up: {all: 7}\ncatch_up_window: 1d\noverlap: buffer_one\njitter: 5m\n").unwrap();
     assert_eq!(
         full,
         Schedule {
-            rule: Rule::Cron {
-                expression: "*/15 * * * *".into()
-            },
+            rule: Rule::Cron { expression: "*/15 * * * *".into() },
             timezone: "Europe/Berlin".into(),
             catch_up: CatchUp::All { max: 7 },
             catch_up_window_s: Some(86_400),
@@ -112,15 +79,9 @@ fn each_impossible_schedule_is_refused_at_its_place_with_a_remedy() {
         ("{frequency: weekly, day: munday}", "did you mean \"monday\"?"),
         ("{frequency: weekly, day: Monday}", "did you mean \"monday\"?"),
         ("{cron: '0 7 * * *', time: '09:00'}", "time only beside frequency"),
-        (
-            "{cron: '0 7 * * *', every: 5m}",
-            "found cron and every; allowed: exactly one of",
-        ),
+        ("{cron: '0 7 * * *', every: 5m}", "found cron and every; allowed: exactly one of"),
         ("timezone: UTC", "found no rule; allowed: exactly one of"),
-        (
-            "{at: 2026-03-29T02:30, timezone: Europe/Berlin}",
-            "the first time after it is 2026-03-29T03:00:00",
-        ),
+        ("{at: 2026-03-29T02:30, timezone: Europe/Berlin}", "the first time after it is 2026-03-29T03:00:00"),
         ("at: tomorrow", "an instant such as"),
         ("at: 2026-02-30T00:00", "an instant such as"),
         ("{every: 5m, jitter: 5m}", "less than 5m"),
@@ -143,10 +104,7 @@ fn all_faults_are_told_at_once_in_the_order_of_their_lines() {
     let faults =
         read("frequency: weekley\nday: munday\ntime: 25:00\ntimezone: Mars\ncatch_up: no\njitter: much\nzone: UTC\n")
             .unwrap_err();
-    let places: Vec<&str> = faults
-        .lines()
-        .map(|line| line.split([':', ' ']).nth(1).unwrap())
-        .collect();
+    let places: Vec<&str> = faults.lines().map(|line| line.split([':', ' ']).nth(1).unwrap()).collect();
     assert_eq!(places, ["1", "2", "3", "4", "5", "6", "7"], "{faults}");
 }
 
@@ -159,10 +117,6 @@ fn what_is_written_is_read_the_same() {
         "{at: '2026-03-09T09:00:00.25Z', overlap: buffer_one, catch_up_window: 1h30m}",
     ] {
         let schedule = read(text).unwrap();
-        assert_eq!(
-            read(&schedule::render(&schedule).join("\n")).unwrap(),
-            schedule,
-            "{text}"
-        );
+        assert_eq!(read(&schedule::render(&schedule).join("\n")).unwrap(), schedule, "{text}");
     }
 }

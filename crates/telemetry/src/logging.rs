@@ -11,17 +11,7 @@ use tracing_subscriber::{
 };
 
 /// Libraries that talk about themselves: at `warn` unless the filter names them.
-const QUIET: &[&str] = &[
-    "ractor",
-    "h2",
-    "hyper",
-    "hyper_util",
-    "tonic",
-    "tower",
-    "reqwest",
-    "rustls",
-    "sqlx",
-];
+const QUIET: &[&str] = &["ractor", "h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls", "sqlx"];
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,9 +30,7 @@ impl FromStr for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            other => Err(LoggingError::Format {
-                found: other.to_owned(),
-            }),
+            other => Err(LoggingError::Format { found: other.to_owned() }),
         }
     }
 }
@@ -60,11 +48,7 @@ pub struct LoggingConfig {
 
 impl Default for LoggingConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: "info".to_owned(),
-            colour: false,
-        }
+        Self { format: LogFormat::Text, filter: "info".to_owned(), colour: false }
     }
 }
 
@@ -98,9 +82,7 @@ pub enum LoggingError {
 /// # Errors
 /// The filter is wrong, or logging was set up before.
 pub fn init(config: &LoggingConfig) -> Result<(), LoggingError> {
-    subscriber(config, io::stderr)?
-        .try_init()
-        .map_err(|_| LoggingError::Twice)
+    subscriber(config, io::stderr)?.try_init().map_err(|_| LoggingError::Twice)
 }
 
 /// What [`init`] sets up, with lines going to `writer`.
@@ -112,7 +94,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = filter(&config.filter)?;
-    Ok(tracing_subscriber::registry().with(lines(config, writer).with_filter(filter)))
+    Ok(tracing_subscriber::registry().with(filter).with(lines(config, writer)))
 }
 
 fn lines<S, W>(config: &LoggingConfig, writer: W) -> Box<dyn Layer<S> + Send + Sync>
@@ -120,9 +102,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
-        .with_ansi(config.colour);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(config.colour);
     match config.format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_ansi(false).boxed(),
@@ -132,16 +112,8 @@ where
 /// Reads the directives; what they do not name and is too talkative is kept quiet.
 fn filter(directives: &str) -> Result<EnvFilter, LoggingError> {
     let mut filter = EnvFilter::default();
-    let given: Vec<&str> = directives
-        .split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .collect();
-    let named = |target: &str| {
-        given
-            .iter()
-            .any(|text| text.split(['=', ':', '[']).next() == Some(target))
-    };
+    let given: Vec<&str> = directives.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+    let named = |target: &str| given.iter().any(|text| text.split(['=', ':', '[']).next() == Some(target));
     for target in QUIET.iter().filter(|target| !named(target)) {
         filter = filter.add_directive(directive(&format!("{target}=warn"))?);
     }
@@ -152,11 +124,10 @@ fn filter(directives: &str) -> Result<EnvFilter, LoggingError> {
 }
 
 fn directive(text: &str) -> Result<tracing_subscriber::filter::Directive, LoggingError> {
-    text.parse()
-        .map_err(|error: tracing_subscriber::filter::ParseError| LoggingError::Filter {
-            found: text.to_owned(),
-            why: error.to_string(),
-        })
+    text.parse().map_err(|error: tracing_subscriber::filter::ParseError| LoggingError::Filter {
+        found: text.to_owned(),
+        why: error.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -179,14 +150,7 @@ mod tests {
     }
 
     fn logged(format: LogFormat, filter: &str) -> String {
-        let (lines, config) = (
-            Lines::default(),
-            LoggingConfig {
-                format,
-                filter: filter.to_owned(),
-                colour: false,
-            },
-        );
+        let (lines, config) = (Lines::default(), LoggingConfig { format, filter: filter.to_owned(), colour: false });
         let writer = lines.clone();
         tracing::subscriber::with_default(subscriber(&config, move || writer.clone()).unwrap(), || {
             tracing::info!(run = "r1", "ours");
@@ -217,23 +181,14 @@ mod tests {
     fn json_lines_are_objects_with_the_fields_at_the_top() {
         let lines = logged(LogFormat::Json, "info");
         let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
-        assert_eq!(
-            (&first["message"], &first["run"], &first["level"]),
-            (&"ours".into(), &"r1".into(), &"INFO".into())
-        );
+        assert_eq!((&first["message"], &first["run"], &first["level"]), (&"ours".into(), &"r1".into(), &"INFO".into()));
     }
 
     #[test]
     fn a_wrong_directive_is_named() {
-        let config = LoggingConfig {
-            filter: "info,nightshift=loud".to_owned(),
-            ..LoggingConfig::default()
-        };
+        let config = LoggingConfig { filter: "info,nightshift=loud".to_owned(), ..LoggingConfig::default() };
         let error = subscriber(&config, io::sink).map(drop).unwrap_err();
-        assert!(
-            matches!(&error, LoggingError::Filter { found, .. } if found == "nightshift=loud"),
-            "{error}"
-        );
+        assert!(matches!(&error, LoggingError::Filter { found, .. } if found == "nightshift=loud"), "{error}");
         assert!(matches!("xml".parse::<LogFormat>(), Err(LoggingError::Format { .. })));
     }
 }

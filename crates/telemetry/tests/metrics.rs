@@ -18,24 +18,16 @@ use nightshift_domain::{
 use nightshift_telemetry::metrics::{BuildInfo, Metric, Metrics, Resolved, ShardLag};
 
 fn fresh() -> Metrics {
-    Metrics::new(&BuildInfo {
-        version: "0.1.0".to_owned(),
-        revision: "a\"b\\c".to_owned(),
-    })
-    .unwrap()
+    Metrics::new(&BuildInfo { version: "0.1.0".to_owned(), revision: "a\"b\\c".to_owned() }).unwrap()
 }
 
 fn observe(metrics: &Metrics, history: &History) {
-    history
-        .events
-        .iter()
-        .for_each(|recorded| metrics.observe_event(recorded, &recorded.decode().unwrap()));
+    history.events.iter().for_each(|recorded| metrics.observe_event(recorded, &recorded.decode().unwrap()));
 }
 
 /// The number of a series, as the text says it.
 fn number(text: &str, series: &str) -> Option<f64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[track_caller]
@@ -43,10 +35,7 @@ fn assert_numbers(metrics: &Metrics, expected: &[(&str, f64)]) {
     let text = metrics.render();
     for (series, wanted) in expected {
         let found = number(&text, series);
-        assert!(
-            found.is_some_and(|found| (found - wanted).abs() < 1e-9),
-            "{series}: {found:?}, not {wanted}\n{text}"
-        );
+        assert!(found.is_some_and(|found| (found - wanted).abs() < 1e-9), "{series}: {found:?}, not {wanted}\n{text}");
     }
 }
 
@@ -61,42 +50,18 @@ fn runs_steps_and_deliveries_are_counted_from_events() {
     assert_numbers(
         &metrics,
         &[
-            (
-                "nightshift_runs_total{definition=\"deliverable.produce@1\",status=\"started\"}",
-                2.0,
-            ),
-            (
-                "nightshift_runs_total{definition=\"deliverable.produce@1\",status=\"completed\"}",
-                2.0,
-            ),
-            (
-                "orchestration_runs_total{definition=\"deliverable.produce@1\",status=\"completed\"}",
-                2.0,
-            ),
+            ("nightshift_runs_total{definition=\"deliverable.produce@1\",status=\"started\"}", 2.0),
+            ("nightshift_runs_total{definition=\"deliverable.produce@1\",status=\"completed\"}", 2.0),
+            ("orchestration_runs_total{definition=\"deliverable.produce@1\",status=\"completed\"}", 2.0),
             ("lease_expired_total", 1.0),
             ("stale_result_total", 1.0),
             ("llm_tokens_total{kind=\"prompt\"}", 900.0),
             ("llm_tokens_total{kind=\"completion\"}", 120.0),
             ("deliveries_total{platform=\"file\",outcome=\"delivered\"}", 1.0),
-            (
-                &format!("orchestration_step_duration_seconds_sum{}", labels("compose", "failed")),
-                1.0,
-            ),
-            (
-                &format!("orchestration_step_duration_seconds_sum{}", labels("compose", "lost")),
-                30.0,
-            ),
-            (
-                &format!(
-                    "orchestration_step_duration_seconds_sum{}",
-                    labels("compose", "completed")
-                ),
-                2.5,
-            ),
-            (
-                "orchestration_step_queue_seconds_sum{definition=\"deliverable.produce@1\",step=\"compose\"}",
-                0.31,
-            ),
+            (&format!("orchestration_step_duration_seconds_sum{}", labels("compose", "failed")), 1.0),
+            (&format!("orchestration_step_duration_seconds_sum{}", labels("compose", "lost")), 30.0),
+            (&format!("orchestration_step_duration_seconds_sum{}", labels("compose", "completed")), 2.5),
+            ("orchestration_step_queue_seconds_sum{definition=\"deliverable.produce@1\",step=\"compose\"}", 0.31),
             (
                 "orchestration_run_duration_seconds_count{definition=\"deliverable.produce@1\",status=\"completed\"}",
                 2.0,
@@ -116,19 +81,11 @@ fn a_run_that_began_before_the_process_counts_and_is_timed_when_adopted() {
     let (seen, before) = (it.events.len(), it.state.clone());
     it.after_ms(2_000).cancel();
     let rest = |metrics: &Metrics| {
-        it.events[seen..]
-            .iter()
-            .for_each(|recorded| metrics.observe_event(recorded, &recorded.decode().unwrap()));
+        it.events[seen..].iter().for_each(|recorded| metrics.observe_event(recorded, &recorded.decode().unwrap()));
     };
     let stranger = fresh();
     rest(&stranger);
-    assert_numbers(
-        &stranger,
-        &[(
-            "orchestration_runs_total{definition=\"unknown\",status=\"aborted\"}",
-            1.0,
-        )],
-    );
+    assert_numbers(&stranger, &[("orchestration_runs_total{definition=\"unknown\",status=\"aborted\"}", 1.0)]);
 
     let adopted = fresh();
     adopted.adopt_run(it.run, &before);
@@ -155,43 +112,18 @@ fn recorded(event: &AnyEvent, at: Timestamp) -> Recorded {
 fn slots_schedules_and_sources_are_counted() {
     let (metrics, nominal) = (fresh(), Timestamp::from_secs(1_000));
     let target = DeliverableId::on_shard(derive("test", &[]), ShardId(1)).stream();
-    let spec = SourceSpec::Feed {
-        url: "http://h/feed".to_owned(),
-    };
-    let failed = SourceEvent::ObservationFailed {
-        class: FailureClass::Transient,
-        message: "refused".to_owned(),
-    };
+    let spec = SourceSpec::Feed { url: "http://h/feed".to_owned() };
+    let failed = SourceEvent::ObservationFailed { class: FailureClass::Transient, message: "refused".to_owned() };
     let slot = derive("slot", &[]);
     let skipped = Skipped::NothingNew { sources: 1, failing: 0 };
     let (next_due, tz_revision) = (None, "2026a".to_owned());
     let events: Vec<AnyEvent> = vec![
         failed.clone().into(),
-        SourceEvent::Registered {
-            user: UserId::default(),
-            spec,
-        }
-        .into(),
-        SourceEvent::Checked {
-            omitted: vec![],
-            cursor: Cursor::default(),
-        }
-        .into(),
+        SourceEvent::Registered { user: UserId::default(), spec }.into(),
+        SourceEvent::Checked { omitted: vec![], cursor: Cursor::default() }.into(),
         failed.into(),
-        DeliverableEvent::Skipped {
-            slot,
-            nominal,
-            reason: skipped,
-            next_due,
-        }
-        .into(),
-        ScheduleEvent::Fired {
-            target,
-            nominal,
-            next_due,
-            tz_revision,
-        }
-        .into(),
+        DeliverableEvent::Skipped { slot, nominal, reason: skipped, next_due }.into(),
+        ScheduleEvent::Fired { target, nominal, next_due, tz_revision }.into(),
         ScheduleEvent::Skipped {
             target,
             from: nominal,
@@ -204,21 +136,13 @@ fn slots_schedules_and_sources_are_counted() {
         }
         .into(),
     ];
-    events
-        .iter()
-        .for_each(|event| metrics.observe_event(&recorded(event, nominal.plus_ms(40)), event));
+    events.iter().for_each(|event| metrics.observe_event(&recorded(event, nominal.plus_ms(40)), event));
     assert_numbers(
         &metrics,
         &[
-            (
-                "source_observations_total{platform=\"unknown\",outcome=\"failed\"}",
-                1.0,
-            ),
+            ("source_observations_total{platform=\"unknown\",outcome=\"failed\"}", 1.0),
             ("source_observations_total{platform=\"feed\",outcome=\"failed\"}", 1.0),
-            (
-                "source_observations_total{platform=\"feed\",outcome=\"unchanged\"}",
-                1.0,
-            ),
+            ("source_observations_total{platform=\"feed\",outcome=\"unchanged\"}", 1.0),
             ("deliverable_slots_total{outcome=\"nothing_new\"}", 1.0),
             ("deliverable_slots_total{outcome=\"missed\"}", 5.0),
             ("deliverable_slots_total{outcome=\"staged\"}", 0.0),
@@ -255,19 +179,11 @@ fn every_metric_of_the_catalogue_is_rendered_with_its_help_and_type() {
     observe(&metrics, &eventful());
     observe(&metrics, &delivery());
     metrics.adopt_source(SourceId::on_shard(derive("test", &[]), ShardId(1)), "git");
-    let looked: AnyEvent = SourceEvent::Checked {
-        omitted: vec![],
-        cursor: Cursor::default(),
-    }
-    .into();
+    let looked: AnyEvent = SourceEvent::Checked { omitted: vec![], cursor: Cursor::default() }.into();
     metrics.observe_event(&recorded(&looked, Timestamp::from_secs(1)), &looked);
     let text = metrics.render();
     for spec in Metric::ALL.iter().map(|metric| metric.spec()) {
-        assert!(
-            text.contains(&format!("# HELP {} {}", spec.name, spec.help.replace('\\', "\\\\"))),
-            "{}",
-            spec.name
-        );
+        assert!(text.contains(&format!("# HELP {} {}", spec.name, spec.help.replace('\\', "\\\\"))), "{}", spec.name);
         assert!(text.contains(&format!("# TYPE {} ", spec.name)), "{}", spec.name);
     }
     assert!(text.contains("revision=\"a\\\"b\\\\c\""), "{text}");
@@ -288,11 +204,8 @@ fn exercise(metrics: &Metrics) {
     metrics.quarantined_streams(1);
     metrics.oldest_snapshot_age_seconds(2.0);
     Class::ALL.iter().for_each(|class| metrics.obligations(*class, 9, 4.0));
-    let lags = [(1, 7, 3.5), (2, 5, 1.0)].map(|(shard, seqs, seconds)| ShardLag {
-        shard: ShardId(shard),
-        seqs,
-        seconds,
-    });
+    let lags =
+        [(1, 7, 3.5), (2, 5, 1.0)].map(|(shard, seqs, seconds)| ShardLag { shard: ShardId(shard), seqs, seconds });
     metrics.projection_lag("runs", &lags);
     metrics.projection_lag_per_shard("runs", &lags);
     metrics.task_queue_jobs(&[("queued", 4), ("dead", 2)]);

@@ -16,10 +16,7 @@ use nightshift_telemetry::spans::{
 use proptest::prelude::*;
 
 fn get<'a>(span: &'a SpanRecord, key: &str) -> Option<&'a Value> {
-    span.attributes
-        .iter()
-        .find(|(name, _)| *name == key)
-        .map(|(_, value)| value)
+    span.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
 fn text(value: &str) -> Option<Value> {
@@ -32,11 +29,7 @@ fn an_eventful_run_is_one_tree_with_recorded_times() {
     assert!(matches!(it.state, State::Over(..)));
     let spans = spans_of(&it.events).unwrap();
     let from_start = |span: &SpanRecord| {
-        (
-            span.name.clone(),
-            span.start.micros_since(START) / 1_000,
-            span.end.micros_since(START) / 1_000,
-        )
+        (span.name.clone(), span.start.micros_since(START) / 1_000, span.end.micros_since(START) / 1_000)
     };
     let expected = [
         ("run", 0, 0),
@@ -46,10 +39,7 @@ fn an_eventful_run_is_one_tree_with_recorded_times() {
         ("step validate", 37_815, 37_835),
         ("run.complete", 0, 37_835),
     ];
-    assert_eq!(
-        spans.iter().map(from_start).collect::<Vec<_>>(),
-        expected.map(|(n, s, e)| (n.to_owned(), s, e))
-    );
+    assert_eq!(spans.iter().map(from_start).collect::<Vec<_>>(), expected.map(|(n, s, e)| (n.to_owned(), s, e)));
     assert!(spans.iter().all(|span| span.trace_id == trace_id(it.run)));
     assert_eq!(spans[0].parent, None);
     assert!(spans[1..].iter().all(|span| span.parent == Some(run_span_id(it.run))));
@@ -63,20 +53,8 @@ fn an_eventful_run_is_one_tree_with_recorded_times() {
 fn attempts_say_how_they_went_and_are_linked_to_the_one_before() {
     let spans = spans_of(&eventful().events).unwrap();
     let table = [
-        (
-            "failed",
-            SpanStatus::Error("503 from the model".to_owned()),
-            text("transient"),
-            250,
-            1,
-        ),
-        (
-            "expired",
-            SpanStatus::Error("the worker is gone".to_owned()),
-            text("lost"),
-            50,
-            2,
-        ),
+        ("failed", SpanStatus::Error("503 from the model".to_owned()), text("transient"), 250, 1),
+        ("expired", SpanStatus::Error("the worker is gone".to_owned()), text("lost"), 50, 2),
         ("completed", SpanStatus::Ok, None, 10, 3),
     ];
     for (span, (status, wanted, class, queue_ms, attempt)) in spans[1..4].iter().zip(table) {
@@ -91,10 +69,7 @@ fn attempts_say_how_they_went_and_are_linked_to_the_one_before() {
     assert!(spans[1].links.is_empty() && spans[4].links.is_empty());
     assert_eq!(spans[2].links[0].span_id, spans[1].span_id);
     assert_eq!(spans[3].links[0].span_id, spans[2].span_id);
-    let keys: HashSet<_> = spans[1..4]
-        .iter()
-        .map(|span| format!("{:?}", get(span, "idempotency.key")))
-        .collect();
+    let keys: HashSet<_> = spans[1..4].iter().map(|span| format!("{:?}", get(span, "idempotency.key"))).collect();
     assert_eq!(keys.len(), 1, "one key over all attempts");
 }
 
@@ -126,12 +101,8 @@ fn a_child_run_hangs_below_the_run_that_caused_it() {
     assert!(spans.iter().all(|span| span.trace_id == trace_id(parent.run)));
     assert_eq!(spans[0].parent, Some(run_span_id(run_id("eventful"))));
     assert_eq!(spans[1].parent, Some(spans[0].span_id));
-    let both: HashSet<_> = spans_of(&parent.events)
-        .unwrap()
-        .into_iter()
-        .chain(spans)
-        .map(|span| span.span_id)
-        .collect();
+    let both: HashSet<_> =
+        spans_of(&parent.events).unwrap().into_iter().chain(spans).map(|span| span.span_id).collect();
     assert_eq!(both.len(), 9, "no id twice in the tree");
 }
 
@@ -139,15 +110,10 @@ fn a_child_run_hangs_below_the_run_that_caused_it() {
 fn a_dead_step_and_a_cancelled_run_close_what_was_open() {
     let steps = [("compose", Action::Compose {}), ("validate", Action::Validate {})];
     let mut dead = History::created("dead", &steps);
-    dead.grant("compose")
-        .after_ms(5)
-        .finish("compose", Err(Failure::new(FailureClass::Permanent, "no such model")));
+    dead.grant("compose").after_ms(5).finish("compose", Err(Failure::new(FailureClass::Permanent, "no such model")));
     let spans = spans_of(&dead.events).unwrap();
     assert_eq!(spans.len(), 3, "a step that never began has no span");
-    assert_eq!(
-        spans[2].status,
-        SpanStatus::Error("step compose: no such model".to_owned())
-    );
+    assert_eq!(spans[2].status, SpanStatus::Error("step compose: no such model".to_owned()));
     assert_eq!(get(&spans[2], "steps.dead"), Some(&Value::Int(1)));
 
     let mut stopped = History::created("stopped", &steps);
@@ -156,11 +122,7 @@ fn a_dead_step_and_a_cancelled_run_close_what_was_open() {
     let names: Vec<_> = spans.iter().map(|span| (span.name.as_str(), &span.status)).collect();
     assert_eq!(
         names,
-        [
-            ("run", &SpanStatus::Unset),
-            ("step compose", &SpanStatus::Unset),
-            ("run.complete", &SpanStatus::Unset)
-        ]
+        [("run", &SpanStatus::Unset), ("step compose", &SpanStatus::Unset), ("run.complete", &SpanStatus::Unset)]
     );
     assert_eq!(spans[1].end.micros_since(spans[1].start), 700_000);
     assert_eq!(get(&spans[1], "status").cloned(), text("cancelled"));
@@ -176,32 +138,19 @@ fn a_caller_outside_is_a_link_and_not_the_parent() {
     it.create(&[("compose", Action::Compose {})], run, None);
     let spans = spans_of(&it.events).unwrap();
     assert_eq!((spans[0].parent, spans[0].links.len()), (None, 1));
-    assert_eq!(
-        spans[0].links[0].span_id,
-        [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]
-    );
+    assert_eq!(spans[0].links[0].span_id, [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]);
 }
 
 #[test]
 fn what_is_no_whole_run_is_refused() {
     let (one, other) = (eventful(), delivery());
-    assert!(matches!(
-        spans_of(&one.events[1..]),
-        Err(TraceError::Gap {
-            expected: 1,
-            found: 2,
-            ..
-        })
-    ));
+    assert!(matches!(spans_of(&one.events[1..]), Err(TraceError::Gap { expected: 1, found: 2, .. })));
     let mut mixed = one.events[..2].to_vec();
     mixed.push(other.events[2].clone());
     assert!(matches!(spans_of(&mixed), Err(TraceError::OtherRun { .. })));
     let mut newer = one.events.clone();
     newer[3].type_version = 99;
-    assert!(matches!(
-        spans_of(&newer),
-        Err(TraceError::Unreadable { version: 4, .. })
-    ));
+    assert!(matches!(spans_of(&newer), Err(TraceError::Unreadable { version: 4, .. })));
 }
 
 /// Ids are part of what collectors keep: a new build must not give a run another trace.
@@ -210,12 +159,7 @@ fn ids_are_pinned() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let run = run_id("pin");
     assert_eq!(hex(&trace_id(run)), run.uuid().simple().to_string());
-    let found = [
-        run_span_id(run),
-        attempt_span_id(run, "compose", 1),
-        complete_span_id(run),
-    ]
-    .map(|id| hex(&id));
+    let found = [run_span_id(run), attempt_span_id(run, "compose", 1), complete_span_id(run)].map(|id| hex(&id));
     assert_eq!(found, ["df6e65520faeb005", "8ffcf3ca73dbd17b", "a88ee41cc91c4587"]);
 }
 

@@ -43,9 +43,7 @@ impl TraceService for Collector {
 }
 
 async fn traces(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
-    let is_protobuf = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/x-protobuf");
+    let is_protobuf = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-protobuf");
     let answer = ExportTraceServiceResponse::default().encode_to_vec();
     let status = match ExportTraceServiceRequest::decode(body) {
         _ if headers.contains_key("x-refuse") => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,12 +63,7 @@ fn print(protocol: &str, headers: &HeaderMap, request: &ExportTraceServiceReques
         .collect();
     for group in &request.resource_spans {
         let resource = group.resource.as_ref().map(|resource| attributes(&resource.attributes));
-        let spans: Vec<Value> = group
-            .scope_spans
-            .iter()
-            .flat_map(|scope| &scope.spans)
-            .map(span)
-            .collect();
+        let spans: Vec<Value> = group.scope_spans.iter().flat_map(|scope| &scope.spans).map(span).collect();
         line(&json!({ "protocol": protocol, "headers": headers, "resource": resource, "spans": spans }));
     }
 }

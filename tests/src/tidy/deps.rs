@@ -68,11 +68,7 @@ pub fn manifests(root: &Path) -> Vec<Manifest> {
         .current_dir(root)
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     read(&metadata)
 }
@@ -84,34 +80,20 @@ fn read(metadata: &Value) -> Vec<Manifest> {
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("dependencies is a list");
-            Manifest {
-                name: short(&package["name"]),
-                dependencies: dependencies.iter().map(dependency).collect(),
-            }
+            Manifest { name: short(&package["name"]), dependencies: dependencies.iter().map(dependency).collect() }
         })
         .collect()
 }
 
 fn dependency(value: &Value) -> Dependency {
     let own = value["path"].is_string();
-    let name = if own {
-        short(&value["name"])
-    } else {
-        value["name"].as_str().expect("a name").to_owned()
-    };
-    Dependency {
-        name,
-        dev: value["kind"] == "dev",
-        own,
-    }
+    let name = if own { short(&value["name"]) } else { value["name"].as_str().expect("a name").to_owned() };
+    Dependency { name, dev: value["kind"] == "dev", own }
 }
 
 fn short(name: &Value) -> String {
     let name = name.as_str().expect("a name");
-    name.strip_prefix(PREFIX)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .unwrap_or(name)
-        .to_owned()
+    name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name).to_owned()
 }
 
 /// What is wrong with the workspace.
@@ -132,12 +114,9 @@ pub fn faults(manifests: &[Manifest], rules: &Rules) -> Vec<String> {
     }
     let names: BTreeSet<&str> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
     let gone = rules.crates.iter().filter(|allowed| !names.contains(allowed.name));
-    faults.extend(gone.map(|allowed| {
-        format!(
-            "crate {} is in the table of layers and not in the workspace",
-            allowed.name
-        )
-    }));
+    faults.extend(
+        gone.map(|allowed| format!("crate {} is in the table of layers and not in the workspace", allowed.name)),
+    );
     faults
 }
 
@@ -150,24 +129,15 @@ fn judge(manifest: &Manifest, allowed: &Allowed, rules: &Rules) -> Vec<String> {
         if dependency.dev && rules.dev.contains(&name) {
             return None;
         }
-        let keeper = rules
-            .exclusive
-            .iter()
-            .find(|(prefix, _)| name.starts_with(prefix))
-            .map(|(_, keeper)| *keeper);
+        let keeper = rules.exclusive.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, keeper)| *keeper);
         if keeper.is_some_and(|keeper| keeper != manifest.name) && manifest.name != "tests" {
             return keeper.map(|keeper| format!("only {keeper} may use it"));
         }
         let list = allowed.third_party?;
         (!list.contains(&name)).then(|| format!("the pure crate may use {list:?} only"))
     };
-    let complaints = manifest
-        .dependencies
-        .iter()
-        .filter_map(|d| complaint(d).map(|why| (d, why)));
-    complaints
-        .map(|(d, why)| format!("crate {} depends on {}: {why}", manifest.name, d.name))
-        .collect()
+    let complaints = manifest.dependencies.iter().filter_map(|d| complaint(d).map(|why| (d, why)));
+    complaints.map(|(d, why)| format!("crate {} depends on {}: {why}", manifest.name, d.name)).collect()
 }
 
 #[cfg(test)]
@@ -178,21 +148,9 @@ mod tests {
 
     const RULES: Rules = Rules {
         crates: &[
-            Allowed {
-                name: "domain",
-                own: &[],
-                third_party: Some(&["serde"]),
-            },
-            Allowed {
-                name: "store",
-                own: &["domain"],
-                third_party: None,
-            },
-            Allowed {
-                name: "actors",
-                own: &["domain"],
-                third_party: None,
-            },
+            Allowed { name: "domain", own: &[], third_party: Some(&["serde"]) },
+            Allowed { name: "store", own: &["domain"], third_party: None },
+            Allowed { name: "actors", own: &["domain"], third_party: None },
         ],
         dev: &["proptest"],
         exclusive: &[("sqlx", "store")],
@@ -200,15 +158,9 @@ mod tests {
     };
 
     fn manifest(name: &str, dependencies: &[(&str, bool, bool)]) -> Manifest {
-        let dependency = |(name, dev, own): &(&str, bool, bool)| Dependency {
-            name: (*name).into(),
-            dev: *dev,
-            own: *own,
-        };
-        Manifest {
-            name: name.into(),
-            dependencies: dependencies.iter().map(dependency).collect(),
-        }
+        let dependency =
+            |(name, dev, own): &(&str, bool, bool)| Dependency { name: (*name).into(), dev: *dev, own: *own };
+        Manifest { name: name.into(), dependencies: dependencies.iter().map(dependency).collect() }
     }
 
     fn with(extra: Manifest) -> Vec<String> {
@@ -221,27 +173,12 @@ mod tests {
     #[test]
     fn each_kind_of_wrong_dependency_is_found() {
         let cases = [
-            (
-                manifest("store", &[("domain", false, true), ("sqlx", false, false)]),
-                None,
-            ),
+            (manifest("store", &[("domain", false, true), ("sqlx", false, false)]), None),
             (manifest("domain", &[("proptest", true, false)]), None),
-            (
-                manifest("domain", &[("proptest", false, false)]),
-                Some("the pure crate may use"),
-            ),
-            (
-                manifest("domain", &[("store", false, true)]),
-                Some("may depend on [] only"),
-            ),
-            (
-                manifest("store", &[("actors", true, true)]),
-                Some("may depend on [\"domain\"] only"),
-            ),
-            (
-                manifest("actors", &[("sqlx-core", false, false)]),
-                Some("only store may use it"),
-            ),
+            (manifest("domain", &[("proptest", false, false)]), Some("the pure crate may use")),
+            (manifest("domain", &[("store", false, true)]), Some("may depend on [] only")),
+            (manifest("store", &[("actors", true, true)]), Some("may depend on [\"domain\"] only")),
+            (manifest("actors", &[("sqlx-core", false, false)]), Some("only store may use it")),
             (manifest("utils", &[]), Some("the name says nothing")),
             (manifest("extra", &[]), Some("no line in the table")),
         ];
@@ -257,10 +194,7 @@ mod tests {
     #[test]
     fn a_crate_that_is_gone_leaves_the_table() {
         let found = faults(&[manifest("domain", &[]), manifest("store", &[])], &RULES);
-        assert_eq!(
-            found,
-            ["crate actors is in the table of layers and not in the workspace"]
-        );
+        assert_eq!(found, ["crate actors is in the table of layers and not in the workspace"]);
     }
 
     #[test]

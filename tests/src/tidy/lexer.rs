@@ -26,12 +26,7 @@ pub struct Source {
 /// Takes a source apart.
 #[must_use]
 pub fn lex(text: &str) -> Source {
-    let mut lexer = Lexer {
-        chars: text.chars().collect(),
-        at: 0,
-        line: 1,
-        out: Source::default(),
-    };
+    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, line: 1, out: Source::default() };
     while lexer.at < lexer.chars.len() {
         lexer.token();
     }
@@ -197,11 +192,7 @@ mod tests {
     #[test]
     fn literals_and_comments_are_kept_apart() {
         let source = lex("let a = \"one\";\n// two\nlet b = r#\"three\"#;");
-        let texts: Vec<_> = source
-            .literals
-            .iter()
-            .map(|literal| (literal.line, literal.text.as_str()))
-            .collect();
+        let texts: Vec<_> = source.literals.iter().map(|literal| (literal.line, literal.text.as_str())).collect();
         assert_eq!(texts, [(1, "one"), (3, "three")]);
         assert_eq!(source.comments.trim(), "// two");
     }

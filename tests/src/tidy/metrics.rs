@@ -11,9 +11,7 @@ use super::TextFile;
 use super::lexer::lex;
 
 /// Words of PromQL that are no metrics, and a scrape's own metric.
-const LANGUAGE: &[&str] = &[
-    "by", "without", "and", "or", "unless", "on", "ignoring", "bool", "offset", "up",
-];
+const LANGUAGE: &[&str] = &["by", "without", "and", "or", "unless", "on", "ignoring", "bool", "offset", "up"];
 
 /// Series that a histogram or summary adds to its name.
 const SUFFIXES: &[&str] = &["_bucket", "_sum", "_count"];
@@ -63,10 +61,8 @@ pub fn names(expression: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut rest = without_labels(expression);
     while let Some(start) = rest.find(|c: char| c.is_alphabetic() || c == '_') {
-        let word: String = rest[start..]
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':'))
-            .collect();
+        let word: String =
+            rest[start..].chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).collect();
         let before = rest[..start].chars().next_back();
         let behind = rest[start + word.len()..].trim_start();
         let is_number = before.is_some_and(|c| c.is_ascii_digit());
@@ -104,9 +100,7 @@ fn without_labels(expression: &str) -> String {
 }
 
 fn ends_with_grouping(text: &str) -> bool {
-    let last = text
-        .split(|c: char| !c.is_alphanumeric() && c != '_')
-        .rfind(|word| !word.is_empty());
+    let last = text.split(|c: char| !c.is_alphanumeric() && c != '_').rfind(|word| !word.is_empty());
     last.is_some_and(|word| matches!(word, "by" | "without" | "on" | "ignoring")) && !text.trim_end().ends_with(')')
 }
 
@@ -114,19 +108,10 @@ fn ends_with_grouping(text: &str) -> bool {
 #[must_use]
 pub fn unknown(expressions: &[String], files: &[TextFile]) -> Vec<String> {
     let used: BTreeSet<String> = expressions.iter().flat_map(|expression| names(expression)).collect();
-    let sources = files
-        .iter()
-        .filter(|file| file.is_rust() && file.path.starts_with("crates/"));
-    let known: BTreeSet<String> = sources
-        .flat_map(|file| lex(&file.text).literals)
-        .map(|literal| literal.text)
-        .collect();
-    let base = |name: &str| {
-        SUFFIXES
-            .iter()
-            .find_map(|suffix| name.strip_suffix(suffix))
-            .map(str::to_owned)
-    };
+    let sources = files.iter().filter(|file| file.is_rust() && file.path.starts_with("crates/"));
+    let known: BTreeSet<String> =
+        sources.flat_map(|file| lex(&file.text).literals).map(|literal| literal.text).collect();
+    let base = |name: &str| SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)).map(str::to_owned);
     used.into_iter()
         .filter(|name| !known.contains(name) && !base(name).is_some_and(|base| known.contains(&base)))
         .collect()
@@ -141,14 +126,8 @@ mod tests {
         let cases: [(&str, &[&str]); 5] = [
             ("up{job=\"a_b\"} == 0", &[]),
             ("max by (class) (late_seconds) > 300", &["late_seconds"]),
-            (
-                "histogram_quantile(0.99, sum by (le) (rate(commit_seconds_bucket[5m]))) > 5",
-                &["commit_seconds_bucket"],
-            ),
-            (
-                "sum(increase(a_total{status=\"x\"}[1h])) > 0.5 * b_total",
-                &["a_total", "b_total"],
-            ),
+            ("histogram_quantile(0.99, sum by (le) (rate(commit_seconds_bucket[5m]))) > 5", &["commit_seconds_bucket"]),
+            ("sum(increase(a_total{status=\"x\"}[1h])) > 0.5 * b_total", &["a_total", "b_total"]),
             ("a_total and on (job) b_total offset 5m", &["a_total", "b_total"]),
         ];
         for (expression, expected) in cases {
@@ -160,18 +139,12 @@ mod tests {
     fn expressions_are_read_from_rules_and_dashboards() {
         let yaml = "rules:\n  - alert: A\n    expr: >-\n      a_total\n      > 1\n    for: 1m\n  - alert: B\n    expr: b_total > 0\n";
         assert_eq!(rule_expressions(yaml), [" a_total > 1", "b_total > 0"]);
-        assert_eq!(
-            dashboard_expressions(r#"{"panels": [{"targets": [{"expr": "x"}]}]}"#),
-            ["x"]
-        );
+        assert_eq!(dashboard_expressions(r#"{"panels": [{"targets": [{"expr": "x"}]}]}"#), ["x"]);
     }
 
     #[test]
     fn a_name_that_no_crate_writes_is_unknown() {
-        let files = [TextFile::new(
-            "crates/a/src/lib.rs",
-            "const A: &str = \"a_seconds\"; // \"b_total\"",
-        )];
+        let files = [TextFile::new("crates/a/src/lib.rs", "const A: &str = \"a_seconds\"; // \"b_total\"")];
         let expressions = ["rate(a_seconds_bucket[5m])".to_owned(), "b_total > 0".to_owned()];
         assert_eq!(unknown(&expressions, &files), ["b_total"]);
     }

@@ -29,10 +29,7 @@ impl TextFile {
     /// A file with this path and content.
     #[must_use]
     pub fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Whether all of it is test code: a test crate, or a test module in a file of its own.
@@ -109,29 +106,13 @@ pub fn text_files(root: &Path) -> Vec<TextFile> {
 #[expect(clippy::disallowed_methods, reason = "asks git for the files of the repository")]
 fn listed(root: &Path) -> Vec<String> {
     let output = Command::new("git")
-        .args([
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
         .expect("git runs");
-    assert!(
-        output.status.success(),
-        "git ls-files: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).expect("paths of the repository are UTF-8");
-    names
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// `None` for a binary file, and for one that was deleted but not yet committed.
@@ -144,10 +125,7 @@ fn read_text(root: &Path, path: &str) -> Option<TextFile> {
     if bytes.contains(&0) {
         return None;
     }
-    String::from_utf8(bytes).ok().map(|text| TextFile {
-        path: path.to_owned(),
-        text,
-    })
+    String::from_utf8(bytes).ok().map(|text| TextFile { path: path.to_owned(), text })
 }
 
 #[cfg(test)]
@@ -155,12 +133,7 @@ mod tests {
     use super::*;
 
     fn finding(place: &str, subject: &str) -> Finding {
-        Finding {
-            place: place.into(),
-            line: 3,
-            subject: subject.into(),
-            message: "too odd".into(),
-        }
+        Finding { place: place.into(), line: 3, subject: subject.into(), message: "too odd".into() }
     }
 
     #[test]
@@ -172,10 +145,7 @@ mod tests {
     #[test]
     fn an_exception_without_a_finding_must_go() {
         let faults = judge(&[], &[(("a.rs", "f"), "for now")]);
-        assert_eq!(
-            faults,
-            ["a.rs: the exception for `f` (for now) is no longer needed: delete it"]
-        );
+        assert_eq!(faults, ["a.rs: the exception for `f` (for now) is no longer needed: delete it"]);
     }
 
     #[test]

@@ -5,9 +5,8 @@
 use super::TextFile;
 
 /// Subcommands that come with cargo and that documents may use.
-const CARGO_OWN: &[&str] = &[
-    "build", "run", "test", "fmt", "clippy", "doc", "install", "bench", "deny", "nextest", "update",
-];
+const CARGO_OWN: &[&str] =
+    &["build", "run", "test", "fmt", "clippy", "doc", "install", "bench", "deny", "nextest", "update"];
 
 /// The commands in the shell blocks of a document, without prompts and comments.
 #[must_use]
@@ -33,19 +32,14 @@ pub fn shell_commands(document: &str) -> Vec<String> {
 pub fn aliases(config: &str) -> Vec<String> {
     let table = config.split("[alias]").nth(1).unwrap_or_default();
     let lines = table.lines().take_while(|line| !line.starts_with('['));
-    lines
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, _)| name.trim().to_owned())
-        .collect()
+    lines.filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim().to_owned()).collect()
 }
 
 /// Why a command cannot work in this repository, if it cannot. Commands of other programs are not judged.
 #[must_use]
 pub fn fault(command: &str, files: &[TextFile], aliases: &[String]) -> Option<String> {
-    let words: Vec<&str> = command
-        .split_whitespace()
-        .skip_while(|word| word.contains('=') || *word == "bash")
-        .collect();
+    let words: Vec<&str> =
+        command.split_whitespace().skip_while(|word| word.contains('=') || *word == "bash").collect();
     let first = words.first()?.trim_start_matches("./");
     if first == "cargo" {
         let name = words.get(1).copied().unwrap_or_default();

@@ -30,24 +30,12 @@ pub struct Function {
 #[must_use]
 pub fn oversized(file: &TextFile, limits: Limits) -> Vec<Finding> {
     let code = lex(&file.text).code;
-    let production = if file.is_test() {
-        code
-    } else {
-        without_test_modules(&code)
-    };
+    let production = if file.is_test() { code } else { without_test_modules(&code) };
     let mut findings = Vec::new();
     let lines = file_lines(&production);
     if lines > limits.file_lines_max {
-        let message = format!(
-            "{lines} lines without tests, at most {}: split by topic",
-            limits.file_lines_max
-        );
-        findings.push(Finding {
-            place: file.path.clone(),
-            line: 0,
-            subject: "file".into(),
-            message,
-        });
+        let message = format!("{lines} lines without tests, at most {}: split by topic", limits.file_lines_max);
+        findings.push(Finding { place: file.path.clone(), line: 0, subject: "file".into(), message });
     }
     for function in functions(&production) {
         if function.lines > limits.function_lines_max {
@@ -55,12 +43,7 @@ pub fn oversized(file: &TextFile, limits: Limits) -> Vec<Finding> {
                 "fn {} has {} lines, at most {}: give its parts names",
                 function.name, function.lines, limits.function_lines_max
             );
-            findings.push(Finding {
-                place: file.path.clone(),
-                line: function.line,
-                subject: function.name,
-                message,
-            });
+            findings.push(Finding { place: file.path.clone(), line: function.line, subject: function.name, message });
         }
     }
     findings
@@ -68,12 +51,7 @@ pub fn oversized(file: &TextFile, limits: Limits) -> Vec<Finding> {
 
 /// Lines up to the last one that holds code; comments count when code follows them.
 fn file_lines(code: &str) -> usize {
-    code.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(at, _)| at + 1)
-        .last()
-        .unwrap_or(0)
+    code.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(at, _)| at + 1).last().unwrap_or(0)
 }
 
 /// Blanks the bodies of `#[cfg(test)] mod name { ... }`. Takes lexed code.
@@ -90,10 +68,7 @@ pub fn without_test_modules(code: &str) -> String {
         let is_module = out[start..open].split_whitespace().any(|word| word == "mod");
         if is_module && out.as_bytes()[open] == b'{' {
             let end = closing_brace(&out, open).unwrap_or(out.len());
-            let blanked: String = out[start..end]
-                .chars()
-                .map(|c| if c == '\n' { '\n' } else { ' ' })
-                .collect();
+            let blanked: String = out[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
             out.replace_range(start..end, &blanked);
         }
     }
@@ -107,26 +82,15 @@ pub fn functions(code: &str) -> Vec<Function> {
     let mut from = 0;
     while let Some(at) = code[from..].find("fn ").map(|at| from + at) {
         from = at + 3;
-        let joined = code[..at]
-            .chars()
-            .next_back()
-            .is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let name: String = code[from..]
-            .trim_start()
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
+        let joined = code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let name: String = code[from..].trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if joined || name.is_empty() {
             continue;
         }
         let Some(open) = body(code, from) else { continue };
         let end = closing_brace(code, open).unwrap_or(code.len());
         let line = code[..at].matches('\n').count() + 1;
-        found.push(Function {
-            name,
-            line,
-            lines: code[at..end].matches('\n').count() + 1,
-        });
+        found.push(Function { name, line, lines: code[at..end].matches('\n').count() + 1 });
     }
     found
 }
@@ -166,16 +130,10 @@ fn closing_brace(code: &str, open: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        file_lines_max: 6,
-        function_lines_max: 3,
-    };
+    const LIMITS: Limits = Limits { file_lines_max: 6, function_lines_max: 3 };
 
     fn subjects(path: &str, text: &str) -> Vec<String> {
-        oversized(&TextFile::new(path, text), LIMITS)
-            .into_iter()
-            .map(|finding| finding.subject)
-            .collect()
+        oversized(&TextFile::new(path, text), LIMITS).into_iter().map(|finding| finding.subject).collect()
     }
 
     #[test]
@@ -190,10 +148,7 @@ mod tests {
     fn a_long_function_is_found_whatever_its_strings_hold() {
         let long = "fn f() {\n  let a = \"}\";\n  // }\n  g();\n}\n";
         assert_eq!(subjects("crates/a/src/lib.rs", long), ["f"]);
-        assert_eq!(
-            subjects("crates/a/src/lib.rs", "fn f() {\n  g();\n}\n"),
-            Vec::<String>::new()
-        );
+        assert_eq!(subjects("crates/a/src/lib.rs", "fn f() {\n  g();\n}\n"), Vec::<String>::new());
     }
 
     #[test]

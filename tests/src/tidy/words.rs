@@ -32,20 +32,10 @@ const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore"];
 const PAUSES: &[&str] = &["sleep(", "sleep_until(", "sleep_ms("];
 
 /// Markers in comments. The first needs an issue number, the others may not stand at all.
-const MARKERS: &[&str] = &[
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-    concat!("HA", "CK"),
-];
+const MARKERS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
 
 fn finding(file: &TextFile, line: usize, subject: &str, message: String) -> Finding {
-    Finding {
-        place: file.path.clone(),
-        line,
-        subject: subject.to_owned(),
-        message,
-    }
+    Finding { place: file.path.clone(), line, subject: subject.to_owned(), message }
 }
 
 /// Whether `word` stands in `text` with no letter directly before it, and none behind it if it ends in one.
@@ -60,21 +50,14 @@ fn stands_in(text: &str, word: &str) -> bool {
 
 fn lines_with<'a>(text: &'a str, words: &'a [&'a str]) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
     text.lines().enumerate().flat_map(move |(at, line)| {
-        words
-            .iter()
-            .filter(move |word| stands_in(line, word))
-            .map(move |word| (at + 1, *word, line))
+        words.iter().filter(move |word| stands_in(line, word)).map(move |word| (at + 1, *word, line))
     })
 }
 
 /// A module must open with `//!`.
 #[must_use]
 pub fn missing_header(file: &TextFile) -> Option<Finding> {
-    let opens = file
-        .text
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .is_some_and(|line| line.starts_with("//!"));
+    let opens = file.text.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| line.starts_with("//!"));
     let message = "the module must open with `//!`: what it owns, what it refuses to know".to_owned();
     (!opens).then(|| finding(file, 1, "header", message))
 }
@@ -89,45 +72,28 @@ pub fn unfinished(file: &TextFile) -> Vec<Finding> {
         .map(|(line, word, _)| (line, word));
     macros
         .chain(markers)
-        .map(|(line, word)| {
-            finding(
-                file,
-                line,
-                word,
-                format!("`{word}`: finish it, or write {}(#issue)", MARKERS[0]),
-            )
-        })
+        .map(|(line, word)| finding(file, line, word, format!("`{word}`: finish it, or write {}(#issue)", MARKERS[0])))
         .collect()
 }
 
 /// A marker stands first in its comment or before a colon or parenthesis; a sentence may speak of markers.
 fn is_marker(comment: &str, word: &str) -> bool {
-    let first = comment
-        .trim_start_matches(|c: char| c.is_whitespace() || "/*!".contains(c))
-        .starts_with(word);
-    let behind = comment
-        .split(word)
-        .skip(1)
-        .any(|rest| rest.starts_with([':', '(', '!']));
+    let first = comment.trim_start_matches(|c: char| c.is_whitespace() || "/*!".contains(c)).starts_with(word);
+    let behind = comment.split(word).skip(1).any(|rest| rest.starts_with([':', '(', '!']));
     let has_issue = word == MARKERS[0] && comment.contains(&format!("{word}(#"));
     (first || behind) && !has_issue
 }
 
 /// A method `.sleep(` is a clock's, which a test moves by hand; a definition is no call.
 fn is_pause(line: &str, word: &str) -> bool {
-    line.match_indices(word)
-        .any(|(at, _)| !line[..at].ends_with('.') && !line[..at].ends_with("fn "))
+    line.match_indices(word).any(|(at, _)| !line[..at].ends_with('.') && !line[..at].ends_with("fn "))
 }
 
 /// Pauses in test code: whole files of tests, and test modules of production files.
 #[must_use]
 pub fn pauses_in_tests(file: &TextFile) -> Vec<Finding> {
     let code = lex(&file.text).code;
-    let production = if file.is_test() {
-        String::new()
-    } else {
-        without_test_modules(&code)
-    };
+    let production = if file.is_test() { String::new() } else { without_test_modules(&code) };
     let outside: Vec<usize> = lines_with(&production, PAUSES).map(|(line, ..)| line).collect();
     lines_with(&code, PAUSES)
         .filter(|(line, word, text)| !outside.contains(line) && is_pause(text, word))
@@ -160,14 +126,7 @@ pub fn sql(file: &TextFile) -> Vec<Finding> {
         .literals
         .into_iter()
         .filter_map(|literal| statement(&literal.text).map(|kind| (literal.line, kind)))
-        .map(|(line, kind)| {
-            finding(
-                file,
-                line,
-                kind,
-                format!("an SQL `{kind}` outside the store: add a port method"),
-            )
-        })
+        .map(|(line, kind)| finding(file, line, kind, format!("an SQL `{kind}` outside the store: add a port method")))
         .collect()
 }
 
@@ -176,11 +135,7 @@ fn statement(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase().replace("\\n", " ");
     let words: Vec<&str> = lower.split_whitespace().collect();
     let first = *words.first()?;
-    let has = |word: &str| {
-        words
-            .iter()
-            .any(|w| w.trim_matches(|c: char| !c.is_alphanumeric()) == word)
-    };
+    let has = |word: &str| words.iter().any(|w| w.trim_matches(|c: char| !c.is_alphanumeric()) == word);
     let starts = |second: &str| words.get(1) == Some(&second);
     match first {
         "select" if has("from") && text.len() > "select from".len() => Some("select"),
@@ -226,20 +181,11 @@ mod tests {
             "todo!();\n",
             "#[ignore = \"slow\"]\n"
         );
-        assert_eq!(
-            subjects(unfinished(&file(text))),
-            ["todo!", "#[ignore", concat!("FIX", "ME")]
-        );
+        assert_eq!(subjects(unfinished(&file(text))), ["todo!", "#[ignore", concat!("FIX", "ME")]);
         assert_eq!(unfinished(&file(concat!("// TO", "DO later\n"))).len(), 1);
         assert_eq!(unfinished(&file(concat!("// later. HA", "CK: so\n"))).len(), 1);
-        assert_eq!(
-            unfinished(&file(concat!("/// Finds `TO", "DO` and `FIX", "ME:` in notes.\n"))).len(),
-            1
-        );
-        assert_eq!(
-            unfinished(&file(concat!("/// Finds `TO", "DO` and `FIX", "ME` in notes.\n"))).len(),
-            0
-        );
+        assert_eq!(unfinished(&file(concat!("/// Finds `TO", "DO` and `FIX", "ME:` in notes.\n"))).len(), 1);
+        assert_eq!(unfinished(&file(concat!("/// Finds `TO", "DO` and `FIX", "ME` in notes.\n"))).len(), 0);
     }
 
     #[test]
@@ -247,17 +193,8 @@ mod tests {
         let text = "fn a() { clock.sleep(d) }\n#[cfg(test)]\nmod tests {\n  fn b() { sleep(d) }\n}\n";
         let found = pauses_in_tests(&file(text));
         assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [4]);
-        let all = TextFile::new(
-            "tests/tests/a.rs",
-            "fn sleep(d) {}\nclock.sleep(d);\nthread::sleep(d);\n",
-        );
-        assert_eq!(
-            pauses_in_tests(&all)
-                .iter()
-                .map(|finding| finding.line)
-                .collect::<Vec<_>>(),
-            [3]
-        );
+        let all = TextFile::new("tests/tests/a.rs", "fn sleep(d) {}\nclock.sleep(d);\nthread::sleep(d);\n");
+        assert_eq!(pauses_in_tests(&all).iter().map(|finding| finding.line).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

@@ -41,12 +41,7 @@ pub async fn look(context: &Arc<Context>, source: SourceId, user: UserId, spec: 
     }
 }
 
-async fn try_look(
-    context: &Arc<Context>,
-    source: SourceId,
-    user: UserId,
-    spec: SourceSpec,
-) -> Result<Seen, NotDone> {
+async fn try_look(context: &Arc<Context>, source: SourceId, user: UserId, spec: SourceSpec) -> Result<Seen, NotDone> {
     let router = context.router();
     let (cursor, known) =
         router.ask(source.stream(), |state: &State, _| (state.cursor.clone(), state.digests())).await?;
@@ -69,8 +64,7 @@ async fn try_look(
         reply: Reply::nobody(),
     };
     router.submit(source.stream(), envelope).await?;
-    let (version, synced_at) =
-        router.ask(source.stream(), |state: &State, version| (version, state.synced_at)).await?;
+    let (version, synced_at) = router.ask(source.stream(), |state: &State, version| (version, state.synced_at)).await?;
     Ok(Seen { version, synced_at, error })
 }
 

@@ -17,6 +17,7 @@ use nightshift_ports::{
     log::{AppendError, Commit, EventLog, NewEvent, Ownership, Resolution, ShardBatch, Verdict},
 };
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::{Appended, Entry, NotAppended, Parts, Pending, ShardFacts};
 use crate::observer::Gauges;
@@ -38,6 +39,7 @@ struct Head {
 
 pub(super) struct Lane {
     log: Arc<dyn EventLog>,
+    owner: Uuid,
     clock: Arc<dyn Clock>,
     gauges: Arc<Gauges>,
     heads: HashMap<ShardId, Head>,
@@ -56,6 +58,7 @@ impl Lane {
         let heads = own.map(|own| (own.shard, Head { epoch: own.epoch, seq: own.head, hlc: own.hlc })).collect();
         Self {
             log: Arc::clone(&parts.log),
+            owner: parts.owner,
             clock: Arc::clone(&parts.clock),
             gauges: Arc::clone(&parts.gauges),
             heads,
@@ -104,9 +107,9 @@ impl Lane {
             let shard = entry.pending.stream.shard();
             let head = self.heads.get(&shard);
             let (epoch, seq, hlc) = head.map_or((0, 0, 0), |head| (head.epoch, head.seq, head.hlc));
-            let (batch, seq, hlc) = batches.entry(shard).or_insert_with(|| {
-                (ShardBatch { shard, epoch, expected_head: seq, commits: Vec::new() }, seq, hlc)
-            });
+            let (batch, seq, hlc) = batches
+                .entry(shard)
+                .or_insert_with(|| (ShardBatch { shard, epoch, expected_head: seq, commits: Vec::new() }, seq, hlc));
             batch.commits.push(commit(&entry.pending, now, seq, hlc));
         }
         batches.into_values().map(|(batch, ..)| batch).collect()
@@ -180,7 +183,7 @@ impl Lane {
     async fn ask(&self, shard: ShardId, epoch: i64, command: CommandId) -> Resolution {
         let mut wait_ms = BACK_OFF_MS.0;
         loop {
-            match self.log.resolve(shard, epoch, command, self.clock.now()).await {
+            match self.log.resolve(self.owner, shard, epoch, command, self.clock.now()).await {
                 Ok(resolution) => return resolution,
                 Err(error) => {
                     tracing::warn!(%error, wait_ms, "the store does not answer; asking again");

@@ -131,12 +131,8 @@ impl Stage {
     pub async fn start_with(&mut self, faults: Arc<dyn Faults>, settings: Settings) -> System {
         self.ids += 1;
         let made = Arc::new(Made(Arc::clone(&self.world)));
-        let performers = Performers {
-            sources: made.clone(),
-            composing: made.clone(),
-            delivering: made,
-            blobs: self.store.clone(),
-        };
+        let performers =
+            Performers { sources: made.clone(), composing: made.clone(), delivering: made, blobs: self.store.clone() };
         let parts = Parts {
             settings,
             faults,
@@ -189,8 +185,7 @@ pub fn order(governance: Governance) -> Order {
 pub async fn create(system: &System, order: Order, name: &str) -> DeliverableId {
     let id = CommandId(derive("test", &[name.as_bytes()]));
     let deliverable = deliverable::deliverable_id(id, 4);
-    let command =
-        deliverable::Command::Create { user: UserId::default(), order: Box::new(order), paused: false };
+    let command = deliverable::Command::Create { user: UserId::default(), order: Box::new(order), paused: false };
     tell(system, deliverable, command, name).await.unwrap();
     system.settled().await;
     deliverable

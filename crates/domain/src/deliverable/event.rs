@@ -265,6 +265,11 @@ pub enum Skipped {
     },
     /// The deliverable is paused.
     Paused {},
+    /// A later slot was taken up before this one was told.
+    Overtaken {
+        /// The later slot's due instant.
+        by: Timestamp,
+    },
     /// The deliverable is archived.
     Archived {},
 }
@@ -280,6 +285,7 @@ impl std::fmt::Display for Skipped {
             }
             Self::StillRunning { since } => write!(f, "The run before is still going since {since}"),
             Self::Paused {} => f.write_str("The deliverable is paused"),
+            Self::Overtaken { by } => write!(f, "The later slot {by} was taken up first"),
             Self::Archived {} => f.write_str("The deliverable is archived"),
         }
     }

@@ -32,11 +32,16 @@ pub fn slot_due(
     (nominal, next_due): (Timestamp, Option<Timestamp>),
     ctx: &Ctx<'_>,
 ) -> Result<Vec<Event>, Rejection> {
-    if it.last_nominal.is_some_and(|last| nominal <= last) {
-        return Ok(vec![]);
-    }
     let slot = slot_id(DeliverableId::from_uuid(ctx.stream.id), nominal);
     let skip = |reason| Ok(vec![Event::Skipped { slot, nominal, reason, next_due }]);
+    match it.last_nominal {
+        Some(last) if nominal == last => return Ok(vec![]),
+        // Told late, after a crash or an actor's end; that it was not told before is known by the command's id.
+        Some(last) if nominal < last && !matches!(it.standing, Standing::Archived {}) => {
+            return skip(Skipped::Overtaken { by: last });
+        }
+        _ => {}
+    }
     match (&it.standing, &it.current) {
         (Standing::Archived {}, _) => Err(Rejection::Archived),
         (Standing::Paused { .. }, _) => skip(Skipped::Paused {}),

@@ -45,11 +45,7 @@ impl<'a> Change<'a> {
         } else {
             head.kind.unwrap_or_else(|| kind_of(&head.subject, fact("content")))
         };
-        let parts = if fact("parts").is_empty() {
-            fact("areas")
-        } else {
-            fact("parts")
-        };
+        let parts = if fact("parts").is_empty() { fact("areas") } else { fact("parts") };
         let part = parts.split(", ").next().unwrap_or_default().to_owned();
         let lines = if fact("written_lines").is_empty() {
             count("insertions") + count("deletions")
@@ -78,10 +74,10 @@ impl<'a> Change<'a> {
     }
 
     pub(super) fn short(&self) -> &str {
-        self.item.facts.get("short").map_or_else(
-            || self.item.item_id.get(..8).unwrap_or(&self.item.item_id),
-            String::as_str,
-        )
+        self.item
+            .facts
+            .get("short")
+            .map_or_else(|| self.item.item_id.get(..8).unwrap_or(&self.item.item_id), String::as_str)
     }
 
     /// Subject with its label, in one line of Markdown. A part where nearly everything happens is no label.
@@ -89,11 +85,7 @@ impl<'a> Change<'a> {
         let part = Some(self.part.as_str());
         let part = part.filter(|part| !part.is_empty() && *part != "(top level)" && Some(*part) != dominant);
         match self.label.as_deref().or(part) {
-            Some(label) => format!(
-                "**{}:** {}",
-                ink::escape(label),
-                ink::escape(&ink::shorten(&self.subject, 160))
-            ),
+            Some(label) => format!("**{}:** {}", ink::escape(label), ink::escape(&ink::shorten(&self.subject, 160))),
             None => ink::escape(&ink::shorten(&ink::capital(&self.subject), 160)),
         }
     }
@@ -115,18 +107,12 @@ fn lead_of(body: &str, subject: &str) -> Option<String> {
     let reading = Reading::of_markdown(body);
     let language = Language::of(subject);
     let known: BTreeSet<String> = language.stems(subject).into_iter().collect();
-    let lead = reading
-        .sentences
-        .into_iter()
-        .map(|sentence| sentence.text)
-        .find(|text| {
-            let stems = language.stems(text);
-            let said = stems.iter().filter(|stem| known.contains(*stem)).count();
-            sentences::stands_alone(text) && !is_subject(text) && text.chars().count() >= 25 && said * 2 < stems.len()
-        })?;
-    let lead = lead
-        .trim_start_matches("BREAKING CHANGE: ")
-        .trim_start_matches("BREAKING-CHANGE: ");
+    let lead = reading.sentences.into_iter().map(|sentence| sentence.text).find(|text| {
+        let stems = language.stems(text);
+        let said = stems.iter().filter(|stem| known.contains(*stem)).count();
+        sentences::stands_alone(text) && !is_subject(text) && text.chars().count() >= 25 && said * 2 < stems.len()
+    })?;
+    let lead = lead.trim_start_matches("BREAKING CHANGE: ").trim_start_matches("BREAKING-CHANGE: ");
     Some(ink::capital(&ink::shorten(lead, 220)))
 }
 
@@ -141,11 +127,7 @@ mod tests {
             link: None,
             author: None,
             source_at: None,
-            text: nightshift_domain::content::Text {
-                digest: crate::text::digest_of(b""),
-                bytes: 0,
-                inline: None,
-            },
+            text: nightshift_domain::content::Text { digest: crate::text::digest_of(b""), bytes: 0, inline: None },
             facts: [].into(),
         }
     }
@@ -153,56 +135,21 @@ mod tests {
     #[test]
     fn subjects_are_understood() {
         for (title, kind, label, subject) in [
-            (
-                "feat(queue): age waiting jobs",
-                Kind::Feature,
-                Some("queue"),
-                "age waiting jobs",
-            ),
+            ("feat(queue): age waiting jobs", Kind::Feature, Some("queue"), "age waiting jobs"),
             ("fix!: refuse old epochs.", Kind::Breaking, None, "refuse old epochs"),
-            (
-                "net/http: close idle connections",
-                Kind::Other,
-                Some("net/http"),
-                "close idle connections",
-            ),
-            (
-                "chore: bump tokio to 1.54",
-                Kind::Dependencies,
-                None,
-                "bump tokio to 1.54",
-            ),
+            ("net/http: close idle connections", Kind::Other, Some("net/http"), "close idle connections"),
+            ("chore: bump tokio to 1.54", Kind::Dependencies, None, "bump tokio to 1.54"),
             ("chore(release): 1.2.0", Kind::Release, Some("release"), "1.2.0"),
             ("Add a page for runs", Kind::Feature, None, "Add a page for runs"),
             ("Address review comments", Kind::Other, None, "Address review comments"),
             ("Fixed the crash on start", Kind::Fix, None, "Fixed the crash on start"),
-            (
-                "Crash when the log is empty",
-                Kind::Fix,
-                None,
-                "Crash when the log is empty",
-            ),
+            ("Crash when the log is empty", Kind::Fix, None, "Crash when the log is empty"),
             ("Update dependencies", Kind::Dependencies, None, "Update dependencies"),
             ("v1.4.0", Kind::Release, None, "v1.4.0"),
             ("Revert \"feat: x\"", Kind::Revert, None, "Revert \"feat: x\""),
-            (
-                "Note that this matters: yes",
-                Kind::Other,
-                None,
-                "Note that this matters: yes",
-            ),
-            (
-                "Prepare 0.16.4: safety fixes (#468)",
-                Kind::Release,
-                None,
-                "Prepare 0.16.4: safety fixes",
-            ),
-            (
-                "[factory] Bug in the life cycle (#118)",
-                Kind::Fix,
-                Some("factory"),
-                "Bug in the life cycle",
-            ),
+            ("Note that this matters: yes", Kind::Other, None, "Note that this matters: yes"),
+            ("Prepare 0.16.4: safety fixes (#468)", Kind::Release, None, "Prepare 0.16.4: safety fixes"),
+            ("[factory] Bug in the life cycle (#118)", Kind::Fix, Some("factory"), "Bug in the life cycle"),
             ("[docs] Explain leases", Kind::Docs, None, "Explain leases"),
             ("[x]", Kind::Other, None, "[x]"),
             (
@@ -232,17 +179,8 @@ mod tests {
             Change::of(&item, text).lead.as_deref(),
             Some("Waiting jobs now gain one step of priority per minute.")
         );
-        assert_eq!(
-            Change::of(&item, "Add ageing\n\nfeat: the ageing of jobs that wait in the queue").lead,
-            None
-        );
-        assert_eq!(
-            Change::of(&item, "Add ageing\n\nReviewed-by: B <b@c> and all the others here").lead,
-            None
-        );
-        assert_eq!(
-            Change::of(&item, "Add ageing\n\nBREAKING CHANGE: the old field is gone").kind,
-            Kind::Breaking
-        );
+        assert_eq!(Change::of(&item, "Add ageing\n\nfeat: the ageing of jobs that wait in the queue").lead, None);
+        assert_eq!(Change::of(&item, "Add ageing\n\nReviewed-by: B <b@c> and all the others here").lead, None);
+        assert_eq!(Change::of(&item, "Add ageing\n\nBREAKING CHANGE: the old field is gone").kind, Kind::Breaking);
     }
 }

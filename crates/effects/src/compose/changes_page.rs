@@ -30,9 +30,7 @@ pub(super) fn tell<'s, 'a>(changes: &'s [Change<'a>]) -> Told<'s, 'a> {
     let merges = changes.iter().filter(|change| change.merge).count();
     let all_merges = merges == changes.len();
     for change in changes.iter().filter(|change| all_merges || !change.merge) {
-        let entry = once
-            .entry((change.kind, change.headline(None).to_lowercase()))
-            .or_insert((change, 0));
+        let entry = once.entry((change.kind, change.headline(None).to_lowercase())).or_insert((change, 0));
         entry.1 += 1;
         if change.weight > entry.0.weight {
             entry.0 = change;
@@ -43,45 +41,23 @@ pub(super) fn tell<'s, 'a>(changes: &'s [Change<'a>]) -> Told<'s, 'a> {
         kinds.entry(kind).or_default().push(told);
     }
     for told in kinds.values_mut() {
-        told.sort_by(|(a, _), (b, _)| {
-            b.weight
-                .total_cmp(&a.weight)
-                .then_with(|| a.item.item_id.cmp(&b.item.item_id))
-        });
+        told.sort_by(|(a, _), (b, _)| b.weight.total_cmp(&a.weight).then_with(|| a.item.item_id.cmp(&b.item.item_id)));
     }
-    Told {
-        kinds,
-        merges,
-        dominant: dominant(changes),
-    }
+    Told { kinds, merges, dominant: dominant(changes) }
 }
 
 /// The part with more than half of the changes.
 fn dominant<'s>(changes: &'s [Change<'_>]) -> Option<&'s str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    changes
-        .iter()
-        .for_each(|change| *counts.entry(&change.part).or_default() += 1);
-    counts
-        .into_iter()
-        .find(|(_, count)| count * 2 > changes.len())
-        .map(|(part, _)| part)
+    changes.iter().for_each(|change| *counts.entry(&change.part).or_default() += 1);
+    counts.into_iter().find(|(_, count)| count * 2 > changes.len()).map(|(part, _)| part)
 }
 
 impl<'s, 'a> Told<'s, 'a> {
     /// The weightiest changes of all kinds.
     pub(super) fn top(&self, count: usize, wanted: fn(Kind) -> bool) -> Vec<&'s Change<'a>> {
-        let mut all: Vec<_> = self
-            .kinds
-            .iter()
-            .filter(|(kind, _)| wanted(**kind))
-            .flat_map(|(_, told)| told)
-            .collect();
-        all.sort_by(|(a, _), (b, _)| {
-            b.weight
-                .total_cmp(&a.weight)
-                .then_with(|| a.item.item_id.cmp(&b.item.item_id))
-        });
+        let mut all: Vec<_> = self.kinds.iter().filter(|(kind, _)| wanted(**kind)).flat_map(|(_, told)| told).collect();
+        all.sort_by(|(a, _), (b, _)| b.weight.total_cmp(&a.weight).then_with(|| a.item.item_id.cmp(&b.item.item_id)));
         all.into_iter().take(count).map(|(change, _)| *change).collect()
     }
 }
@@ -113,11 +89,7 @@ pub(super) fn page(source: &Source<'_>, zone: &Zone, kinds: Option<&[Kind]>) -> 
 fn kind_page(kind: Kind, changes: &[(&Change<'_>, usize)], dominant: Option<&str>) -> String {
     let detailed = if kind.is_main() { DETAILED_MAX } else { LISTED_MAX };
     // One more line costs as much as the words "and one more".
-    let shown = if changes.len() <= detailed + 1 {
-        changes.len()
-    } else {
-        detailed
-    };
+    let shown = if changes.len() <= detailed + 1 { changes.len() } else { detailed };
     let mut page = String::new();
     for (change, times) in &changes[..shown] {
         page.push_str(&line(change, *times, dominant, kind.is_main()));
@@ -144,19 +116,9 @@ fn line(change: &Change<'_>, times: usize, dominant: Option<&str>, detailed: boo
         .filter(|_| detailed)
         .map_or(String::new(), |lead| format!(" {}", ink::escape(&ink::full_stop(lead))));
     let headline = change.headline(dominant);
-    let headline = if lead.is_empty() {
-        headline
-    } else {
-        ink::full_stop(&headline)
-    };
+    let headline = if lead.is_empty() { headline } else { ink::full_stop(&headline) };
     let mut facts = vec![reference(change)];
-    facts.extend(
-        change
-            .item
-            .author
-            .as_ref()
-            .map(|author| ink::escape(author.trim_end_matches("[bot]"))),
-    );
+    facts.extend(change.item.author.as_ref().map(|author| ink::escape(author.trim_end_matches("[bot]"))));
     if detailed && change.files > 0 {
         facts.push(size(change.files, change.insertions, change.deletions));
     }
@@ -167,21 +129,12 @@ fn line(change: &Change<'_>, times: usize, dominant: Option<&str>, detailed: boo
 }
 
 fn also(change: &Change<'_>) -> String {
-    format!(
-        "{} ({})",
-        ink::escape(&ink::shorten(&change.subject, 90)),
-        reference(change)
-    )
+    format!("{} ({})", ink::escape(&ink::shorten(&change.subject, 90)), reference(change))
 }
 
 /// The short hash, as a link when it leads to a page. A link that no program opens would only be in the way.
 pub(super) fn reference(change: &Change<'_>) -> String {
-    match change
-        .item
-        .link
-        .as_deref()
-        .filter(|link| link.starts_with("https://") || link.starts_with("http://"))
-    {
+    match change.item.link.as_deref().filter(|link| link.starts_with("https://") || link.starts_with("http://")) {
         Some(link) => ink::link(change.short(), Some(link)),
         None => ink::code(change.short()),
     }
@@ -195,19 +148,13 @@ fn size(files: u64, insertions: u64, deletions: u64) -> String {
 /// How much, by whom, when and where, in two sentences.
 pub(super) fn figures(changes: &[Change<'_>], merges: usize, zone: &Zone) -> String {
     let sum = |pick: fn(&Change<'_>) -> u64| changes.iter().map(pick).sum::<u64>();
-    let when = (
-        changes.iter().filter_map(|c| c.item.source_at).min(),
-        changes.iter().filter_map(|c| c.item.source_at).max(),
-    );
+    let when =
+        (changes.iter().filter_map(|c| c.item.source_at).min(), changes.iter().filter_map(|c| c.item.source_at).max());
     let when = match when {
         (Some(first), Some(last)) => format!(", {}", zone.span(first, last)),
         _ => String::new(),
     };
-    let lines = format!(
-        "+{} −{} lines",
-        ink::number(sum(|c| c.insertions)),
-        ink::number(sum(|c| c.deletions))
-    );
+    let lines = format!("+{} −{} lines", ink::number(sum(|c| c.insertions)), ink::number(sum(|c| c.deletions)));
     let commits = ink::count(changes.len(), "commit", "commits");
     let merged = if merges > 0 && merges < changes.len() {
         format!(" ({} not listed)", ink::count(merges, "merge", "merges"))
@@ -215,11 +162,7 @@ pub(super) fn figures(changes: &[Change<'_>], merges: usize, zone: &Zone) -> Str
         String::new()
     };
     let by = authors(changes);
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {by}")
-    };
+    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
     let place = places(changes);
     format!("{commits}{merged}{by}{when}; {lines}.{place}")
 }
@@ -235,11 +178,8 @@ pub(super) fn authors(changes: &[Change<'_>]) -> String {
     if let [(only, _)] = ordered.as_slice() {
         return ink::escape(only);
     }
-    let mut names: Vec<String> = ordered
-        .iter()
-        .take(4)
-        .map(|(name, n)| format!("{} ({n})", ink::escape(name)))
-        .collect();
+    let mut names: Vec<String> =
+        ordered.iter().take(4).map(|(name, n)| format!("{} ({n})", ink::escape(name))).collect();
     if ordered.len() > 4 {
         names.push(ink::count(ordered.len() - 4, "other", "others"));
     }
@@ -260,11 +200,7 @@ fn places(changes: &[Change<'_>]) -> String {
     let mut ordered: Vec<_> = counts.into_iter().collect();
     ordered.sort_by(|a, b| b.1.0.cmp(&a.1.0).then(b.1.1.cmp(&a.1.1)).then(a.0.cmp(b.0)));
     let name = |part: &str| {
-        if part == "(top level)" {
-            "the top level".to_owned()
-        } else {
-            ink::code(part)
-        }
+        if part == "(top level)" { "the top level".to_owned() } else { ink::code(part) }
     };
     let names: Vec<String> = ordered
         .iter()

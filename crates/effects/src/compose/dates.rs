@@ -16,27 +16,13 @@ impl Zone {
     /// The zone called `name`; UTC, and false, when there is none of that name.
     pub(super) fn named(name: &str) -> (Self, bool) {
         match TimeZone::get(name) {
-            Ok(zone) => (
-                Self {
-                    zone,
-                    name: name.to_owned(),
-                },
-                true,
-            ),
-            Err(_) => (
-                Self {
-                    zone: TimeZone::UTC,
-                    name: "UTC".to_owned(),
-                },
-                false,
-            ),
+            Ok(zone) => (Self { zone, name: name.to_owned() }, true),
+            Err(_) => (Self { zone: TimeZone::UTC, name: "UTC".to_owned() }, false),
         }
     }
 
     fn at(&self, at: Timestamp) -> Zoned {
-        jiff::Timestamp::from_microsecond(at.micros())
-            .unwrap_or_default()
-            .to_zoned(self.zone.clone())
+        jiff::Timestamp::from_microsecond(at.micros()).unwrap_or_default().to_zoned(self.zone.clone())
     }
 
     /// `Monday, 23 November 2026, 09:00 (Europe/Berlin)`.
@@ -83,14 +69,8 @@ mod tests {
         let (utc, known) = Zone::named("Europe/Nowhere");
         assert!(!known);
         assert_eq!(utc.slot(at), "Sunday, 29 November 2026, 23:30 (UTC)");
-        assert_eq!(
-            berlin.span(Timestamp::from_secs(1_795_000_000), at),
-            "18 to 30 November 2026"
-        );
-        assert_eq!(
-            berlin.span(Timestamp::from_secs(1_793_000_000), at),
-            "26 October to 30 November 2026"
-        );
+        assert_eq!(berlin.span(Timestamp::from_secs(1_795_000_000), at), "18 to 30 November 2026");
+        assert_eq!(berlin.span(Timestamp::from_secs(1_793_000_000), at), "26 October to 30 November 2026");
         assert_eq!(berlin.span(at, at), "30 November 2026");
     }
 }

@@ -31,21 +31,14 @@ const HYBRID_FINDINGS: usize = 5;
 pub(super) fn compose(material: &Material, texts: &[Vec<Option<String>>]) -> Page {
     let gathered = Gathered::of(material, texts);
     let mut page = frame::head(&gathered);
-    let sections = if material.brief.sections.is_empty() {
-        by_strategy(&gathered)
-    } else {
-        by_request(&gathered)
-    };
+    let sections = if material.brief.sections.is_empty() { by_strategy(&gathered) } else { by_request(&gathered) };
     for (heading, text) in sections.into_iter().chain(foot(&gathered)) {
         if !text.trim().is_empty() {
             page.push_str(&format!("\n## {heading}\n\n{}\n", text.trim_matches('\n')));
         }
     }
     page.push_str(&format!("\n---\n\n{}", frame::CLOSING));
-    Page {
-        warnings: warnings(&gathered),
-        markdown: page,
-    }
+    Page { warnings: warnings(&gathered), markdown: page }
 }
 
 type Section = (String, String);
@@ -55,10 +48,7 @@ fn section(heading: &str, text: String) -> Section {
 }
 
 fn by_strategy(gathered: &Gathered<'_>) -> Vec<Section> {
-    let mut sections = vec![
-        glance(gathered),
-        section(since_heading(gathered), frame::since(gathered)),
-    ];
+    let mut sections = vec![glance(gathered), section(since_heading(gathered), frame::since(gathered))];
     let sources = |order: Vec<&Source<'_>>| -> Vec<Section> {
         order.into_iter().map(|source| of_source(source, gathered)).collect()
     };
@@ -83,30 +73,15 @@ fn by_strategy(gathered: &Gathered<'_>) -> Vec<Section> {
         }
         _ => sections.extend(sources(own_order())),
     }
-    let open = [
-        MarkKind::Decision,
-        MarkKind::Task,
-        MarkKind::Question,
-        MarkKind::Date,
-        MarkKind::Done,
-    ];
-    sections.push(section(
-        "Decisions, actions and open questions",
-        marks_page::page(gathered, &open),
-    ));
+    let open = [MarkKind::Decision, MarkKind::Task, MarkKind::Question, MarkKind::Date, MarkKind::Done];
+    sections.push(section("Decisions, actions and open questions", marks_page::page(gathered, &open)));
     sections
 }
 
 fn by_request(gathered: &Gathered<'_>) -> Vec<Section> {
-    let headings = gathered
-        .material
-        .brief
-        .sections
-        .iter()
-        .filter(|heading| !heading.trim().is_empty());
-    let mut sections: Vec<Section> = headings
-        .map(|heading| (ink::escape(heading), requested::section(heading, gathered)))
-        .collect();
+    let headings = gathered.material.brief.sections.iter().filter(|heading| !heading.trim().is_empty());
+    let mut sections: Vec<Section> =
+        headings.map(|heading| (ink::escape(heading), requested::section(heading, gathered))).collect();
     sections.push(section(since_heading(gathered), frame::since(gathered)));
     sections
 }
@@ -120,11 +95,7 @@ fn foot(gathered: &Gathered<'_>) -> Vec<Section> {
 }
 
 const fn since_heading(gathered: &Gathered<'_>) -> &'static str {
-    if gathered.material.brief.version_number > 1 {
-        "Since the last version"
-    } else {
-        "What this covers"
-    }
+    if gathered.material.brief.version_number > 1 { "Since the last version" } else { "What this covers" }
 }
 
 fn glance(gathered: &Gathered<'_>) -> Section {
@@ -143,10 +114,7 @@ fn glance(gathered: &Gathered<'_>) -> Section {
 fn of_source(source: &Source<'_>, gathered: &Gathered<'_>) -> Section {
     let name = ink::escape(source.name());
     match &source.body {
-        Body::Changes(_) => (
-            format!("Changes in {name}"),
-            changes_page::page(source, &gathered.zone, None),
-        ),
+        Body::Changes(_) => (format!("Changes in {name}"), changes_page::page(source, &gathered.zone, None)),
         Body::Notes(_) => (format!("Documents in {name}"), notes_page::documents(source, gathered)),
         Body::Entries(_) => (format!("News from {name}"), notes_page::entries(source, gathered)),
         Body::Context(_) => ("Given with the order".to_owned(), notes_page::context(source, gathered)),
@@ -155,23 +123,13 @@ fn of_source(source: &Source<'_>, gathered: &Gathered<'_>) -> Section {
 
 fn warnings(gathered: &Gathered<'_>) -> Vec<String> {
     let mut warnings = gathered.warnings.clone();
-    let unread = gathered
-        .sources
-        .iter()
-        .filter(|source| source.group.snapshot.error.is_some())
-        .count();
+    let unread = gathered.sources.iter().filter(|source| source.group.snapshot.error.is_some()).count();
     if unread > 0 {
-        warnings.push(format!(
-            "{unread} of {} sources could not be read whole",
-            gathered.sources.len()
-        ));
+        warnings.push(format!("{unread} of {} sources could not be read whole", gathered.sources.len()));
     }
     let omitted: usize = gathered.sources.iter().map(|source| source.group.omitted.len()).sum();
     if omitted > 0 {
-        warnings.push(format!(
-            "{} left out; see \"Not read\"",
-            ink::count(omitted, "part was", "parts were")
-        ));
+        warnings.push(format!("{} left out; see \"Not read\"", ink::count(omitted, "part was", "parts were")));
     }
     if gathered.items() == 0 {
         warnings.push("no source gave anything new".to_owned());

@@ -15,29 +15,15 @@ const FEEDBACK_MAX: usize = 5;
 /// Title, slot, recipient, purpose.
 pub(super) fn head(gathered: &Gathered<'_>) -> String {
     let brief = &gathered.material.brief;
-    let title = if brief.title.trim().is_empty() {
-        "Untitled brief"
-    } else {
-        &brief.title
-    };
-    let mut facts = vec![
-        gathered.zone.slot(brief.nominal),
-        format!("version {}", brief.version_number),
-    ];
+    let title = if brief.title.trim().is_empty() { "Untitled brief" } else { &brief.title };
+    let mut facts = vec![gathered.zone.slot(brief.nominal), format!("version {}", brief.version_number)];
     facts.extend(
-        brief
-            .recipient
-            .as_ref()
-            .filter(|who| !who.trim().is_empty())
-            .map(|who| format!("for {}", ink::escape(who))),
+        brief.recipient.as_ref().filter(|who| !who.trim().is_empty()).map(|who| format!("for {}", ink::escape(who))),
     );
     let day = gathered.zone.day(brief.nominal);
     let mut head = format!("# {} — {day}\n\n{}\n", ink::escape(title), facts.join(" · "));
     if !brief.description.trim().is_empty() {
-        head.push_str(&format!(
-            "\n> {}\n",
-            ink::escape(&ink::shorten(&brief.description, 400))
-        ));
+        head.push_str(&format!("\n> {}\n", ink::escape(&ink::shorten(&brief.description, 400))));
     }
     head
 }
@@ -45,24 +31,12 @@ pub(super) fn head(gathered: &Gathered<'_>) -> String {
 /// One sentence on what is new, and the items that are gone.
 pub(super) fn since(gathered: &Gathered<'_>) -> String {
     let brief = &gathered.material.brief;
-    let counted: Vec<String> = gathered
-        .sources
-        .iter()
-        .filter(|s| !matches!(s.body, Body::Context(_)))
-        .map(counted)
-        .collect();
-    let counted = if counted.is_empty() {
-        "no source gave anything".to_owned()
-    } else {
-        ink::list(&counted)
-    };
+    let counted: Vec<String> =
+        gathered.sources.iter().filter(|s| !matches!(s.body, Body::Context(_))).map(counted).collect();
+    let counted = if counted.is_empty() { "no source gave anything".to_owned() } else { ink::list(&counted) };
     let mut text = match (brief.version_number, brief.previous_at) {
         (number @ 2.., Some(at)) => {
-            format!(
-                "Version {} was staged on {}. Since then: {counted}.\n",
-                number - 1,
-                gathered.zone.minute(at)
-            )
+            format!("Version {} was staged on {}. Since then: {counted}.\n", number - 1, gathered.zone.minute(at))
         }
         (number @ 2.., None) => format!("Since version {}: {counted}.\n", number - 1),
         _ => format!(
@@ -94,11 +68,8 @@ fn removed(gathered: &Gathered<'_>) -> String {
         .iter()
         .flat_map(|source| source.group.removed.iter().map(|id| (id.as_str(), source.name())))
         .collect();
-    let mut names: Vec<String> = all
-        .iter()
-        .take(REMOVED_MAX)
-        .map(|(id, name)| format!("{} ({})", ink::code(id), ink::escape(name)))
-        .collect();
+    let mut names: Vec<String> =
+        all.iter().take(REMOVED_MAX).map(|(id, name)| format!("{} ({})", ink::code(id), ink::escape(name))).collect();
     if all.len() > REMOVED_MAX {
         names.push(ink::count(all.len() - REMOVED_MAX, "more", "more"));
     }
@@ -108,10 +79,7 @@ fn removed(gathered: &Gathered<'_>) -> String {
 /// Feedback on earlier versions: shown, since extraction cannot act on it.
 pub(super) fn feedback(gathered: &Gathered<'_>) -> String {
     let notes = gathered.material.feedback.iter().filter(|note| !note.trim().is_empty());
-    notes
-        .take(FEEDBACK_MAX)
-        .map(|note| format!("- {}\n", ink::escape(&ink::shorten(note, 300))))
-        .collect()
+    notes.take(FEEDBACK_MAX).map(|note| format!("- {}\n", ink::escape(&ink::shorten(note, 300)))).collect()
 }
 
 /// What could not be read, and why.
@@ -120,10 +88,7 @@ pub(super) fn not_read(gathered: &Gathered<'_>) -> String {
     for source in &gathered.sources {
         let name = ink::escape(source.name());
         if let Some(error) = &source.group.snapshot.error {
-            lines.push(format!(
-                "- **{name}:** {}\n",
-                ink::full_stop(&ink::escape(&ink::shorten(error, 400)))
-            ));
+            lines.push(format!("- **{name}:** {}\n", ink::full_stop(&ink::escape(&ink::shorten(error, 400)))));
         }
         for omission in &source.group.omitted {
             let id = ink::code(&ink::shorten(&omission.item_id, 120));
@@ -143,32 +108,20 @@ pub(super) fn not_read(gathered: &Gathered<'_>) -> String {
 
 /// Every source with its place, what it gave and when it was read.
 pub(super) fn sources(gathered: &Gathered<'_>) -> String {
-    gathered
-        .sources
-        .iter()
-        .map(|source| one_source(source, gathered))
-        .collect()
+    gathered.sources.iter().map(|source| one_source(source, gathered)).collect()
 }
 
 fn one_source(source: &Source<'_>, gathered: &Gathered<'_>) -> String {
     let snapshot = &source.group.snapshot;
     let place = match &source.body {
         Body::Context(_) => "text of the order".to_owned(),
-        Body::Entries(_) => format!(
-            "{}, {}",
-            snapshot.platform,
-            ink::link(&snapshot.resource_id, web(&snapshot.resource_id))
-        ),
+        Body::Entries(_) => {
+            format!("{}, {}", snapshot.platform, ink::link(&snapshot.resource_id, web(&snapshot.resource_id)))
+        }
         _ => format!("{}, {}", snapshot.platform, ink::code(&snapshot.resource_id)),
     };
-    let newest = snapshot
-        .source_latest_at
-        .map_or(String::new(), |at| format!(", newest of {}", gathered.zone.day(at)));
-    let state = if snapshot.error.is_some() {
-        "could not be read whole"
-    } else {
-        "read"
-    };
+    let newest = snapshot.source_latest_at.map_or(String::new(), |at| format!(", newest of {}", gathered.zone.day(at)));
+    let state = if snapshot.error.is_some() { "could not be read whole" } else { "read" };
     format!(
         "- **{}** ({place}): {}{newest}; {state} {}\n",
         ink::escape(source.name()),

@@ -58,33 +58,17 @@ impl<'a> Gathered<'a> {
         let (zone, known) = Zone::named(&material.brief.timezone);
         let mut warnings = Vec::new();
         if !known {
-            warnings.push(format!(
-                "time zone {:?} is not known; dates are in UTC",
-                material.brief.timezone
-            ));
+            warnings.push(format!("time zone {:?} is not known; dates are in UTC", material.brief.timezone));
         }
         let lost = texts.iter().flatten().filter(|text| text.is_none()).count();
         if lost > 0 {
-            warnings.push(format!(
-                "{lost} texts are no longer in the content store and were left out"
-            ));
+            warnings.push(format!("{lost} texts are no longer in the content store and were left out"));
         }
         let brief = &material.brief;
         let words = format!("{} {} {}", brief.title, brief.description, brief.sections.join(" "));
         let topic = Language::of(&words).stems(&words).into_iter().collect();
-        let sources = material
-            .groups
-            .iter()
-            .zip(texts)
-            .map(|(group, texts)| Source::of(group, texts))
-            .collect();
-        Self {
-            material,
-            zone,
-            sources,
-            warnings,
-            topic,
-        }
+        let sources = material.groups.iter().zip(texts).map(|(group, texts)| Source::of(group, texts)).collect();
+        Self { material, zone, sources, warnings, topic }
     }
 
     pub(super) fn items(&self) -> usize {
@@ -93,24 +77,16 @@ impl<'a> Gathered<'a> {
 
     /// Documents, entries and fixed texts of all sources.
     pub(super) fn notes(&self) -> impl Iterator<Item = (&Source<'a>, &Note<'a>)> {
-        self.sources
-            .iter()
-            .flat_map(|source| source.notes().iter().map(move |note| (source, note)))
+        self.sources.iter().flat_map(|source| source.notes().iter().map(move |note| (source, note)))
     }
 
     pub(super) fn changes(&self) -> impl Iterator<Item = (&Source<'a>, &Change<'a>)> {
-        self.sources
-            .iter()
-            .flat_map(|source| source.changes().iter().map(move |change| (source, change)))
+        self.sources.iter().flat_map(|source| source.changes().iter().map(move |change| (source, change)))
     }
 
     pub(super) fn marks(&self, kind: MarkKind) -> impl Iterator<Item = (&Note<'a>, &Mark)> {
         self.notes().flat_map(move |(_, note)| {
-            note.reading
-                .marks
-                .iter()
-                .filter(move |mark| mark.kind == kind)
-                .map(move |mark| (note, mark))
+            note.reading.marks.iter().filter(move |mark| mark.kind == kind).map(move |mark| (note, mark))
         })
     }
 }
@@ -119,15 +95,11 @@ impl<'a> Source<'a> {
     fn of(group: &'a MaterialGroup, texts: &[Option<String>]) -> Self {
         let with_text = || group.items.iter().zip(texts);
         let notes = |markdown: fn(&Item, &str) -> bool| -> Vec<Note<'a>> {
-            with_text()
-                .map(|(item, text)| Note::of(item, text.as_deref(), markdown))
-                .collect()
+            with_text().map(|(item, text)| Note::of(item, text.as_deref(), markdown)).collect()
         };
         let body = match group.snapshot.platform.as_str() {
             "git" => Body::Changes(
-                with_text()
-                    .map(|(item, text)| Change::of(item, text.as_deref().unwrap_or(&item.title)))
-                    .collect(),
+                with_text().map(|(item, text)| Change::of(item, text.as_deref().unwrap_or(&item.title))).collect(),
             ),
             "feed" => Body::Entries(notes(|_, _| false)),
             "description" => Body::Context(notes(|_, _| true)),
@@ -172,22 +144,10 @@ impl<'a> Note<'a> {
     fn of(item: &'a Item, text: Option<&str>, markdown: fn(&Item, &str) -> bool) -> Self {
         let full = text.unwrap_or_default();
         // The first line of an entry's text is its headline, which is shown anyway.
-        let body = full
-            .strip_prefix(item.title.as_str())
-            .filter(|rest| rest.starts_with('\n'))
-            .unwrap_or(full);
+        let body = full.strip_prefix(item.title.as_str()).filter(|rest| rest.starts_with('\n')).unwrap_or(full);
         let body = if body == item.title { "" } else { body };
-        let reading = if markdown(item, body) {
-            Reading::of_markdown(body)
-        } else {
-            Reading::of_plain(body)
-        };
-        Self {
-            item,
-            language: Language::of(body),
-            reading,
-            lost: text.is_none(),
-        }
+        let reading = if markdown(item, body) { Reading::of_markdown(body) } else { Reading::of_plain(body) };
+        Self { item, language: Language::of(body), reading, lost: text.is_none() }
     }
 
     /// The sentences that say most, in the order of the text.
@@ -203,12 +163,7 @@ impl<'a> Note<'a> {
     }
 
     fn ranked(&self, topic: &BTreeSet<String>) -> (Vec<&str>, Ranked) {
-        let texts: Vec<&str> = self
-            .reading
-            .sentences
-            .iter()
-            .map(|sentence| sentence.text.as_str())
-            .collect();
+        let texts: Vec<&str> = self.reading.sentences.iter().map(|sentence| sentence.text.as_str()).collect();
         let ranked = Ranked::of(&texts, topic, &self.language);
         (texts, ranked)
     }

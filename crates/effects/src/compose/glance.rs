@@ -19,19 +19,12 @@ const HIGHLIGHT_CHARS_MAX: usize = 240;
 
 /// Up to five lines, taken from the sources in turn; one line is kept for what was decided or has to be done.
 pub(super) fn lines(gathered: &Gathered<'_>) -> Vec<String> {
-    let mut queues: Vec<VecDeque<String>> = gathered
-        .sources
-        .iter()
-        .map(|source| highlights(source, gathered))
-        .collect();
+    let mut queues: Vec<VecDeque<String>> =
+        gathered.sources.iter().map(|source| highlights(source, gathered)).collect();
     let marks = marks(gathered);
     let room = LINES_MAX - marks.len();
     // A document about one platform speaks of its main source first and longest.
-    let first_turns = if gathered.material.brief.strategy == "platform_bound" {
-        3
-    } else {
-        1
-    };
+    let first_turns = if gathered.material.brief.strategy == "platform_bound" { 3 } else { 1 };
     let mut lines = Vec::new();
     let mut round = 0;
     while lines.len() < room && queues.iter().any(|queue| !queue.is_empty()) {
@@ -55,11 +48,7 @@ fn highlights(source: &Source<'_>, gathered: &Gathered<'_>) -> VecDeque<String> 
         Body::Notes(notes) | Body::Entries(notes) => {
             let mut order: Vec<_> = notes.iter().collect();
             order.sort_by_key(|note| note.order());
-            order
-                .into_iter()
-                .filter_map(|note| of_note(note, gathered))
-                .take(LINES_MAX)
-                .collect()
+            order.into_iter().filter_map(|note| of_note(note, gathered)).take(LINES_MAX).collect()
         }
         Body::Context(_) => VecDeque::new(),
     }
@@ -91,11 +80,7 @@ fn of_changes(source: &Source<'_>, told: &Told<'_, '_>) -> VecDeque<String> {
 /// Bold labels inside a bold line are noise: here the label is plain.
 fn plain_headline(change: &super::change::Change<'_>) -> String {
     match change.label.as_deref() {
-        Some(label) => format!(
-            "{}: {}",
-            ink::escape(label),
-            ink::escape(&ink::shorten(&change.subject, 110))
-        ),
+        Some(label) => format!("{}: {}", ink::escape(label), ink::escape(&ink::shorten(&change.subject, 110))),
         None => ink::escape(&ink::shorten(&change.subject, 110)),
     }
 }
@@ -103,15 +88,9 @@ fn plain_headline(change: &super::change::Change<'_>) -> String {
 fn of_note(note: &Note<'_>, gathered: &Gathered<'_>) -> Option<String> {
     // A sentence that fits whole is better than the best one cut.
     let ranked = note.best(&gathered.topic, note.summary_length());
-    let best = ranked
-        .iter()
-        .find(|text| text.chars().count() <= HIGHLIGHT_CHARS_MAX)
-        .or(ranked.first())?;
+    let best = ranked.iter().find(|text| text.chars().count() <= HIGHLIGHT_CHARS_MAX).or(ranked.first())?;
     let title = ink::link(&ink::shorten(&note.item.title, 100), note.item.link.as_deref());
-    Some(format!(
-        "**{title}:** {}",
-        sentence(&ink::shorten(best, HIGHLIGHT_CHARS_MAX))
-    ))
+    Some(format!("**{title}:** {}", sentence(&ink::shorten(best, HIGHLIGHT_CHARS_MAX))))
 }
 
 fn marks(gathered: &Gathered<'_>) -> Vec<String> {
@@ -120,15 +99,9 @@ fn marks(gathered: &Gathered<'_>) -> Vec<String> {
         let (note, first) = marks.first()?;
         let text = ink::full_stop(&ink::escape(&ink::shorten(&ink::capital(&first.text), 160)));
         let origin = ink::escape(&ink::shorten(&note.item.title, 60));
-        let more = if marks.len() > 1 {
-            format!(" And {} more.", ink::number(marks.len() as u64 - 1))
-        } else {
-            String::new()
-        };
+        let more =
+            if marks.len() > 1 { format!(" And {} more.", ink::number(marks.len() as u64 - 1)) } else { String::new() };
         Some(format!("**{words}** ({origin})**:** {text}{more}"))
     };
-    [said(MarkKind::Decision, "Decided"), said(MarkKind::Task, "To do")]
-        .into_iter()
-        .flatten()
-        .collect()
+    [said(MarkKind::Decision, "Decided"), said(MarkKind::Task, "To do")].into_iter().flatten().collect()
 }

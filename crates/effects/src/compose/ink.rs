@@ -102,11 +102,7 @@ pub(super) fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    if text.contains('`') {
-        escape(&text)
-    } else {
-        format!("`{text}`")
-    }
+    if text.contains('`') { escape(&text) } else { format!("`{text}`") }
 }
 
 /// At most `max` characters, cut between words and outside code spans; an ellipsis says that something is missing.
@@ -115,20 +111,14 @@ pub(super) fn shorten(text: &str, max: usize) -> String {
     let Some((limit, _)) = text.char_indices().nth(max) else {
         return text;
     };
-    let breaks = text
-        .char_indices()
-        .zip(text.chars().skip(1))
-        .take_while(|((offset, _), _)| *offset < limit);
+    let breaks = text.char_indices().zip(text.chars().skip(1)).take_while(|((offset, _), _)| *offset < limit);
     let cut = breaks
         .filter(|((_, c), next)| *next == ' ' || is_ideograph(*c) || is_ideograph(*next))
         .map(|((offset, c), _)| offset + c.len_utf8())
         .filter(|cut| text[..*cut].matches('`').count().is_multiple_of(2))
         .last();
     match cut {
-        Some(cut) => format!(
-            "{} …",
-            text[..cut].trim_end_matches([',', ';', ':', '–', '—', '-', ' ', '('])
-        ),
+        Some(cut) => format!("{} …", text[..cut].trim_end_matches([',', ';', ':', '–', '—', '-', ' ', '('])),
         None => format!("({} characters without a break)", text.chars().count()),
     }
 }
@@ -232,15 +222,9 @@ mod tests {
 
     #[test]
     fn links_and_lists() {
-        assert_eq!(
-            link("a [b]", Some("file:///x y/(z).md")),
-            "[a \\[b\\]](file:///x%20y/%28z%29.md)"
-        );
+        assert_eq!(link("a [b]", Some("file:///x y/(z).md")), "[a \\[b\\]](file:///x%20y/%28z%29.md)");
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
-        assert_eq!(
-            (number(1_234_567), number(12)),
-            ("1,234,567".to_owned(), "12".to_owned())
-        );
+        assert_eq!((number(1_234_567), number(12)), ("1,234,567".to_owned(), "12".to_owned()));
         assert_eq!(capital("add x"), "Add x");
         assert_eq!(capital("fs_open: x"), "fs_open: x");
     }

@@ -65,10 +65,7 @@ const HEADINGS: [(&str, MarkKind); 14] = [
 /// Kind of the list items under a heading such as "Decisions".
 pub(super) fn kind_of_heading(heading: &str) -> Option<MarkKind> {
     let heading = heading.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    HEADINGS
-        .iter()
-        .find(|(word, _)| *word == heading)
-        .map(|(_, kind)| *kind)
+    HEADINGS.iter().find(|(word, _)| *word == heading).map(|(_, kind)| *kind)
 }
 
 /// `Decision: we ship` and its like. `TODO` and `FIXME` in capitals need no colon.
@@ -76,27 +73,18 @@ pub(super) fn mark_of(piece: &str) -> Option<Mark> {
     let loud = ["TODO", "FIXME"].iter().find_map(|word| {
         let rest = piece.strip_prefix(word)?;
         // TODO(ana): names who is to do it.
-        let rest = rest
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'))
-            .map_or(rest, |(_, rest)| rest);
+        let rest = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or(rest, |(_, rest)| rest);
         rest.starts_with([':', ' ', '-']).then_some((MarkKind::Task, rest))
     });
     let (kind, rest) = loud.or_else(|| quiet(piece))?;
     let text = rest.trim_start_matches([':', '-', '–', ' ']).trim();
-    (!text.is_empty()).then(|| Mark {
-        kind,
-        text: text.to_owned(),
-    })
+    (!text.is_empty()).then(|| Mark { kind, text: text.to_owned() })
 }
 
 fn quiet(piece: &str) -> Option<(MarkKind, &str)> {
     let (word, rest) = piece.split_once(':')?;
     let word = word.trim().to_lowercase();
-    WORDS
-        .iter()
-        .find(|(known, _)| *known == word)
-        .map(|(_, kind)| (*kind, rest))
+    WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| (*kind, rest))
 }
 
 /// Cuts a paragraph in front of each line that begins with a mark.
@@ -115,34 +103,17 @@ pub(super) fn pieces(text: &str) -> Vec<String> {
 
 /// A word of obligation and, close behind it, a date.
 pub(super) fn names_a_deadline(sentence: &str) -> bool {
-    const CUES: [&str; 11] = [
-        "by",
-        "due",
-        "until",
-        "before",
-        "deadline",
-        "starting",
-        "starts",
-        "ends",
-        "expires",
-        "bis",
-        "spätestens",
-    ];
+    const CUES: [&str; 11] =
+        ["by", "due", "until", "before", "deadline", "starting", "starts", "ends", "expires", "bis", "spätestens"];
     /// A date further behind the word belongs to something else.
     const REACH: usize = 3;
     let lower = sentence.to_lowercase();
-    let words: Vec<&str> = lower
-        .split(|c: char| !c.is_alphanumeric() && c != '-')
-        .filter(|word| !word.is_empty())
-        .collect();
-    words
-        .iter()
-        .enumerate()
-        .filter(|(_, word)| CUES.contains(*word))
-        .any(|(at, _)| {
-            let behind = &words[at + 1..words.len().min(at + 1 + REACH)];
-            behind.iter().any(|word| is_iso_date(word)) || behind.windows(2).any(|pair| is_named_date(pair[0], pair[1]))
-        })
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().filter(|(_, word)| CUES.contains(*word)).any(|(at, _)| {
+        let behind = &words[at + 1..words.len().min(at + 1 + REACH)];
+        behind.iter().any(|word| is_iso_date(word)) || behind.windows(2).any(|pair| is_named_date(pair[0], pair[1]))
+    })
 }
 
 fn is_iso_date(word: &str) -> bool {
@@ -183,14 +154,7 @@ mod tests {
             ("Note: nothing", None),
             ("todo lists are nice", None),
         ] {
-            assert_eq!(
-                mark_of(text),
-                expected.map(|(kind, text)| Mark {
-                    kind,
-                    text: text.to_owned()
-                }),
-                "{text}"
-            );
+            assert_eq!(mark_of(text), expected.map(|(kind, text)| Mark { kind, text: text.to_owned() }), "{text}");
         }
     }
 
@@ -202,10 +166,7 @@ mod tests {
             ("Due on Dec 3rd at noon", true),
             ("Built on 2026-12-01.", false),
             ("We may do 3 things by then", false),
-            (
-                "It was dropped by a migration that nobody had read before it ran on 2026-02-20.",
-                false,
-            ),
+            ("It was dropped by a migration that nobody had read before it ran on 2026-02-20.", false),
             ("by version 1.2.3", false),
         ] {
             assert_eq!(names_a_deadline(text), found, "{text}");

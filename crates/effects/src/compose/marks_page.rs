@@ -27,20 +27,13 @@ pub(super) fn page(gathered: &Gathered<'_>, wanted: &[MarkKind]) -> String {
         .collect();
     match lists.as_slice() {
         [(_, only)] if wanted.len() == 1 => only.clone(),
-        _ => lists
-            .iter()
-            .map(|(name, list)| format!("**{name}**\n\n{list}\n"))
-            .collect(),
+        _ => lists.iter().map(|(name, list)| format!("**{name}**\n\n{list}\n")).collect(),
     }
 }
 
 fn list(gathered: &Gathered<'_>, kind: MarkKind) -> String {
     let marks: Vec<_> = gathered.marks(kind).collect();
-    let shown = if marks.len() <= LISTED_MAX + 1 {
-        marks.len()
-    } else {
-        LISTED_MAX
-    };
+    let shown = if marks.len() <= LISTED_MAX + 1 { marks.len() } else { LISTED_MAX };
     let sign = match kind {
         MarkKind::Task => "[ ] ",
         MarkKind::Done => "[x] ",

@@ -29,11 +29,7 @@ fn newest_first<'s, 'a>(notes: &'s [Note<'a>]) -> Vec<&'s Note<'a>> {
 /// The documents of a folder, without a heading.
 pub(super) fn documents(source: &Source<'_>, gathered: &Gathered<'_>) -> String {
     let order = newest_first(source.notes());
-    let shown = if order.len() <= SUMMARISED_MAX + 1 {
-        order.len()
-    } else {
-        SUMMARISED_MAX
-    };
+    let shown = if order.len() <= SUMMARISED_MAX + 1 { order.len() } else { SUMMARISED_MAX };
     let mut page = String::new();
     for note in &order[..shown] {
         page.push_str(&document(note, gathered));
@@ -51,11 +47,7 @@ fn document(note: &Note<'_>, gathered: &Gathered<'_>) -> String {
     }
     facts.extend(item.author.as_ref().map(|author| format!("by {}", ink::escape(author))));
     facts.extend(item.source_at.map(|at| format!("changed {}", gathered.zone.day(at))));
-    let facts = if facts.is_empty() {
-        String::new()
-    } else {
-        format!(" — {}", facts.join(", "))
-    };
+    let facts = if facts.is_empty() { String::new() } else { format!(" — {}", facts.join(", ")) };
     format!(
         "**{}**{facts}\n\n{}\n",
         ink::link(&ink::shorten(&item.title, 120), item.link.as_deref()),
@@ -103,11 +95,7 @@ pub(super) fn sentence(text: &str) -> String {
 /// The entries of a feed, without a heading.
 pub(super) fn entries(source: &Source<'_>, gathered: &Gathered<'_>) -> String {
     let order = newest_first(source.notes());
-    let shown = if order.len() <= ENTRIES_MAX + 1 {
-        order.len()
-    } else {
-        ENTRIES_MAX
-    };
+    let shown = if order.len() <= ENTRIES_MAX + 1 { order.len() } else { ENTRIES_MAX };
     let mut page = String::new();
     for note in &order[..shown] {
         page.push_str(&entry(note, gathered));
@@ -128,11 +116,7 @@ fn entry(note: &Note<'_>, gathered: &Gathered<'_>) -> String {
         .into_iter()
         .chain(item.source_at.map(|at| gathered.zone.day(at)))
         .collect();
-    let facts = if facts.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", facts.join(", "))
-    };
+    let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
     let mut summary = note.summary(&gathered.topic, 2);
     if summary.is_empty() {
         // A short note says little, but a bare headline says less.
@@ -140,15 +124,8 @@ fn entry(note: &Note<'_>, gathered: &Gathered<'_>) -> String {
         summary.extend(first.filter(|text| text.chars().any(char::is_alphabetic)));
     }
     let sentences: Vec<String> = summary.into_iter().map(sentence).collect();
-    let said = if sentences.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", sentences.join(" "))
-    };
-    format!(
-        "- **{}**{facts}{said}\n",
-        ink::link(&ink::shorten(&item.title, 140), item.link.as_deref())
-    )
+    let said = if sentences.is_empty() { String::new() } else { format!(": {}", sentences.join(" ")) };
+    format!("- **{}**{facts}{said}\n", ink::link(&ink::shorten(&item.title, 140), item.link.as_deref()))
 }
 
 fn named(words: &str, notes: &[&Note<'_>]) -> String {
@@ -161,11 +138,7 @@ fn named(words: &str, notes: &[&Note<'_>]) -> String {
         .map(|note| ink::link(&ink::shorten(&note.item.title, 80), note.item.link.as_deref()))
         .collect();
     let further = notes.len().saturating_sub(NAMED_MAX);
-    let tail = if further > 0 {
-        format!(", and {} more", ink::number(further as u64))
-    } else {
-        String::new()
-    };
+    let tail = if further > 0 { format!(", and {} more", ink::number(further as u64)) } else { String::new() };
     format!("{words}: {}{tail}.\n", names.join(", "))
 }
 

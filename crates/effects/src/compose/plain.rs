@@ -84,19 +84,12 @@ fn take(lines: &[&str], blocks: &mut Vec<Block>) {
 }
 
 fn block((bullet, text): (bool, String)) -> Block {
-    if bullet {
-        Block::Bullet(text)
-    } else {
-        Block::Paragraph(text)
-    }
+    if bullet { Block::Bullet(text) } else { Block::Paragraph(text) }
 }
 
 fn is_rule(line: &str) -> bool {
     let line = line.trim();
-    line.len() >= 3
-        && line
-            .chars()
-            .all(|c| matches!(c, '=' | '-' | '~' | '*' | '_' | '#' | '+'))
+    line.len() >= 3 && line.chars().all(|c| matches!(c, '=' | '-' | '~' | '*' | '_' | '#' | '+'))
 }
 
 fn is_title(line: &str) -> bool {
@@ -119,10 +112,7 @@ fn is_heading(line: &str) -> bool {
 fn is_drawn(lines: &[&str]) -> bool {
     let odd = lines.iter().filter(|line| {
         let line = line.trim();
-        let (total, letters) = (
-            line.chars().count(),
-            line.chars().filter(|c| c.is_alphabetic() || *c == ' ').count(),
-        );
+        let (total, letters) = (line.chars().count(), line.chars().filter(|c| c.is_alphabetic() || *c == ' ').count());
         let gap = line.contains("   ") || line.contains('\t');
         gap || letters * 100 < total * 65
     });

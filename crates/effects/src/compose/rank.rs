@@ -50,10 +50,7 @@ impl Ranked {
             if chosen.len() == count {
                 break;
             }
-            if chosen
-                .iter()
-                .all(|other| cosine(&self.vectors[*other], &self.vectors[at]) < SAME)
-            {
+            if chosen.iter().all(|other| cosine(&self.vectors[*other], &self.vectors[at]) < SAME) {
                 chosen.push(at);
             }
         }
@@ -86,20 +83,11 @@ fn fitness(text: &str) -> f64 {
     };
     let leaning = if sentences::leans(text) { 0.6 } else { 1.0 };
     // Lists of names between backticks are reference, not news.
-    let code: usize = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(|span| span.chars().count())
-        .sum();
+    let code: usize = text.split('`').skip(1).step_by(2).map(|span| span.chars().count()).sum();
     let dense = if code * 10 > text.chars().count() * 4 { 0.5 } else { 1.0 };
     // A small letter or a missing full stop: a piece of a sentence that code or a list cut in two.
     let cut = if text.starts_with(char::is_lowercase) { 0.6 } else { 1.0 };
-    let open = if text.ends_with(['.', '!', '…', '。', '！', ')', '"', '”']) {
-        1.0
-    } else {
-        0.75
-    };
+    let open = if text.ends_with(['.', '!', '…', '。', '！', ')', '"', '”']) { 1.0 } else { 0.75 };
     let urgent = if sentences::is_urgent(text) { 1.3 } else { 1.0 };
     length * leaning * dense * cut * open * urgent
 }
@@ -118,23 +106,13 @@ fn vectors(stems: &[Vec<String>]) -> Vec<Vector> {
     let total = stems.len() as f64;
     let vector = |sentence: &Vec<String>| {
         let mut counts: BTreeMap<usize, f64> = BTreeMap::new();
-        sentence
-            .iter()
-            .for_each(|stem| *counts.entry(numbers[stem.as_str()]).or_default() += 1.0);
+        sentence.iter().for_each(|stem| *counts.entry(numbers[stem.as_str()]).or_default() += 1.0);
         let weighed: Vector = counts
             .into_iter()
             .map(|(term, count)| (term, count * (1.0 + total / (1.0 + containing[term] as f64)).ln()))
             .collect();
-        let length = weighed
-            .iter()
-            .map(|(_, weight)| weight * weight)
-            .sum::<f64>()
-            .sqrt()
-            .max(f64::MIN_POSITIVE);
-        weighed
-            .into_iter()
-            .map(|(term, weight)| (term, weight / length))
-            .collect()
+        let length = weighed.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        weighed.into_iter().map(|(term, weight)| (term, weight / length)).collect()
     };
     stems.iter().map(vector).collect()
 }
@@ -169,10 +147,7 @@ fn text_rank(vectors: &[Vector]) -> Vec<f64> {
     let mut ranks = vec![1.0; count];
     for _ in 0..ROUNDS {
         let next = (0..count).map(|a| {
-            let given: f64 = (0..count)
-                .filter(|b| out[*b] > 0.0)
-                .map(|b| weights[b][a] / out[b] * ranks[b])
-                .sum();
+            let given: f64 = (0..count).filter(|b| out[*b] > 0.0).map(|b| weights[b][a] / out[b] * ranks[b]).sum();
             (1.0 - DAMPING) + DAMPING * given
         });
         ranks = next.collect();
@@ -197,12 +172,7 @@ mod tests {
         let best = ranked.best(5);
         assert_eq!(best.iter().position(|at| *at == 1), Some(best.len() - 1), "{best:?}");
         assert!(!(best.contains(&0) && best.contains(&2)), "{best:?}");
-        let topic = BTreeSet::from([
-            "lunch".to_owned(),
-            "terrac".to_owned(),
-            "roof".to_owned(),
-            "noon".to_owned(),
-        ]);
+        let topic = BTreeSet::from(["lunch".to_owned(), "terrac".to_owned(), "roof".to_owned(), "noon".to_owned()]);
         let on_topic = Ranked::of(&texts, &topic, &Language::of("the and of"));
         assert!(on_topic.scores[1] > ranked.scores[1]);
         assert!(Ranked::of(&[], &topic, &Language::of("")).best(3).is_empty());

@@ -88,21 +88,12 @@ impl Reading {
             }
             let questions = self.marks.iter().filter(|mark| mark.kind == MarkKind::Question).count();
             if text.ends_with('?') && sentences::stands_alone(&text) && questions < QUESTIONS_MAX {
-                self.marks.push(Mark {
-                    kind: MarkKind::Question,
-                    text,
-                });
+                self.marks.push(Mark { kind: MarkKind::Question, text });
             } else {
                 if marks::names_a_deadline(&text) {
-                    self.marks.push(Mark {
-                        kind: MarkKind::Date,
-                        text: text.clone(),
-                    });
+                    self.marks.push(Mark { kind: MarkKind::Date, text: text.clone() });
                 }
-                self.sentences.push(Sentence {
-                    text,
-                    heading: self.headings.last().cloned(),
-                });
+                self.sentences.push(Sentence { text, heading: self.headings.last().cloned() });
             }
         }
     }
@@ -238,22 +229,15 @@ impl MarkdownReader {
         match self.task.take() {
             Some(done) => {
                 let kind = if done { MarkKind::Done } else { MarkKind::Task };
-                self.reading.marks.push(Mark {
-                    kind,
-                    text: crate::text::one_line(&text),
-                });
+                self.reading.marks.push(Mark { kind, text: crate::text::one_line(&text) });
             }
             None => self.reading.block(&text, self.items > 0),
         }
     }
 
     fn front_matter_title(&mut self, text: &str) {
-        let title = text
-            .lines()
-            .find_map(|line| line.strip_prefix("title:").or_else(|| line.strip_prefix("title =")));
-        if let Some(title) = title
-            .map(|title| title.trim().trim_matches(['"', '\'']))
-            .filter(|title| !title.is_empty())
+        let title = text.lines().find_map(|line| line.strip_prefix("title:").or_else(|| line.strip_prefix("title =")));
+        if let Some(title) = title.map(|title| title.trim().trim_matches(['"', '\''])).filter(|title| !title.is_empty())
         {
             self.reading.title.get_or_insert_with(|| crate::text::one_line(title));
         }
@@ -265,11 +249,7 @@ mod tests {
     use super::*;
 
     fn texts(reading: &Reading) -> Vec<&str> {
-        reading
-            .sentences
-            .iter()
-            .map(|sentence| sentence.text.as_str())
-            .collect()
+        reading.sentences.iter().map(|sentence| sentence.text.as_str()).collect()
     }
 
     const NOTES: &str = "---\ntitle: Planning\n---\n# Week 47\n\nWe met on Monday. The *store* uses `a.b` now.\nTODO: write the guide\n\n```rust\nlet x = 1; // TODO: not a task\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- [ ] Ship **it**\n- [x] Test it\n- A plain point about leases.\n  - nested point here\n\n## Decisions\n\n- Keep SQLite as the default\n\n**Decision:** retry five times.\n\nShould we raise the limit now? The report is due by 2026-12-01.\n\n<div>raw</div>\n\n~~gone text~~\n";
@@ -289,11 +269,7 @@ mod tests {
                 "The report is due by 2026-12-01."
             ]
         );
-        let marks: Vec<_> = reading
-            .marks
-            .iter()
-            .map(|mark| (mark.kind, mark.text.as_str()))
-            .collect();
+        let marks: Vec<_> = reading.marks.iter().map(|mark| (mark.kind, mark.text.as_str())).collect();
         assert_eq!(
             marks,
             [
@@ -311,31 +287,15 @@ mod tests {
 
     #[test]
     fn odd_texts_are_read_without_harm() {
-        for odd in [
-            "",
-            "\n\n",
-            "---\n",
-            "```",
-            "- [ ]",
-            "# ",
-            "> > > deep",
-            "\u{feff}# x",
-            "|a|\n|-|",
-            "<!-- c -->",
-            "[x]: y",
-        ] {
+        for odd in
+            ["", "\n\n", "---\n", "```", "- [ ]", "# ", "> > > deep", "\u{feff}# x", "|a|\n|-|", "<!-- c -->", "[x]: y"]
+        {
             let _ = Reading::of_markdown(odd);
             let _ = Reading::of_plain(odd);
         }
-        assert_eq!(
-            heading_of("\n\n## Second *level*\n# First"),
-            Some("Second level".to_owned())
-        );
+        assert_eq!(heading_of("\n\n## Second *level*\n# First"), Some("Second level".to_owned()));
         assert_eq!(heading_of("no heading"), None);
         assert!(is_markdown("a.MD", "") && is_markdown("a.txt", "# A\n\n**b** c\n\n```\nx\n```\n"));
-        assert!(!is_markdown(
-            "a.txt",
-            "# a comment\n# another\n\nplain words * and more\n"
-        ));
+        assert!(!is_markdown("a.txt", "# a comment\n# another\n\nplain words * and more\n"));
     }
 }

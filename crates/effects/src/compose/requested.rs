@@ -113,25 +113,15 @@ const WIDE: [(&str, Asks); 12] = [
 fn asked(heading: &str) -> Option<Asks> {
     let lower = heading.to_lowercase();
     let starts = |word: &str| {
-        lower
-            .match_indices(word)
-            .any(|(at, _)| !lower[..at].chars().next_back().is_some_and(char::is_alphanumeric))
+        lower.match_indices(word).any(|(at, _)| !lower[..at].chars().next_back().is_some_and(char::is_alphanumeric))
     };
-    WORDS
-        .iter()
-        .chain(&WIDE)
-        .find(|(word, _)| starts(word))
-        .map(|(_, asks)| *asks)
+    WORDS.iter().chain(&WIDE).find(|(word, _)| starts(word)).map(|(_, asks)| *asks)
 }
 
 /// The text under a heading that was asked for.
 pub(super) fn section(heading: &str, gathered: &Gathered<'_>) -> String {
     let text = asked(heading).map_or(String::new(), |asks| content(asks, gathered));
-    let text = if text.trim().is_empty() {
-        by_subject(heading, gathered)
-    } else {
-        text
-    };
+    let text = if text.trim().is_empty() { by_subject(heading, gathered) } else { text };
     if text.trim().is_empty() {
         return "Nothing found for this heading in the sources of this version.\n".to_owned();
     }
@@ -141,10 +131,7 @@ pub(super) fn section(heading: &str, gathered: &Gathered<'_>) -> String {
 fn content(asks: Asks, gathered: &Gathered<'_>) -> String {
     let marks = |kinds: &[MarkKind]| marks_page::page(gathered, kinds);
     match asks {
-        Asks::Glance => glance::lines(gathered)
-            .iter()
-            .map(|line| format!("- {line}\n"))
-            .collect(),
+        Asks::Glance => glance::lines(gathered).iter().map(|line| format!("- {line}\n")).collect(),
         Asks::New => changes(gathered, Some(&[Kind::Feature, Kind::Performance])),
         Asks::Fixes => changes(gathered, Some(&[Kind::Fix])),
         Asks::Breaking => changes(gathered, Some(&[Kind::Breaking])),
@@ -166,12 +153,7 @@ fn content(asks: Asks, gathered: &Gathered<'_>) -> String {
 fn changes(gathered: &Gathered<'_>, kinds: Option<&[Kind]>) -> String {
     let repositories = gathered.sources.iter().filter(|source| !source.changes().is_empty());
     let pages: Vec<(String, String)> = repositories
-        .map(|source| {
-            (
-                ink::escape(source.name()),
-                changes_page::page(source, &gathered.zone, kinds),
-            )
-        })
+        .map(|source| (ink::escape(source.name()), changes_page::page(source, &gathered.zone, kinds)))
         .filter(|(_, page)| !page.trim().is_empty())
         .collect();
     named(pages)
@@ -195,10 +177,7 @@ fn bodies(gathered: &Gathered<'_>, wanted: fn(&Body<'_>) -> bool) -> String {
 fn named(pages: Vec<(String, String)>) -> String {
     match pages.as_slice() {
         [(_, page)] => page.clone(),
-        _ => pages
-            .into_iter()
-            .map(|(name, page)| format!("**{name}**\n\n{page}\n"))
-            .collect(),
+        _ => pages.into_iter().map(|(name, page)| format!("**{name}**\n\n{page}\n")).collect(),
     }
 }
 
@@ -210,13 +189,8 @@ fn risks(gathered: &Gathered<'_>) -> String {
 
 fn people(gathered: &Gathered<'_>) -> String {
     let repositories = gathered.sources.iter().filter(|source| !source.changes().is_empty());
-    let lines = repositories.map(|source| {
-        format!(
-            "- {}: {}\n",
-            ink::escape(source.name()),
-            changes_page::authors(source.changes())
-        )
-    });
+    let lines = repositories
+        .map(|source| format!("- {}: {}\n", ink::escape(source.name()), changes_page::authors(source.changes())));
     lines.collect()
 }
 

@@ -38,10 +38,7 @@ pub(super) fn split(paragraph: &str) -> Vec<String> {
         if in_code || offset < start || !matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？') {
             continue;
         }
-        let end = chars[at + 1..]
-            .iter()
-            .find(|(_, c)| !is_closing(*c))
-            .map_or(paragraph.len(), |(offset, _)| *offset);
+        let end = chars[at + 1..].iter().find(|(_, c)| !is_closing(*c)).map_or(paragraph.len(), |(offset, _)| *offset);
         if ends_here(&paragraph[start..offset], c, &paragraph[end..]) {
             push(&mut sentences, &paragraph[start..end]);
             start = end.max(start);
@@ -59,10 +56,7 @@ fn push(sentences: &mut Vec<String>, text: &str) {
 }
 
 const fn is_closing(c: char) -> bool {
-    matches!(
-        c,
-        '.' | '!' | '?' | '"' | '\'' | ')' | ']' | '”' | '’' | '»' | '」' | '』' | '…'
-    )
+    matches!(c, '.' | '!' | '?' | '"' | '\'' | ')' | ']' | '”' | '’' | '»' | '」' | '』' | '…')
 }
 
 fn ends_here(before: &str, mark: char, after: &str) -> bool {
@@ -80,10 +74,7 @@ fn ends_here(before: &str, mark: char, after: &str) -> bool {
 }
 
 fn is_abbreviation(before: &str) -> bool {
-    let word = before
-        .rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"'))
-        .next()
-        .unwrap_or_default();
+    let word = before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"')).next().unwrap_or_default();
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     let number = !word.is_empty() && before.len() == word.len() && word.chars().all(|c| c.is_ascii_digit());
     initial || number || ABBREVIATIONS.split(' ').any(|known| known == word.to_lowercase())
@@ -94,11 +85,8 @@ pub(super) fn stands_alone(sentence: &str) -> bool {
     let words = sentence.split_whitespace().count();
     let ideographs = sentence.chars().filter(|c| is_ideograph(*c)).count();
     let long_enough = words >= 4 || ideographs >= 6;
-    let longest = sentence
-        .split_whitespace()
-        .map(|word| word.chars().filter(|c| !is_ideograph(*c)).count())
-        .max()
-        .unwrap_or(0);
+    let longest =
+        sentence.split_whitespace().map(|word| word.chars().filter(|c| !is_ideograph(*c)).count()).max().unwrap_or(0);
     let total = sentence.chars().count();
     let visible = sentence.chars().filter(|c| !c.is_whitespace()).count();
     let letters = sentence.chars().filter(|c| c.is_alphabetic()).count();
@@ -154,14 +142,8 @@ mod tests {
     fn sentences_end_where_a_reader_would_end_them() {
         for (text, expected) in [
             ("One. Two! Three?", vec!["One.", "Two!", "Three?"]),
-            (
-                "See e.g. Smith et al. for more. Next.",
-                vec!["See e.g. Smith et al. for more.", "Next."],
-            ),
-            (
-                "Version 1.2.3 is out. J. Doe wrote it.",
-                vec!["Version 1.2.3 is out.", "J. Doe wrote it."],
-            ),
+            ("See e.g. Smith et al. for more. Next.", vec!["See e.g. Smith et al. for more.", "Next."]),
+            ("Version 1.2.3 is out. J. Doe wrote it.", vec!["Version 1.2.3 is out.", "J. Doe wrote it."]),
             ("Call `a. B` now. Then stop.", vec!["Call `a. B` now.", "Then stop."]),
             ("He said “no.” Then he left.", vec!["He said “no.”", "Then he left."]),
             ("今日は雨。明日は晴れ。", vec!["今日は雨。", "明日は晴れ。"]),

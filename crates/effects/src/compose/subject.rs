@@ -41,10 +41,7 @@ impl Kind {
 
     /// Changes that users of the repository notice.
     pub(super) const fn is_main(self) -> bool {
-        matches!(
-            self,
-            Self::Breaking | Self::Feature | Self::Performance | Self::Fix | Self::Other
-        )
+        matches!(self, Self::Breaking | Self::Feature | Self::Performance | Self::Fix | Self::Other)
     }
 
     /// How much a change of this kind weighs, beside its size.
@@ -85,12 +82,7 @@ impl Head {
         {
             return Self::tagged(tag, subject);
         }
-        let plain = Self {
-            kind: None,
-            label: None,
-            subject: trimmed(title),
-            breaking: false,
-        };
+        let plain = Self { kind: None, label: None, subject: trimmed(title), breaking: false };
         let Some((head, subject)) = title.split_once(": ").filter(|(_, subject)| !subject.trim().is_empty()) else {
             return plain;
         };
@@ -101,28 +93,15 @@ impl Head {
             _ => (head, None),
         };
         if let Some(kind) = conventional(&word.trim().to_lowercase()) {
-            let label = scope
-                .map(str::trim)
-                .filter(|scope| !scope.is_empty())
-                .map(str::to_owned);
-            return Self {
-                kind: kind.known(),
-                label,
-                subject: trimmed(subject),
-                breaking,
-            };
+            let label = scope.map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned);
+            return Self { kind: kind.known(), label, subject: trimmed(subject), breaking };
         }
         // `net/http: close idle connections`: one word, perhaps a few separated by commas, names the part.
         let names = head.chars().count() <= 40
             && !head.contains(['"', '`'])
             && head.split(", ").all(|part| !part.contains(' '));
         if names {
-            return Self {
-                kind: None,
-                label: Some(head.to_owned()),
-                subject: trimmed(subject),
-                breaking: false,
-            };
+            return Self { kind: None, label: Some(head.to_owned()), subject: trimmed(subject), breaking: false };
         }
         plain
     }
@@ -132,20 +111,12 @@ impl Head {
 fn trimmed(subject: &str) -> String {
     let mut subject = subject.trim();
     while let Some((rest, number)) = subject.rsplit_once(" (#") {
-        if rest.is_empty()
-            || !number
-                .strip_suffix(')')
-                .is_some_and(|n| n.bytes().all(|byte| byte.is_ascii_digit()))
-        {
+        if rest.is_empty() || !number.strip_suffix(')').is_some_and(|n| n.bytes().all(|byte| byte.is_ascii_digit())) {
             break;
         }
         subject = rest.trim_end();
     }
-    subject
-        .strip_suffix('.')
-        .filter(|rest| !rest.ends_with('.'))
-        .unwrap_or(subject)
-        .to_owned()
+    subject.strip_suffix('.').filter(|rest| !rest.ends_with('.')).unwrap_or(subject).to_owned()
 }
 
 impl Head {
@@ -153,14 +124,8 @@ impl Head {
     fn tagged(tag: &str, subject: &str) -> Self {
         let rest = Self::of(subject.trim_start_matches([':', ' ']));
         match conventional(&tag.to_lowercase()) {
-            Some(kind) => Self {
-                kind: kind.known().or(rest.kind),
-                ..rest
-            },
-            None => Self {
-                label: Some(tag.to_owned()),
-                ..rest
-            },
+            Some(kind) => Self { kind: kind.known().or(rest.kind), ..rest },
+            None => Self { label: Some(tag.to_owned()), ..rest },
         }
     }
 }
@@ -199,21 +164,12 @@ fn conventional(word: &str) -> Option<Conventional> {
 
 /// Verbs in their stems, matched at the start of the first word, tried in this order.
 const VERBS: [(Kind, &str); 11] = [
-    (
-        Kind::Feature,
-        "add introduc implement support allow enabl creat provid expos new initial begin",
-    ),
-    (
-        Kind::Fix,
-        "fix correct repair prevent avoid resolv guard patch hotfix bugfix mend don't workaround",
-    ),
+    (Kind::Feature, "add introduc implement support allow enabl creat provid expos new initial begin"),
+    (Kind::Fix, "fix correct repair prevent avoid resolv guard patch hotfix bugfix mend don't workaround"),
     (Kind::Docs, "document doc readme typo comment clarif changelog explain"),
     (Kind::Test, "test cover"),
     (Kind::Dependencies, "bump upgrad pin"),
-    (
-        Kind::Refactor,
-        "refactor renam mov clean simplif extract split inlin reorgan tid format lint dedup rustfmt unif",
-    ),
+    (Kind::Refactor, "refactor renam mov clean simplif extract split inlin reorgan tid format lint dedup rustfmt unif"),
     (Kind::Performance, "optimi speed faster cach"),
     (Kind::Revert, "revert"),
     (Kind::Release, "releas"),
@@ -226,14 +182,9 @@ const ENDINGS: &str = " s es ed d ing e ies y ied ned ping ped ning ting ance";
 
 fn kind_of_verb(first: &str) -> Option<Kind> {
     let matches = |stem: &str| {
-        first
-            .strip_prefix(stem)
-            .is_some_and(|rest| stem.len() >= 6 || ENDINGS.split(' ').any(|ending| ending == rest))
+        first.strip_prefix(stem).is_some_and(|rest| stem.len() >= 6 || ENDINGS.split(' ').any(|ending| ending == rest))
     };
-    VERBS
-        .iter()
-        .find(|(_, stems)| stems.split(' ').any(matches))
-        .map(|(kind, _)| *kind)
+    VERBS.iter().find(|(_, stems)| stems.split(' ').any(matches)).map(|(kind, _)| *kind)
 }
 
 pub(super) fn kind_of(subject: &str, content: &str) -> Kind {
@@ -256,32 +207,15 @@ pub(super) fn kind_of(subject: &str, content: &str) -> Kind {
     if let Some(kind) = kind_of_verb(first) {
         return kind;
     }
-    let broken = [
-        "fix",
-        "fixes",
-        "bug",
-        "crash",
-        "panic",
-        "panics",
-        "leak",
-        "regression",
-        "deadlock",
-        "overflow",
-    ];
+    let broken = ["fix", "fixes", "bug", "crash", "panic", "panics", "leak", "regression", "deadlock", "overflow"];
     let mut words = lower.split(|c: char| !c.is_alphanumeric());
-    if words.any(|word| broken.contains(&word)) {
-        Kind::Fix
-    } else {
-        Kind::Other
-    }
+    if words.any(|word| broken.contains(&word)) { Kind::Fix } else { Kind::Other }
 }
 
 /// Releases and new versions of dependencies, whatever files they touch.
 fn routine(first: &str, lower: &str) -> Option<Kind> {
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let numbered = lower
-        .split(' ')
-        .any(|word| is_number(word.trim_end_matches([':', ','])));
+    let numbered = lower.split(' ').any(|word| is_number(word.trim_end_matches([':', ','])));
     match first {
         "bump" | "bumps" | "bumped" if says(&["release", "crate version"]) => Some(Kind::Release),
         "prepare" | "cut" if numbered || says(&["release"]) => Some(Kind::Release),
@@ -298,18 +232,12 @@ fn routine(first: &str, lower: &str) -> Option<Kind> {
 /// `1.2.3`, `v1.2`.
 fn is_number(word: &str) -> bool {
     let word = word.trim_start_matches('v');
-    word.contains('.')
-        && word
-            .split('.')
-            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    word.contains('.') && word.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_version(subject: &str) -> bool {
     let words = subject.split(' ').count();
     is_number(subject.split(' ').next_back().unwrap_or_default())
         && (words == 1
-            || (words <= 3
-                && ["version", "release", "bump", "tag"]
-                    .iter()
-                    .any(|word| subject.starts_with(word))))
+            || (words <= 3 && ["version", "release", "bump", "tag"].iter().any(|word| subject.starts_with(word))))
 }

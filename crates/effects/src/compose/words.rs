@@ -37,10 +37,7 @@ impl Language {
                 best = (count, *language);
             }
         }
-        Self {
-            stop: best.1.0,
-            stemmer: Stemmer::create(best.1.1),
-        }
+        Self { stop: best.1.0, stemmer: Stemmer::create(best.1.1) }
     }
 
     /// Stems of the words that carry meaning, in order.

@@ -37,20 +37,14 @@ fn write_now(folder: &Path, document: &Outgoing) -> Result<Receipt, Failure> {
         format!("{} bytes written", document.markdown.len())
     };
     let external_url = reqwest::Url::from_file_path(&path).ok().map(|url| url.to_string());
-    Ok(Receipt {
-        external_id: document.digest.0.clone(),
-        external_url,
-        detail: Some(detail),
-    })
+    Ok(Receipt { external_id: document.digest.0.clone(), external_url, detail: Some(detail) })
 }
 
 fn check_folder(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
     match fs::metadata(folder) {
         Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(permanent(format!(
-            "{shown} is a file, not a folder; name a folder as destination"
-        ))),
+        Ok(_) => Err(permanent(format!("{shown} is a file, not a folder; name a folder as destination"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(permanent(format!(
             "the folder {shown} does not exist; create it (mkdir -p '{shown}') or change the destination"
         ))),
@@ -107,17 +101,13 @@ fn write_synced(path: &Path, document: &Outgoing) -> io::Result<()> {
 fn failed(path: &Path, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     let (class, remedy) = match error.kind() {
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => (
-            FailureClass::Permanent,
-            "; give the service's user write access to the folder",
-        ),
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            (FailureClass::Permanent, "; give the service's user write access to the folder")
+        }
         Kind::StorageFull | Kind::QuotaExceeded => (FailureClass::Transient, "; make room on that file system"),
         _ => (FailureClass::Transient, ""),
     };
-    failure(
-        class,
-        format!("{} could not be written: {error}{remedy}", path.display()),
-    )
+    failure(class, format!("{} could not be written: {error}{remedy}", path.display()))
 }
 
 /// A name of letters, digits and dashes, in lower case.
@@ -134,11 +124,7 @@ fn slug(title: &str) -> String {
         slug.push(c);
     }
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() {
-        "document".to_owned()
-    } else {
-        slug.to_owned()
-    }
+    if slug.is_empty() { "document".to_owned() } else { slug.to_owned() }
 }
 
 #[cfg(test)]

@@ -28,29 +28,13 @@ pub(super) fn page(title: &str, markdown: &str) -> String {
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        Event::Start(Tag::Link {
-            link_type,
-            dest_url,
-            title,
-            id,
-        }) => Event::Start(Tag::Link {
-            link_type,
-            dest_url: safe(link_type, dest_url),
-            title,
-            id,
-        }),
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Link { link_type, dest_url: safe(link_type, dest_url), title, id })
+        }
         // A picture would tell its server who reads the mail.
-        Event::Start(Tag::Image {
-            link_type,
-            dest_url,
-            title,
-            id,
-        }) => Event::Start(Tag::Link {
-            link_type,
-            dest_url: safe(link_type, dest_url),
-            title,
-            id,
-        }),
+        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Link { link_type, dest_url: safe(link_type, dest_url), title, id })
+        }
         Event::End(pulldown_cmark::TagEnd::Image) => Event::End(pulldown_cmark::TagEnd::Link),
         other => other,
     }
@@ -58,14 +42,8 @@ fn harmless(event: Event<'_>) -> Event<'_> {
 
 fn safe(kind: LinkType, url: CowStr<'_>) -> CowStr<'_> {
     let lower = url.to_ascii_lowercase();
-    let known = ["http://", "https://", "mailto:", "file://", "#"]
-        .iter()
-        .any(|start| lower.starts_with(start));
-    if known || kind == LinkType::Email {
-        url
-    } else {
-        CowStr::Borrowed("")
-    }
+    let known = ["http://", "https://", "mailto:", "file://", "#"].iter().any(|start| lower.starts_with(start));
+    if known || kind == LinkType::Email { url } else { CowStr::Borrowed("") }
 }
 
 fn escape(text: &str) -> String {

@@ -40,17 +40,11 @@ pub(super) struct Mail {
 
 impl Mail {
     pub(super) fn document(document: &Outgoing) -> Self {
-        Self {
-            subject: document.title.clone(),
-            markdown: document.markdown.clone(),
-        }
+        Self { subject: document.title.clone(), markdown: document.markdown.clone() }
     }
 
     pub(super) fn notice(notice: &Notice) -> Self {
-        Self {
-            subject: notice.subject.clone(),
-            markdown: notice.body.clone(),
-        }
+        Self { subject: notice.subject.clone(), markdown: notice.body.clone() }
     }
 
     fn message(&self, from: &Mailbox, to: &[Mailbox], call: &Call) -> Result<Message, Failure> {
@@ -58,17 +52,11 @@ impl Mail {
         let at = UNIX_EPOCH + Duration::from_micros(u64::try_from(call.now.micros()).unwrap_or(0));
         let id = message_id(&call.idempotency_key, from.email.domain());
         let body = MultiPart::alternative_plain_html(self.markdown.clone(), html::page(&subject, &self.markdown));
-        let mut builder = Message::builder()
-            .from(from.clone())
-            .subject(subject)
-            .date(at)
-            .message_id(Some(id));
+        let mut builder = Message::builder().from(from.clone()).subject(subject).date(at).message_id(Some(id));
         for mailbox in to {
             builder = builder.to(mailbox.clone());
         }
-        builder
-            .multipart(body)
-            .map_err(|error| permanent(format!("the mail could not be made: {}", chain(&error))))
+        builder.multipart(body).map_err(|error| permanent(format!("the mail could not be made: {}", chain(&error))))
     }
 }
 
@@ -77,25 +65,15 @@ fn message_id(key: &str, domain: &str) -> String {
 }
 
 pub(super) async fn send(smtp: &SmtpConfig, to: &[String], mail: &Mail, call: &Call) -> Result<Receipt, Failure> {
-    let from: Mailbox = smtp
-        .from
-        .parse()
-        .map_err(|_| permanent(format!("smtp.from is {:?}, not an address", smtp.from)))?;
+    let from: Mailbox =
+        smtp.from.parse().map_err(|_| permanent(format!("smtp.from is {:?}, not an address", smtp.from)))?;
     if to.is_empty() {
-        return Err(permanent(
-            "the mail has no recipient; give at least one address".to_owned(),
-        ));
+        return Err(permanent("the mail has no recipient; give at least one address".to_owned()));
     }
-    let recipients = to
-        .iter()
-        .map(|address| recipient(address))
-        .collect::<Result<Vec<_>, _>>()?;
+    let recipients = to.iter().map(|address| recipient(address)).collect::<Result<Vec<_>, _>>()?;
     let message = mail.message(&from, &recipients, call)?;
     let transport = transport(smtp, call)?;
-    let answer = transport
-        .send(message)
-        .await
-        .map_err(|error| classify(smtp, &error, call.timeout_ms))?;
+    let answer = transport.send(message).await.map_err(|error| classify(smtp, &error, call.timeout_ms))?;
     let said = one_line(&answer.message().collect::<Vec<_>>().join(" "));
     Ok(Receipt {
         external_id: message_id(&call.idempotency_key, from.email.domain()),
@@ -105,9 +83,7 @@ pub(super) async fn send(smtp: &SmtpConfig, to: &[String], mail: &Mail, call: &C
 }
 
 fn recipient(address: &str) -> Result<Mailbox, Failure> {
-    address
-        .parse()
-        .map_err(|error| permanent(format!("{address:?} is not a mail address: {error}")))
+    address.parse().map_err(|error| permanent(format!("{address:?} is not a mail address: {error}")))
 }
 
 fn transport(smtp: &SmtpConfig, call: &Call) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
@@ -132,37 +108,22 @@ fn transport(smtp: &SmtpConfig, call: &Call) -> Result<AsyncSmtpTransport<Tokio1
 }
 
 fn classify(smtp: &SmtpConfig, error: &smtp::Error, timeout_ms: u64) -> Failure {
-    let whom = format!(
-        "mail server {}:{}",
-        smtp.host,
-        smtp.port.unwrap_or(smtp.tls.default_port())
-    );
+    let whom = format!("mail server {}:{}", smtp.host, smtp.port.unwrap_or(smtp.tls.default_port()));
     let said = chain(error);
     let status_code = error.status().map(u16::from);
     if error.is_timeout() {
-        return failure(
-            FailureClass::Timeout,
-            format!("{whom} did not answer within {timeout_ms} ms"),
-        );
+        return failure(FailureClass::Timeout, format!("{whom} did not answer within {timeout_ms} ms"));
     }
     let (class, remedy) = if error.is_permanent() {
         (FailureClass::Permanent, "")
     } else if error.is_client() {
-        (
-            FailureClass::Permanent,
-            "; check smtp.tls, smtp.user and what the server offers",
-        )
+        (FailureClass::Permanent, "; check smtp.tls, smtp.user and what the server offers")
     } else if error.is_tls() {
         (FailureClass::Permanent, "; check smtp.tls and the server's certificate")
     } else {
         (FailureClass::Transient, "")
     };
-    Failure {
-        class,
-        message: format!("{whom}: {said}{remedy}"),
-        status_code,
-        retry_after_ms: None,
-    }
+    Failure { class, message: format!("{whom}: {said}{remedy}"), status_code, retry_after_ms: None }
 }
 
 #[cfg(test)]
@@ -180,22 +141,13 @@ mod tests {
             traceparent: None,
             now: Timestamp::from_secs(1_800_000_000),
         };
-        let mail = Mail {
-            subject: "Hi\r\nBcc: evil@x.test".into(),
-            markdown: "# Hi".into(),
-        };
+        let mail = Mail { subject: "Hi\r\nBcc: evil@x.test".into(), markdown: "# Hi".into() };
         let from: Mailbox = "N <n@x.test>".parse().unwrap();
-        let text = mail
-            .message(&from, &["a@y.test".parse().unwrap()], &call)
-            .unwrap()
-            .formatted();
+        let text = mail.message(&from, &["a@y.test".parse().unwrap()], &call).unwrap().formatted();
         let text = String::from_utf8(text).unwrap();
         assert!(!text.contains("\r\nBcc:"), "{text}");
         assert!(text.contains("Date: Fri, 15 Jan 2027 08:00:00 +0000"), "{text}");
-        assert!(
-            text.contains(&format!("Message-ID: {}", message_id("k1", "x.test"))),
-            "{text}"
-        );
+        assert!(text.contains(&format!("Message-ID: {}", message_id("k1", "x.test"))), "{text}");
         assert!(text.contains("text/plain") && text.contains("text/html"));
     }
 }

@@ -51,20 +51,14 @@ pub(super) async fn post(
     if let Some(reference) = hook.secret {
         let secret = resolve(reference).map_err(|error| permanent(format!("secret of the webhook {whom}: {error}")))?;
         let key = key_of(&secret).ok_or_else(|| {
-            permanent(format!(
-                "secret of the webhook {whom}, {reference}: what follows whsec_ is not base64"
-            ))
+            permanent(format!("secret of the webhook {whom}, {reference}: what follows whsec_ is not base64"))
         })?;
         request = request.header("webhook-signature", sign(&key, &call.idempotency_key, timestamp, &body));
     }
     if let Some(parent) = &call.traceparent {
         request = request.header("traceparent", parent);
     }
-    let response = request
-        .body(body)
-        .send()
-        .await
-        .map_err(|error| http::no_answer(&whom, error))?;
+    let response = request.body(body).send().await.map_err(|error| http::no_answer(&whom, error))?;
     accepted(response, &whom, call).await
 }
 
@@ -103,30 +97,20 @@ fn sign(key: &[u8], id: &str, timestamp: i64, body: &str) -> String {
 async fn accepted(mut response: Response, whom: &str, call: &Call) -> Result<Receipt, Failure> {
     let status = response.status();
     let wait = http::retry_after_ms(&response, call.now);
-    let location = response
-        .headers()
-        .get(header::LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     // A success whose body breaks off is a success: the other side took it.
-    let (answer, _) = http::bounded_body(&mut response, ANSWER_BYTES_MAX)
-        .await
-        .unwrap_or_default();
+    let (answer, _) = http::bounded_body(&mut response, ANSWER_BYTES_MAX).await.unwrap_or_default();
     if !status.is_success() {
         let mut failure = http::refused(whom, status, wait, &answer);
         if let Some(location) = location.filter(|_| status.is_redirection()) {
-            failure.message.push_str(&format!(
-                "; a POST does not follow redirects, set the address to {location}"
-            ));
+            failure.message.push_str(&format!("; a POST does not follow redirects, set the address to {location}"));
         }
         return Err(failure);
     }
     let parsed: Option<Value> = serde_json::from_slice(&answer).ok();
     if let Some(answer) = parsed.as_ref().filter(|answer| answer["ok"] == Value::Bool(false)) {
-        let said = ["error", "message", "detail"]
-            .iter()
-            .find_map(|key| answer[*key].as_str())
-            .unwrap_or("no reason given");
+        let said =
+            ["error", "message", "detail"].iter().find_map(|key| answer[*key].as_str()).unwrap_or("no reason given");
         let mut failure = permanent(format!(
             "{whom} answered {status} but its body says ok: false: {}",
             excerpt(said, DETAIL_CHARS_MAX)
@@ -134,17 +118,10 @@ async fn accepted(mut response: Response, whom: &str, call: &Call) -> Result<Rec
         failure.status_code = Some(status.as_u16());
         return Err(failure);
     }
-    let id = parsed
-        .as_ref()
-        .and_then(|answer| answer["id"].as_str())
-        .unwrap_or(&call.idempotency_key);
+    let id = parsed.as_ref().and_then(|answer| answer["id"].as_str()).unwrap_or(&call.idempotency_key);
     let said = one_line(&String::from_utf8_lossy(&answer));
     let detail = excerpt(format!("{status} {said}").trim(), DETAIL_CHARS_MAX);
-    Ok(Receipt {
-        external_id: excerpt(id, DETAIL_CHARS_MAX),
-        external_url: None,
-        detail: Some(detail),
-    })
+    Ok(Receipt { external_id: excerpt(id, DETAIL_CHARS_MAX), external_url: None, detail: Some(detail) })
 }
 
 #[cfg(test)]

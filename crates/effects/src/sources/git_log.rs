@@ -18,18 +18,8 @@ const FILES_LISTED_MAX: usize = 40;
 /// A commit message longer than this is a log of something else.
 const BODY_CHARS_MAX: usize = 20_000;
 /// Top-level folders that say nothing by themselves: the folder below is the area.
-const CONTAINERS: [&str; 10] = [
-    "crates",
-    "packages",
-    "src",
-    "lib",
-    "libs",
-    "apps",
-    "modules",
-    "services",
-    "components",
-    "internal",
-];
+const CONTAINERS: [&str; 10] =
+    ["crates", "packages", "src", "lib", "libs", "apps", "modules", "services", "components", "internal"];
 
 /// One changed file.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,15 +81,8 @@ pub(super) fn parse(printed: &[u8], truncated: bool) -> Vec<Commit> {
             let Some((lines, path)) = numstat(next) else { break };
             fields.next();
             // A renamed file has an empty path here and its old and new one in two further fields.
-            let path = if path.is_empty() {
-                fields.nth(1).unwrap_or_default()
-            } else {
-                path
-            };
-            commit.changes.push(Change {
-                path: path.to_owned(),
-                lines,
-            });
+            let path = if path.is_empty() { fields.nth(1).unwrap_or_default() } else { path };
+            commit.changes.push(Change { path: path.to_owned(), lines });
         }
         commits.push(commit);
     }
@@ -131,9 +114,7 @@ impl Commit {
         }
         text.push_str("\n\nChanged files:\n");
         for change in self.changes.iter().take(FILES_LISTED_MAX) {
-            let lines = change
-                .lines
-                .map_or("binary".to_owned(), |(added, deleted)| format!("+{added} -{deleted}"));
+            let lines = change.lines.map_or("binary".to_owned(), |(added, deleted)| format!("+{added} -{deleted}"));
             text.push_str(&format!("- {} ({lines})\n", change.path));
         }
         if self.changes.len() > FILES_LISTED_MAX {
@@ -157,12 +138,7 @@ impl Commit {
 
     fn facts(&self) -> BTreeMap<String, String> {
         let sum = |pick: fn((u64, u64)) -> u64| {
-            self.changes
-                .iter()
-                .filter_map(|change| change.lines)
-                .map(pick)
-                .sum::<u64>()
-                .to_string()
+            self.changes.iter().filter_map(|change| change.lines).map(pick).sum::<u64>().to_string()
         };
         let written: u64 = self
             .changes
@@ -193,11 +169,8 @@ impl Commit {
     fn areas(&self, of: impl Fn(&str) -> String) -> String {
         let mut weights: BTreeMap<String, u64> = BTreeMap::new();
         for change in &self.changes {
-            let lines = if is_generated(&change.path) {
-                0
-            } else {
-                change.lines.map_or(1, |(added, deleted)| added + deleted)
-            };
+            let lines =
+                if is_generated(&change.path) { 0 } else { change.lines.map_or(1, |(added, deleted)| added + deleted) };
             *weights.entry(of(&change.path)).or_default() += lines;
         }
         let mut names: Vec<_> = weights.into_iter().collect();
@@ -245,12 +218,8 @@ fn is_generated(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     NAMES.contains(&name)
         || name.contains(".min.")
-        || [".snap", ".svg", ".map", ".pb.go"]
-            .iter()
-            .any(|end| name.ends_with(end))
-        || path
-            .split('/')
-            .any(|folder| matches!(folder, "vendor" | "node_modules" | "third_party" | "testdata"))
+        || [".snap", ".svg", ".map", ".pb.go"].iter().any(|end| name.ends_with(end))
+        || path.split('/').any(|folder| matches!(folder, "vendor" | "node_modules" | "third_party" | "testdata"))
 }
 
 fn sort_of(path: &str) -> &'static str {
@@ -261,9 +230,7 @@ fn sort_of(path: &str) -> &'static str {
         "ci"
     } else if folder(&["tests", "test", "__tests__", "spec"]) || name.contains("_test.") || name.contains(".test.") {
         "tests"
-    } else if [".md", ".markdown", ".rst", ".adoc", ".txt"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    } else if [".md", ".markdown", ".rst", ".adoc", ".txt"].iter().any(|end| name.ends_with(end))
         || folder(&["docs", "doc"])
     {
         "docs"
@@ -293,23 +260,12 @@ mod tests {
     #[test]
     fn a_log_is_read_field_by_field() {
         let commits = parse(&sample(), false);
-        assert_eq!(
-            commits.iter().map(|c| c.subject.as_str()).collect::<Vec<_>>(),
-            ["Merge x", "feat: a b", "first"]
-        );
+        assert_eq!(commits.iter().map(|c| c.subject.as_str()).collect::<Vec<_>>(), ["Merge x", "feat: a b", "first"]);
         assert!(commits[0].merge && commits[0].changes.is_empty());
-        let paths: Vec<_> = commits[1]
-            .changes
-            .iter()
-            .map(|change| (change.path.as_str(), change.lines))
-            .collect();
+        let paths: Vec<_> = commits[1].changes.iter().map(|change| (change.path.as_str(), change.lines)).collect();
         assert_eq!(
             paths,
-            [
-                ("crates/a/src/lib.rs", Some((3, 1))),
-                ("logo.png", None),
-                ("docs/new\tname.md", Some((0, 0)))
-            ]
+            [("crates/a/src/lib.rs", Some((3, 1))), ("logo.png", None), ("docs/new\tname.md", Some((0, 0)))]
         );
         assert_eq!(commits[1].body, "Body\n\n- 1\t2\tnot a file");
         assert_eq!(parse(&sample(), true).len(), 2, "a cut log loses its last commit");
@@ -321,22 +277,14 @@ mod tests {
         let commits = parse(&sample(), false);
         let facts = commits[1].facts();
         assert_eq!(
-            (
-                facts["files_changed"].as_str(),
-                facts["insertions"].as_str(),
-                facts["deletions"].as_str()
-            ),
+            (facts["files_changed"].as_str(), facts["insertions"].as_str(), facts["deletions"].as_str()),
             ("3", "3", "1")
         );
         assert_eq!(facts["areas"], "crates, (top level), docs");
         assert_eq!(facts["parts"], "crates/a, (top level), docs");
         let lock = commits[2].facts();
         assert_eq!(
-            (
-                lock["written_lines"].as_str(),
-                lock["insertions"].as_str(),
-                lock["content"].as_str()
-            ),
+            (lock["written_lines"].as_str(), lock["insertions"].as_str(), lock["content"].as_str()),
             ("0", "900", "generated")
         );
         assert!(commits[2].text().contains("Changed files:\n- Cargo.lock (+900 -0)\n"));

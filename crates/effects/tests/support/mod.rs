@@ -60,30 +60,15 @@ pub fn call() -> Call {
 }
 
 pub fn look(spec: SourceSpec) -> Look {
-    Look {
-        spec,
-        cursor: Cursor::new(),
-        known: Arc::default(),
-        now: NOW,
-        timeout_ms: 20_000,
-    }
+    Look { spec, cursor: Cursor::new(), known: Arc::default(), now: NOW, timeout_ms: 20_000 }
 }
 
 pub fn inline(text: &str) -> Text {
-    Text {
-        digest: digest_of(text.as_bytes()),
-        bytes: text.len() as u64,
-        inline: Some(text.to_owned()),
-    }
+    Text { digest: digest_of(text.as_bytes()), bytes: text.len() as u64, inline: Some(text.to_owned()) }
 }
 
 pub fn known(items: &[Item]) -> Arc<BTreeMap<String, Digest>> {
-    Arc::new(
-        items
-            .iter()
-            .map(|item| (item.item_id.clone(), item.text.digest.clone()))
-            .collect(),
-    )
+    Arc::new(items.iter().map(|item| (item.item_id.clone(), item.text.digest.clone())).collect())
 }
 
 /// What the HTTP server does with one connection.
@@ -102,13 +87,8 @@ pub enum Act {
 }
 
 pub fn answer(status: &str, headers: &[&str], body: &str) -> Act {
-    let mut text = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n",
-        body.len()
-    );
-    headers
-        .iter()
-        .for_each(|header| text.push_str(&format!("{header}\r\n")));
+    let mut text = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
+    headers.iter().for_each(|header| text.push_str(&format!("{header}\r\n")));
     Act::Answer(format!("{text}\r\n{body}").into_bytes())
 }
 
@@ -154,9 +134,7 @@ async fn play(mut stream: TcpStream, act: Act, requests: Arc<Mutex<Vec<String>>>
         Act::Hang => std::future::pending::<()>().await,
         Act::Close => {}
         Act::Short => {
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
-                .await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
         }
         Act::Flood => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
@@ -173,10 +151,8 @@ async fn read_request(stream: &mut TcpStream) -> String {
         bytes.extend_from_slice(&chunk[..read]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .to_lowercase()
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned));
+            let length =
+                head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned));
             if body.len() >= length.map_or(0, |length| length.trim().parse().unwrap()) {
                 return text;
             }
@@ -245,10 +221,6 @@ async fn serve(stream: TcpStream, refuse: Option<(&str, &str)>, mails: Arc<Mutex
 
 /// Composes by extraction and gives the text.
 pub async fn extract(material: &Material) -> (String, Vec<String>) {
-    let draft = build(EffectsConfig::default())
-        .composing
-        .compose(material, &call())
-        .await
-        .unwrap();
+    let draft = build(EffectsConfig::default()).composing.compose(material, &call()).await.unwrap();
     (draft.text.inline.unwrap(), draft.warnings)
 }

@@ -158,9 +158,16 @@ struct Through {
 
 /// Counts groups.
 #[derive(Default)]
-struct Groups {
+pub(super) struct Groups {
     groups: AtomicU64,
     events: AtomicU64,
+}
+
+impl Groups {
+    /// Groups and events so far.
+    pub(super) fn so_far(&self) -> (f64, f64) {
+        (self.groups.load(Ordering::Relaxed) as f64, self.events.load(Ordering::Relaxed) as f64)
+    }
 }
 
 impl Observer for Groups {
@@ -173,11 +180,13 @@ impl Observer for Groups {
 async fn through_journal(log: &Arc<dyn EventLog>, lanes: usize, work: Work) -> Result<Through, Exit> {
     let shards: Vec<ShardId> = (0..log.info().shard_count).map(ShardId).collect();
     let groups = Arc::new(Groups::default());
+    let owner = RandomIds.fresh();
     let parts = journal::Parts {
         log: Arc::clone(log),
+        owner,
         clock: Arc::new(SystemClock),
         gauges: Gauges::new(groups.clone()),
-        shards: log.acquire(RandomIds.fresh(), &shards, SystemClock.now()).await?,
+        shards: log.acquire(owner, &shards, SystemClock.now()).await?,
         lanes,
         committed: Arc::new(|| ()),
     };
@@ -195,10 +204,10 @@ async fn through_journal(log: &Arc<dyn EventLog>, lanes: usize, work: Work) -> R
     for lane in lanes {
         lane.await.map_err(Exit::failed)?;
     }
-    let written = groups.groups.load(Ordering::Relaxed).max(1) as f64;
+    let (commits, written) = groups.so_far();
     Ok(Through {
         rate: events / seconds,
-        mean_batch: groups.events.load(Ordering::Relaxed) as f64 / written,
+        mean_batch: written / commits.max(1.0),
         p50_ms: percentile(&waits, 0.5),
         p99_ms: percentile(&waits, 0.99),
     })

@@ -28,6 +28,9 @@ use nightshift_domain::deliverable::Governance;
 /// How long the idle daemon is watched, in milliseconds.
 const WATCHED_MS: i64 = 10_000;
 
+/// Orders that wait look at nothing, so they may share more.
+const IDLE_NAMED: u64 = 2_048;
+
 /// What the child found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Cost {
@@ -44,7 +47,7 @@ struct Cost {
 /// Fills the store with deliverables that are due in some weeks.
 pub(super) async fn fill(bench: &Bench<'_>, place: &Place) -> Result<(), Exit> {
     let store = place.open().await?;
-    let drawer = orders::Orders::over(&place.files)?;
+    let drawer = orders::Orders::over(&place.files, bench.sizes.idle.min(IDLE_NAMED))?;
     let now = SystemClock.now();
     orders::take(&store, bench.sizes.idle, |n| drawer.order(n, orders::in_some_weeks(n, now), Governance::Manual)).await?;
     place::close(store).await;

@@ -35,8 +35,8 @@ use crate::{
 /// Orders written in one group.
 const GROUP: u64 = 1_000;
 
-/// Folders that orders share as sources.
-const FOLDERS: u64 = 64;
+/// Orders that share a folder as their source.
+const SHARING: u64 = 32;
 
 /// Orders over small folders.
 pub(super) struct Orders {
@@ -45,11 +45,11 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// Makes the folders, each with three short notes.
-    pub(super) fn over(files: &Path) -> Result<Self, Exit> {
+    /// Makes the folders for so many orders, each with three short notes.
+    pub(super) fn over(files: &Path, count: u64) -> Result<Self, Exit> {
         let mut folders = Vec::new();
-        for n in 0..FOLDERS {
-            let folder = files.join("notes").join(format!("team-{n:02}"));
+        for n in 0..count.div_ceil(SHARING) {
+            let folder = files.join("notes").join(format!("team-{n}"));
             std::fs::create_dir_all(&folder)?;
             for (name, text) in [
                 ("plan.md", format!("# Plan of team {n}\n\nThe migration of the archive begins on Monday.\n")),
@@ -67,10 +67,11 @@ impl Orders {
 
     /// The `n`-th order, for a rule.
     pub(super) fn order(&self, n: u64, rule: Rule, governance: Governance) -> Order {
-        let folder = &self.folders[(n % FOLDERS) as usize];
+        let team = n % self.folders.len() as u64;
+        let folder = &self.folders[team as usize];
         let delivered = governance == Governance::FullAuto;
         Order {
-            title: format!("Status of team {} ({n})", n % FOLDERS),
+            title: format!("Status of team {team} ({n})"),
             description: "What changed since the last report".to_owned(),
             deliverable_type: DeliverableType::StatusReport,
             type_classification: Classification {

@@ -3,7 +3,7 @@
 //! Owns: how late they begin and end, by the instants in the log, and the proof that no slot was lost.
 //! Refuses to know: how they are done; it is the whole real system with real sources.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nightshift_actors::system::System;
 use nightshift_domain::{
@@ -20,7 +20,9 @@ use nightshift_ports::{
 use uuid::Uuid;
 
 use super::{
-    Bench, orders,
+    Bench,
+    append::Groups,
+    machine, orders,
     place::{self, Place},
     report::{Figure, Goal, Report, percentile},
 };
@@ -36,6 +38,14 @@ const PAGE: u32 = 5_000;
 
 /// Between the instants of two deliverables of a round, in milliseconds.
 const STEP_MS: i64 = 25;
+
+/// What it took until all was done.
+struct Drain {
+    seconds: f64,
+    cpu: f64,
+    commits: f64,
+    events: f64,
+}
 
 /// What the log says of one deliverable.
 #[derive(Debug, Default, Clone, Copy)]
@@ -80,18 +90,22 @@ pub(super) async fn crowd(
     // Taking the orders needs some time of its own, and must be over when they are due.
     let due = SystemClock.now().plus_ms(5_000 + i64::try_from(count / 2).unwrap_or(i64::MAX));
     report.doing(&format!("{count} deliverables are due at {due}"));
-    let drawer = orders::Orders::over(&place.files)?;
+    let drawer = orders::Orders::over(&place.files, count)?;
     let ids = orders::take(store, count, |n| drawer.order(n, Rule::Once { at: due }, Governance::Manual)).await?;
-    let system = app::start(&place.config, store, Purpose::daemon(Watcher::new()?)).await?;
+    let groups = Arc::new(Groups::default());
+    let system = app::start(&place.config, store, Purpose::daemon(groups.clone())).await?;
     system.context().clock.look().await;
     let spare_ms = due.micros_since(SystemClock.now()) / 1_000;
     if spare_ms < 0 {
         report.doing(&format!("the system was ready {} ms after the instant; lateness counts from the instant", -spare_ms));
     }
     SystemClock.sleep_until(due).await;
-    let began = elapsed();
+    let (began, cpu, before) = (elapsed(), machine::cpu_seconds(), groups.so_far());
     finish(&system, Duration::from_secs(60 + count / 20)).await?;
-    let drained = (elapsed() - began).as_secs_f64();
+    let seconds = (elapsed() - began).as_secs_f64();
+    let after = groups.so_far();
+    let drain =
+        Drain { seconds, cpu: machine::cpu_seconds() - cpu, commits: after.0 - before.0, events: after.1 - before.1 };
     system.stop().await;
     let seen = look(&*store.log()).await?;
     let lost = ids.iter().filter(|id| seen.get(&id.uuid()).is_none_or(|seen| (seen.slots, seen.versions) != (1, 1))).count();
@@ -99,11 +113,11 @@ pub(super) async fn crowd(
         return Err(Exit::failed(format!("{lost} of {count} slots do not have exactly one version; the store is at fault")));
     }
     let late: Vec<(f64, f64)> = seen.values().filter_map(Seen::lateness_ms).collect();
-    add_crowd(bench, report, &late, drained);
+    add_crowd(bench, report, &late, &drain);
     Ok(())
 }
 
-fn add_crowd(bench: &Bench<'_>, report: &mut Report, late: &[(f64, f64)], drained: f64) {
+fn add_crowd(bench: &Bench<'_>, report: &mut Report, late: &[(f64, f64)], drain: &Drain) {
     let of = ("crowd", bench.target.name());
     let count = late.len();
     let staged: Vec<f64> = late.iter().map(|(_, staged)| staged / 1_000.0).collect();
@@ -112,13 +126,17 @@ fn add_crowd(bench: &Bench<'_>, report: &mut Report, late: &[(f64, f64)], draine
     report.add(Figure::new(of, format!("{all}: rate"), "versions/s", vec![count as f64 / last]));
     report.add(Figure::new(of, format!("{all}: lateness p50"), "s", vec![percentile(&staged, 0.5)]));
     report.add(Figure::new(of, format!("{all}: lateness p99"), "s", vec![percentile(&staged, 0.99)]));
-    report.add(Figure::new(of, "until nothing is left to do, read models included", "s", vec![drained]));
+    let done = "until nothing is left to do, read models included";
+    report.add(Figure::new(of, done, "s", vec![drain.seconds]));
+    report.add(Figure::new(of, "events of one version", "events", vec![drain.events / count as f64]));
+    report.add(Figure::new(of, "events in a commit", "events", vec![drain.events / drain.commits.max(1.0)]));
+    report.add(Figure::new(of, "processor meanwhile", "cores", vec![drain.cpu / drain.seconds]));
 }
 
 /// Some deliverables due one after the other, while all the others of the store wait.
 pub(super) async fn lateness(bench: &Bench<'_>, place: &Place, report: &mut Report) -> Result<(), Exit> {
     let store = place.open().await?;
-    let drawer = orders::Orders::over(&place.files)?;
+    let drawer = orders::Orders::over(&place.files, bench.sizes.spread)?;
     let system = app::start(&place.config, &store, Purpose::daemon(Watcher::new()?)).await?;
     system.context().clock.look().await;
     let (mut halves, mut nearly, mut staged) = (Vec::new(), Vec::new(), Vec::new());

@@ -101,12 +101,35 @@ pub async fn replay(env: &Env, args: args::Replay) -> Result<Code, Exit> {
         } else {
             show(env, &name, &report);
         }
+        if args.prefixes && !recovers(&name, &fixture, env.json).await? {
+            worst = Code::Diverged;
+        }
         worst = if (code_of(&report) as u8) > (worst as u8) { code_of(&report) } else { worst };
     }
     if env.json {
         output::json(&reports);
     }
     Ok(worst)
+}
+
+/// Cuts the recording at its commits, recovers from each cut and goes on to the end.
+async fn recovers(name: &str, fixture: &Fixture, quiet: bool) -> Result<bool, Exit> {
+    let prefixes = nightshift_replay::prefixes(fixture).map_err(refused)?;
+    let mut progress = bar(quiet);
+    let cuts = prefixes.cuts();
+    let (of, mut sound) = (cuts.len() as u64, true);
+    for (done, cut) in cuts.into_iter().enumerate() {
+        progress(Progress { done: done as u64, of, doing: "recovering" });
+        let recovered = prefixes.recover(cut).await.map_err(refused)?;
+        for fault in &recovered.faults {
+            eprintln!("{name}: cut {}: {fault}", prefixes.describe(cut));
+            sound = false;
+        }
+    }
+    if !quiet {
+        println!("{name}: recovered from {of} of {} prefixes", prefixes.commits() + 1);
+    }
+    Ok(sound)
 }
 
 /// The fixture itself, or every fixture in a folder of them.

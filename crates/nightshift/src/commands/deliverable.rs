@@ -162,7 +162,7 @@ async fn run_now(env: &Env, name: &str, force: bool) -> Result<Code, Exit> {
 
 async fn list(env: &Env, status: Option<String>) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
-    let equals = status.map(|status| ("status", Value::from(status))).into_iter().collect();
+    let equals = names::state(status, &["active", "paused", "archived"])?.into_iter().collect();
     let query = Query { equals, order: vec![("created_at", false)], limit: 1_000, ..Query::default() };
     let rows = store.read_models().query(names::table("deliverables"), &query).await?;
     if env.json {

@@ -39,11 +39,11 @@ pub async fn run(env: &Env, name: &str) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
     let models = store.read_models();
     let now = env.clock().now();
-    let (title, mut gates) = match names::run(&*models, name).await {
-        Ok((id, _)) => (format!("run {id}"), run_gates(&store, id, now).await?),
-        Err(_) => {
-            let (id, _) = names::deliverable(&*models, name).await?;
-            (format!("deliverable {id}"), deliverable_gates(&store, id.stream(), now).await?)
+    let (title, mut gates) = match names::deliverable(&*models, name).await {
+        Ok((id, _)) => (format!("deliverable {id}"), deliverable_gates(&store, id.stream(), now).await?),
+        Err(no_deliverable) => {
+            let (id, _) = names::run(&*models, name).await.map_err(|_| no_deliverable)?;
+            (format!("run {id}"), run_gates(&store, id, now).await?)
         }
     };
     if !daemon_lives(env).await {

@@ -2,7 +2,6 @@
 
 use nightshift_domain::{ids::CommandId, run};
 use nightshift_ports::{clock::IdSource, read_models::Query};
-use serde_json::Value;
 
 use super::{Env, timeline};
 use crate::{
@@ -29,7 +28,8 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
 
 async fn list(env: &Env, status: Option<String>, limit: u32) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
-    let equals = status.map(|status| ("status", Value::from(status))).into_iter().collect();
+    const STATES: [&str; 5] = ["pending", "running", "completed", "failed", "cancelled"];
+    let equals = names::state(status, &STATES)?.into_iter().collect();
     let query = Query { equals, order: vec![("started_at", true)], limit, ..Query::default() };
     let rows = store.read_models().query(names::table("orchestration_runs"), &query).await?;
     if env.json {

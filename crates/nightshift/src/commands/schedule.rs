@@ -111,7 +111,15 @@ fn words(rule: &Rule) -> String {
     match rule {
         Rule::Cron { expression } => format!("cron {expression}"),
         Rule::Interval { every_s, .. } => format!("every {}", nightshift_spec::duration::render(*every_s)),
-        other => serde_json::to_string(other).unwrap_or_default(),
+        Rule::Calendar { frequency, day, minute_of_day } => {
+            let text = |value: serde_json::Result<serde_json::Value>| {
+                value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+            };
+            let frequency = text(serde_json::to_value(frequency));
+            let day = day.map(|day| format!(" on {}", text(serde_json::to_value(day)))).unwrap_or_default();
+            format!("{frequency}{day} at {:02}:{:02}", minute_of_day / 60, minute_of_day % 60)
+        }
+        Rule::Once { at } => format!("once at {at}"),
     }
 }
 

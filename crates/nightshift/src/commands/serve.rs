@@ -209,6 +209,10 @@ impl Member {
             let clock = SystemClock;
             clock.sleep_until(clock.now().plus_ms(1_000)).await;
         }
+        // Sessions of processes that are dead or about to be fenced would lead commands astray.
+        for other in ports.living().await? {
+            ports.leave_session(other.id).await?;
+        }
         let session = Session {
             id: RandomIds.fresh(),
             node: node_name(),

@@ -2,7 +2,7 @@
 
 use super::Env;
 use crate::{
-    app::{self, Mode, Purpose},
+    app::{self, AnyStore, Mode, Purpose},
     exit::{Code, Exit},
     observe::Watcher,
     output,
@@ -14,6 +14,10 @@ use crate::{
 /// The store cannot be opened, or another process has it.
 pub async fn run(env: &Env) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Write).await?;
+    if let Some(other) = living_elsewhere(&store).await? {
+        let message = format!("node {other} works on this store; a pass beside it would take its shards over");
+        return Err(Exit::new(Code::InUse, message));
+    }
     let mut purpose = Purpose::daemon(Watcher::new()?);
     app::check_rehearsal(env.at, &store).await?;
     purpose.clock = env.clock();
@@ -32,4 +36,12 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
         println!("done: {} event(s), {recovered} obligation(s) taken up again", after - before);
     }
     Ok(Code::Ok)
+}
+
+/// Another process with a session that lives. The lock of a SQLite file has answered that before.
+async fn living_elsewhere(store: &AnyStore) -> Result<Option<String>, Exit> {
+    match store {
+        AnyStore::Sqlite(_) => Ok(None),
+        AnyStore::Postgres(_) => Ok(store.ports().living().await?.into_iter().next().map(|session| session.node)),
+    }
 }

@@ -62,7 +62,8 @@ pub async fn rows_of(
     limit: u32,
 ) -> Result<Vec<Row>, Exit> {
     let by_deliverable = deliverable.map(|id| ("deliverable_id", Value::from(id.to_string())));
-    let by_status = status.map(|status| ("status", Value::from(status)));
+    const STATES: [&str; 7] = ["generating", "staged", "reviewing", "approved", "rejected", "delivered", "failed"];
+    let by_status = names::state(status, &STATES)?;
     let order = vec![("created_at", true), ("version_number", true)];
     let query = Query { equals: by_deliverable.into_iter().chain(by_status).collect(), order, limit, ..Query::default() };
     Ok(models.query(names::table("deliverable_versions"), &query).await?)

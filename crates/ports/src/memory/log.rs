@@ -60,6 +60,7 @@ impl EventLog for MemoryStore {
 
     async fn resolve(
         &self,
+        owner: Uuid,
         shard: ShardId,
         epoch: i64,
         command: CommandId,
@@ -67,10 +68,10 @@ impl EventLog for MemoryStore {
     ) -> Result<Resolution, StoreError> {
         let mut held = self.held();
         let state = held.shard_mut(shard)?;
-        if state.epoch != epoch {
+        if state.owner != Some(owner) || state.epoch < epoch {
             return Ok(Resolution::Lost);
         }
-        state.epoch = (epoch + 1).max(now.micros() / 1_000);
+        state.epoch = (state.epoch + 1).max(now.micros() / 1_000);
         let epoch = state.epoch;
         Ok(if state.commands.contains_key(&command) {
             Resolution::Written { epoch }

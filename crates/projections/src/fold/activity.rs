@@ -35,11 +35,7 @@ pub fn key(recorded: &Recorded) -> RowKey {
 
 /// Adds a line.
 pub fn log(rows: &mut Rows, recorded: &Recorded, line: Line<'_>) {
-    debug_assert!(
-        ACTIVITY_TYPES.contains(&line.kind),
-        "{} is not in the list of activity types",
-        line.kind
-    );
+    debug_assert!(ACTIVITY_TYPES.contains(&line.kind), "{} is not in the list of activity types", line.kind);
     let key = key(recorded);
     let mut row = Image::blank(&ACTIVITY_LOG);
     row.set(column::id, key[0].clone())

@@ -53,12 +53,7 @@ const fn is_logged(event: &Event) -> bool {
 /// Changes rows as an event of a deliverable says.
 pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
     match event {
-        Event::Created {
-            user,
-            order,
-            schedule_id,
-            paused,
-        } => {
+        Event::Created { user, order, schedule_id, paused } => {
             created(rows, recorded, (user, order), (*schedule_id, *paused));
         }
         Event::Revised { order, schedule_id } => revised(rows, recorded, order, *schedule_id),
@@ -86,11 +81,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         | Event::DeliveryFailed { .. } => version::apply(rows, recorded, event),
         Event::NoticeRaised { .. } => notice::raised(rows, recorded, event),
         Event::NoticeSent { number, ordinal, .. } => notice::settled(rows, recorded, (*number, *ordinal), None),
-        Event::NoticeFailed {
-            number,
-            ordinal,
-            failure,
-        } => {
+        Event::NoticeFailed { number, ordinal, failure } => {
             notice::settled(rows, recorded, (*number, *ordinal), Some(failure));
         }
     }
@@ -107,10 +98,7 @@ pub struct Owner {
 /// The owner of the deliverable whose stream this is, when its first event was seen.
 pub fn owner(rows: &Rows, recorded: &Recorded) -> Option<Owner> {
     let row = rows.peek(&DELIVERABLES, &own(recorded))?;
-    Some(Owner {
-        user: row.text(column::user_id).to_owned(),
-        title: row.text(column::title).to_owned(),
-    })
+    Some(Owner { user: row.text(column::user_id).to_owned(), title: row.text(column::title).to_owned() })
 }
 
 fn edit<'a>(rows: &'a mut Rows, recorded: &Recorded) -> Option<&'a mut Image> {
@@ -124,21 +112,8 @@ fn log(rows: &mut Rows, recorded: &Recorded, kind: &'static str, say: impl FnOnc
         return;
     };
     let about = recorded.stream.id;
-    let metadata = value::object([
-        ("deliverable_id", value::id(about)),
-        ("by", value::text(&recorded.meta.actor)),
-    ]);
-    activity::log(
-        rows,
-        recorded,
-        Line {
-            user: &user,
-            kind,
-            about,
-            summary: say(&title),
-            metadata,
-        },
-    );
+    let metadata = value::object([("deliverable_id", value::id(about)), ("by", value::text(&recorded.meta.actor))]);
+    activity::log(rows, recorded, Line { user: &user, kind, about, summary: say(&title), metadata });
 }
 
 fn created(
@@ -153,51 +128,28 @@ fn created(
         .set(column::type_config, value::object([]))
         .set(column::status, if paused { "paused" } else { "active" })
         .set(column::origin, "user_configured")
-        .set(
-            column::pause_note,
-            if paused {
-                Value::from("created paused")
-            } else {
-                Value::Null
-            },
-        )
+        .set(column::pause_note, if paused { Value::from("created paused") } else { Value::Null })
         .set(column::created_at, at(recorded))
         .set(column::updated_at, at(recorded));
     write_order(&mut row, order, schedule);
     rows.put(&DELIVERABLES, own(recorded), row, recorded);
-    log(rows, recorded, "deliverable_created", |title| {
-        format!("{title} created")
-    });
+    log(rows, recorded, "deliverable_created", |title| format!("{title} created"));
 }
 
 fn write_order(row: &mut Image, order: &Order, schedule: Option<ScheduleId>) {
-    let reader = [
-        ("recipient", value::text_or_null(order.recipient.as_deref())),
-        ("notify", value::json(&order.notify)),
-    ];
+    let reader =
+        [("recipient", value::text_or_null(order.recipient.as_deref())), ("notify", value::json(&order.notify))];
     let or_null = |present: bool, document: &dyn Fn() -> Value| if present { document() } else { Value::Null };
     row.set(column::title, value::text(&order.title))
         .set(column::description, value::text(&order.description))
         .set(column::deliverable_type, order.deliverable_type.as_str())
         .set(column::type_classification, value::json(&order.type_classification))
         .set(column::recipient_context, value::object(reader))
-        .set(
-            column::template_structure,
-            value::object([("sections", value::json(&order.sections))]),
-        )
-        .set(
-            column::schedule,
-            or_null(order.schedule.is_some(), &|| value::json(&order.schedule)),
-        )
+        .set(column::template_structure, value::object([("sections", value::json(&order.sections))]))
+        .set(column::schedule, or_null(order.schedule.is_some(), &|| value::json(&order.schedule)))
         .set(column::sources, value::json(&order.sources))
-        .set(
-            column::destination,
-            or_null(order.destination.is_some(), &|| value::json(&order.destination)),
-        )
-        .set(
-            column::trigger_type,
-            if order.schedule.is_some() { "schedule" } else { "manual" },
-        )
+        .set(column::destination, or_null(order.destination.is_some(), &|| value::json(&order.destination)))
+        .set(column::trigger_type, if order.schedule.is_some() { "schedule" } else { "manual" })
         .set(column::governance, order.governance.as_str())
         .set(column::semi_auto_window_s, value::int(order.semi_auto_window_s));
     if let Some(schedule) = schedule {
@@ -208,15 +160,12 @@ fn write_order(row: &mut Image, order: &Order, schedule: Option<ScheduleId>) {
 fn revised(rows: &mut Rows, recorded: &Recorded, order: &Order, schedule: Option<ScheduleId>) {
     let Some(row) = edit(rows, recorded) else { return };
     write_order(row, order, schedule);
-    log(rows, recorded, "deliverable_revised", |title| {
-        format!("{title} revised")
-    });
+    log(rows, recorded, "deliverable_revised", |title| format!("{title} revised"));
 }
 
 fn standing(rows: &mut Rows, recorded: &Recorded, (status, kind): (&str, &'static str), note: Option<&String>) {
     let Some(row) = edit(rows, recorded) else { return };
-    row.set(column::status, status)
-        .set(column::pause_note, value::text_or_null(note.map(String::as_str)));
+    row.set(column::status, status).set(column::pause_note, value::text_or_null(note.map(String::as_str)));
     log(rows, recorded, kind, |title| match (status, note) {
         ("active", _) => format!("{title} resumed"),
         (_, Some(note)) => format!("{title} {status}: {note}"),
@@ -242,20 +191,16 @@ fn slot_buffered(rows: &mut Rows, recorded: &Recorded) {
 fn skipped(rows: &mut Rows, recorded: &Recorded, slot: Uuid, reason: &Skipped) {
     let Some(row) = edit(rows, recorded) else { return };
     let reason = reason.to_string();
-    row.set(column::last_skip_at, at(recorded))
-        .set(column::last_skip_reason, reason.as_str());
+    row.set(column::last_skip_at, at(recorded)).set(column::last_skip_reason, reason.as_str());
     if *row.get(column::current_slot) == value::id(slot) {
         release(row);
     }
-    log(rows, recorded, "deliverable_skipped", |title| {
-        format!("{title} skipped: {reason}")
-    });
+    log(rows, recorded, "deliverable_skipped", |title| format!("{title} skipped: {reason}"));
 }
 
 fn run_requested(rows: &mut Rows, recorded: &Recorded, run: Uuid) {
     let Some(row) = edit(rows, recorded) else { return };
-    row.set(column::current_run_id, value::id(run))
-        .set(column::last_run_at, at(recorded));
+    row.set(column::current_run_id, value::id(run)).set(column::last_run_at, at(recorded));
 }
 
 fn slot_done(rows: &mut Rows, recorded: &Recorded) {

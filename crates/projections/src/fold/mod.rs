@@ -30,28 +30,14 @@ pub use run::trace_id;
 /// Every row that an event may read or write, as far as the event itself names it.
 #[must_use]
 pub fn keys(event: &AnyEvent, recorded: &Recorded) -> Vec<(&'static TableDef, RowKey)> {
-    touched(
-        event,
-        recorded,
-        Touches {
-            every: true,
-            keys: Vec::new(),
-        },
-    )
+    touched(event, recorded, Touches { every: true, keys: Vec::new() })
 }
 
 /// The rows whose former image an event needs: those a page has to load. Rows that an event makes from nothing are not
 /// among them, so a rebuild loads few.
 #[must_use]
 pub fn reads(event: &AnyEvent, recorded: &Recorded) -> Vec<(&'static TableDef, RowKey)> {
-    touched(
-        event,
-        recorded,
-        Touches {
-            every: false,
-            keys: Vec::new(),
-        },
-    )
+    touched(event, recorded, Touches { every: false, keys: Vec::new() })
 }
 
 fn touched(event: &AnyEvent, recorded: &Recorded, mut touches: Touches) -> Vec<(&'static TableDef, RowKey)> {

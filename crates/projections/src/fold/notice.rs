@@ -24,12 +24,7 @@ const EMAIL: &str = "email";
 /// The rows of a notice that an event of a deliverable touches.
 pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
     match event {
-        Event::NoticeRaised {
-            number,
-            ordinal,
-            run_id,
-            ..
-        } => {
+        Event::NoticeRaised { number, ordinal, run_id, .. } => {
             touches.writes(&NOTIFICATIONS, || key(recorded, (*number, *ordinal), IN_APP));
             if run_id.is_some() {
                 touches.writes(&NOTIFICATIONS, || key(recorded, (*number, *ordinal), EMAIL));
@@ -43,26 +38,14 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
 }
 
 fn key(recorded: &Recorded, (number, ordinal): (u32, u32), channel: &str) -> RowKey {
-    let parts: [&[u8]; 4] = [
-        recorded.stream.id.as_bytes(),
-        &number.to_be_bytes(),
-        &ordinal.to_be_bytes(),
-        channel.as_bytes(),
-    ];
+    let parts: [&[u8]; 4] =
+        [recorded.stream.id.as_bytes(), &number.to_be_bytes(), &ordinal.to_be_bytes(), channel.as_bytes()];
     vec![value::id(derive("notification", &parts))]
 }
 
 /// People are to be told.
 pub fn raised(rows: &mut Rows, recorded: &Recorded, event: &Event) {
-    let Event::NoticeRaised {
-        number,
-        ordinal,
-        kind,
-        subject,
-        body,
-        run_id,
-    } = event
-    else {
+    let Event::NoticeRaised { number, ordinal, kind, subject, body, run_id } = event else {
         return;
     };
     let Some(owner) = owner(rows, recorded) else { return };
@@ -114,8 +97,8 @@ pub fn settled(rows: &mut Rows, recorded: &Recorded, notice: (u32, u32), failure
     };
     match failure {
         None => row.set(column::status, "sent").set(column::sent_at, at(recorded)),
-        Some(failure) => row
-            .set(column::status, "failed")
-            .set(column::error_message, value::text(&failure.to_string())),
+        Some(failure) => {
+            row.set(column::status, "failed").set(column::error_message, value::text(&failure.to_string()))
+        }
     };
 }

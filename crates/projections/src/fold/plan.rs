@@ -41,12 +41,7 @@ fn with(action: &Action) -> Value {
             object([("sources", Value::Array(sources.collect()))])
         }
         Action::Compose {} | Action::Validate {} => object([]),
-        Action::Deliver {
-            destination,
-            version_id,
-            text: document,
-            ..
-        } => object([
+        Action::Deliver { destination, version_id, text: document, .. } => object([
             ("platform", Value::from(destination.platform())),
             ("target", text(&destination.target())),
             ("version_id", id(version_id.0)),
@@ -59,22 +54,14 @@ fn with(action: &Action) -> Value {
 /// What a step made.
 pub fn output(output: &StepOutput) -> Value {
     match output {
-        StepOutput::Material {
-            digest,
-            bytes,
-            items,
-            snapshots,
-        } => object([(
+        StepOutput::Material { digest, bytes, items, snapshots } => object([(
             "material",
             object([
                 ("digest", text(&digest.0)),
                 ("bytes", int(*bytes)),
                 ("items", int(*items)),
                 ("sources", int(snapshots.len())),
-                (
-                    "sources_failing",
-                    int(snapshots.iter().filter(|snapshot| snapshot.error.is_some()).count()),
-                ),
+                ("sources_failing", int(snapshots.iter().filter(|snapshot| snapshot.error.is_some()).count())),
             ]),
         )]),
         StepOutput::Draft(draft) => object([(

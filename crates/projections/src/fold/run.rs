@@ -58,24 +58,11 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             noted(rows, recorded, step, output);
             step::succeeded(rows, recorded, (step, *attempt), output);
         }
-        Event::AttemptFailed {
-            step,
-            attempt,
-            failure,
-            retry_at,
-            ..
-        } => {
+        Event::AttemptFailed { step, attempt, failure, retry_at, .. } => {
             step::failed(rows, recorded, (step, *attempt), (failure, *retry_at));
         }
-        Event::LeaseExpired {
-            step, attempt, reason, ..
-        } => step::lost(rows, recorded, (step, *attempt), reason),
-        Event::StaleResult {
-            step,
-            attempt,
-            token,
-            succeeded,
-        } => {
+        Event::LeaseExpired { step, attempt, reason, .. } => step::lost(rows, recorded, (step, *attempt), reason),
+        Event::StaleResult { step, attempt, token, succeeded } => {
             step::stale(rows, recorded, (step, *attempt), (*token, *succeeded));
         }
         Event::StepDied { step, failure } => step::died(rows, recorded, step, failure),
@@ -83,12 +70,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::Completed {} => over(rows, recorded, "completed", Value::Null),
         Event::Failed { step, failure } => over(rows, recorded, "failed", failed_at(step, failure)),
         Event::Cancelled { reason } => {
-            over(
-                rows,
-                recorded,
-                "cancelled",
-                value::object([("reason", value::text(reason))]),
-            );
+            over(rows, recorded, "cancelled", value::object([("reason", value::text(reason))]));
         }
     }
 }
@@ -114,10 +96,7 @@ fn created(rows: &mut Rows, recorded: &Recorded, run: &Created) {
         .set(column::version_number, value::int(run.subject.version_number))
         .set(column::title, value::text(&run.subject.title))
         .set(column::root_run_id, value::id(run.root.uuid()))
-        .set(
-            column::parent_orchestration_run_id,
-            value::id_or_null(run.parent.map(RunId::uuid)),
-        )
+        .set(column::parent_orchestration_run_id, value::id_or_null(run.parent.map(RunId::uuid)))
         .set(column::priority, value::int(run.priority))
         .set(column::nominal_at, value::time(run.nominal))
         .set(column::plan, plan::plan(&run.plan))
@@ -154,7 +133,5 @@ fn over(rows: &mut Rows, recorded: &Recorded, status: &str, details: Value) {
     let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
         return;
     };
-    row.set(column::status, status)
-        .set(column::error_details, details)
-        .set(column::completed_at, at(recorded));
+    row.set(column::status, status).set(column::error_details, details).set(column::completed_at, at(recorded));
 }

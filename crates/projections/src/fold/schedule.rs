@@ -61,34 +61,16 @@ fn deliverable_key(target: StreamId) -> Option<RowKey> {
 /// Changes rows as an event of a schedule says.
 pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
     let next_due = match event {
-        Event::Created {
-            schedule,
-            target,
-            paused,
-            next_due,
-            tz_revision,
-        } => {
+        Event::Created { schedule, target, paused, next_due, tz_revision } => {
             let next_due = next_due.filter(|_| !paused);
             created(rows, recorded, (schedule, *target, *paused), (next_due, tz_revision));
             next_due
         }
-        Event::Fired {
-            nominal,
-            next_due,
-            tz_revision,
-            ..
-        } => {
+        Event::Fired { nominal, next_due, tz_revision, .. } => {
             fired(rows, recorded, *nominal, tz_revision);
             *next_due
         }
-        Event::Skipped {
-            target,
-            count,
-            reason,
-            next_due,
-            tz_revision,
-            ..
-        } => {
+        Event::Skipped { target, count, reason, next_due, tz_revision, .. } => {
             skipped(rows, recorded, *target, (*count, *reason));
             edition(rows, recorded, tz_revision);
             *next_due
@@ -97,19 +79,12 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             standing(rows, recorded, "paused", Some(note));
             None
         }
-        Event::Resumed {
-            next_due, tz_revision, ..
-        } => {
+        Event::Resumed { next_due, tz_revision, .. } => {
             standing(rows, recorded, "active", None);
             edition(rows, recorded, tz_revision);
             *next_due
         }
-        Event::ReTimed {
-            schedule,
-            next_due,
-            tz_revision,
-            ..
-        } => {
+        Event::ReTimed { schedule, next_due, tz_revision, .. } => {
             let armed = re_timed(rows, recorded, schedule);
             edition(rows, recorded, tz_revision);
             next_due.filter(|_| armed)
@@ -132,8 +107,7 @@ fn due_next(rows: &mut Rows, recorded: &Recorded, target: StreamId, next_due: Op
     }
     let Some(key) = deliverable_key(target) else { return };
     if let Some(row) = rows.edit(&DELIVERABLES, &key, recorded) {
-        row.set(deliverables::next_run_at, value::time_or_null(next_due))
-            .set(deliverables::updated_at, at(recorded));
+        row.set(deliverables::next_run_at, value::time_or_null(next_due)).set(deliverables::updated_at, at(recorded));
     }
 }
 
@@ -149,20 +123,10 @@ fn created(
     let mut row = Image::blank(&SCHEDULES);
     write_rule(&mut row, schedule);
     row.set(column::id, value::id(recorded.stream.id))
-        .set(
-            column::deliverable_id,
-            deliverable.map_or(Value::Null, |mut key| key.swap_remove(0)),
-        )
+        .set(column::deliverable_id, deliverable.map_or(Value::Null, |mut key| key.swap_remove(0)))
         .set(column::user_id, user)
         .set(column::status, if paused { "paused" } else { "active" })
-        .set(
-            column::pause_note,
-            if paused {
-                Value::from("created paused")
-            } else {
-                Value::Null
-            },
-        )
+        .set(column::pause_note, if paused { Value::from("created paused") } else { Value::Null })
         .set(column::next_due_at, value::time_or_null(next_due))
         .set(column::fired_count, 0)
         .set(column::skipped_count, 0)
@@ -184,10 +148,7 @@ fn write_rule(row: &mut Image, schedule: &Schedule) {
     row.set(column::rule, rule(&schedule.rule))
         .set(column::timezone, value::text(&schedule.timezone))
         .set(column::catch_up, catch_up)
-        .set(
-            column::catch_up_window_s,
-            schedule.catch_up_window_s.map_or(Value::Null, value::int),
-        )
+        .set(column::catch_up_window_s, schedule.catch_up_window_s.map_or(Value::Null, value::int))
         .set(column::overlap, overlap)
         .set(column::jitter_s, value::int(schedule.jitter_s));
 }
@@ -214,36 +175,23 @@ fn fired(rows: &mut Rows, recorded: &Recorded, nominal: Timestamp, tz_revision: 
 
 fn skipped(rows: &mut Rows, recorded: &Recorded, target: StreamId, (count, reason): (u32, SkipReason)) {
     if let Some(row) = edit(rows, recorded) {
-        row.add(column::skipped_count, i64::from(count))
-            .set(column::last_skip_reason, reason.as_str());
+        row.add(column::skipped_count, i64::from(count)).set(column::last_skip_reason, reason.as_str());
     }
     let Some(key) = deliverable_key(target) else { return };
     let Some(row) = rows.edit(&DELIVERABLES, &key, recorded) else {
         return;
     };
-    row.set(deliverables::last_skip_at, at(recorded))
-        .set(deliverables::last_skip_reason, reason.as_str());
+    row.set(deliverables::last_skip_at, at(recorded)).set(deliverables::last_skip_reason, reason.as_str());
     let user = row.text(deliverables::user_id).to_owned();
-    let summary = format!(
-        "{}: {count} slot(s) skipped: {}",
-        row.text(deliverables::title),
-        reason.as_str()
-    );
+    let summary = format!("{}: {count} slot(s) skipped: {}", row.text(deliverables::title), reason.as_str());
     let metadata = value::object([("deliverable_id", value::id(target.id)), ("count", value::int(count))]);
-    let line = Line {
-        user: &user,
-        kind: "schedule_skipped",
-        about: recorded.stream.id,
-        summary,
-        metadata,
-    };
+    let line = Line { user: &user, kind: "schedule_skipped", about: recorded.stream.id, summary, metadata };
     activity::log(rows, recorded, line);
 }
 
 fn standing(rows: &mut Rows, recorded: &Recorded, status: &str, note: Option<&String>) {
     if let Some(row) = edit(rows, recorded) {
-        row.set(column::status, status)
-            .set(column::pause_note, value::text_or_null(note.map(String::as_str)));
+        row.set(column::status, status).set(column::pause_note, value::text_or_null(note.map(String::as_str)));
     }
 }
 

@@ -38,14 +38,9 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
             touches.writes(&ACTIVITY_LOG, || activity::key(recorded));
             for item in items {
                 touches.reads(&PLATFORM_ITEMS, item_key(recorded, &item.item_id));
-                touches.reads(
-                    &PLATFORM_CONTENT_ITEMS,
-                    text_key(recorded, &item.item_id, &item.text.digest.0),
-                );
+                touches.reads(&PLATFORM_CONTENT_ITEMS, text_key(recorded, &item.item_id, &item.text.digest.0));
             }
-            removed
-                .iter()
-                .for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
+            removed.iter().for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
         }
         Event::Checked { .. } => touches.reads(&SYNC_REGISTRY, own(recorded)),
         Event::ObservationFailed { .. } => {
@@ -55,9 +50,7 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         Event::ContentRetained { .. } => touches.writes(&CONTENT_RETENTIONS, || retention_key(recorded)),
         Event::ContentExpired { items } => {
             touches.reads(&SYNC_REGISTRY, own(recorded));
-            items
-                .iter()
-                .for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
+            items.iter().for_each(|item| touches.reads(&PLATFORM_ITEMS, item_key(recorded, item)));
         }
     }
 }
@@ -78,13 +71,7 @@ fn retention_key(recorded: &Recorded) -> RowKey {
 pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
     match event {
         Event::Registered { .. } => registered(rows, recorded, event),
-        Event::ContentObserved {
-            items,
-            removed,
-            omitted,
-            cursor,
-            expires_at,
-        } => {
+        Event::ContentObserved { items, removed, omitted, cursor, expires_at } => {
             let change = observed(rows, recorded, (items, removed), *expires_at);
             looked(rows, recorded, (omitted, cursor), (change, Some(items)));
             log_observed(rows, recorded, items.len(), removed.len());
@@ -159,9 +146,7 @@ fn see(rows: &mut Rows, recorded: &Recorded, item: &Item) {
 /// A text that was seen before is seen again: it keeps the version at which it was first seen.
 fn keep_text(rows: &mut Rows, recorded: &Recorded, item: &Item, expires_at: Timestamp) {
     let key = text_key(recorded, &item.item_id, &item.text.digest.0);
-    let first = rows
-        .peek(&PLATFORM_CONTENT_ITEMS, &key)
-        .map(|row| row.get(texts::first_version).clone());
+    let first = rows.peek(&PLATFORM_CONTENT_ITEMS, &key).map(|row| row.get(texts::first_version).clone());
     let Some(source) = rows.peek(&SYNC_REGISTRY, &own(recorded)) else {
         return;
     };
@@ -182,10 +167,7 @@ fn keep_text(rows: &mut Rows, recorded: &Recorded, item: &Item, expires_at: Time
         .set(texts::fetched_at, at(recorded))
         .set(texts::expires_at, value::time(expires_at))
         .set(texts::metadata, value::json(&item.facts))
-        .set(
-            texts::first_version,
-            first.unwrap_or_else(|| value::int(recorded.version)),
-        )
+        .set(texts::first_version, first.unwrap_or_else(|| value::int(recorded.version)))
         .set(texts::stream_version, value::int(recorded.version));
     rows.put(&PLATFORM_CONTENT_ITEMS, key, row, recorded);
 }
@@ -206,9 +188,7 @@ fn looked(
         .clear(&[column::failing_since, column::last_error]);
     let newest = found.unwrap_or_default().iter().filter_map(|item| item.source_at).max();
     if let Some(newest) = newest.map(value::time)
-        && newest
-            .as_str()
-            .is_some_and(|newest| newest > row.text(column::source_latest_at))
+        && newest.as_str().is_some_and(|newest| newest > row.text(column::source_latest_at))
     {
         row.set(column::source_latest_at, newest);
     }
@@ -220,17 +200,7 @@ fn log(rows: &mut Rows, recorded: &Recorded, kind: &'static str, (words, metadat
     };
     let user = row.text(column::user_id).to_owned();
     let summary = format!("{} {}", row.text(column::resource_name), words);
-    activity::log(
-        rows,
-        recorded,
-        Line {
-            user: &user,
-            kind,
-            about: recorded.stream.id,
-            summary,
-            metadata,
-        },
-    );
+    activity::log(rows, recorded, Line { user: &user, kind, about: recorded.stream.id, summary, metadata });
 }
 
 fn log_observed(rows: &mut Rows, recorded: &Recorded, found: usize, removed: usize) {
@@ -242,8 +212,7 @@ fn log_observed(rows: &mut Rows, recorded: &Recorded, found: usize, removed: usi
 /// A look failed. The log gets a line when it begins to fail, not for each further look.
 fn failed(rows: &mut Rows, recorded: &Recorded, message: &str) {
     let Some(row) = edit(rows, recorded) else { return };
-    row.set(column::last_checked_at, at(recorded))
-        .set(column::last_error, value::text(message));
+    row.set(column::last_checked_at, at(recorded)).set(column::last_error, value::text(message));
     if row.is_null(column::failing_since) {
         row.set(column::failing_since, at(recorded));
         let words = format!("could not be read: {message}");
@@ -253,13 +222,7 @@ fn failed(rows: &mut Rows, recorded: &Recorded, message: &str) {
 }
 
 fn retained(rows: &mut Rows, recorded: &Recorded, event: &Event) {
-    let Event::ContentRetained {
-        from_version,
-        upto_version,
-        reason,
-        reference,
-    } = event
-    else {
+    let Event::ContentRetained { from_version, upto_version, reason, reference } = event else {
         return;
     };
     let mut row = Image::blank(&CONTENT_RETENTIONS);

@@ -82,9 +82,7 @@ fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Option<
 /// The place in the queue changes its state; what belongs to the state before is cleared.
 fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &str) -> Option<&'a mut Image> {
     let row = rows.edit(&JOB_QUEUE, &job_key(recorded, step), recorded)?;
-    row.set(jobs::status, status)
-        .set(jobs::updated_at, at(recorded))
-        .clear(&[jobs::lease_until, jobs::next_run_at]);
+    row.set(jobs::status, status).set(jobs::updated_at, at(recorded)).clear(&[jobs::lease_until, jobs::next_run_at]);
     Some(row)
 }
 
@@ -109,9 +107,7 @@ pub fn queued(rows: &mut Rows, recorded: &Recorded, step: &str) {
     let Some(row) = edit_step(rows, recorded, step) else {
         return;
     };
-    row.set(steps::status, "queued")
-        .set(steps::queued_at, at(recorded))
-        .set(steps::next_retry_at, Value::Null);
+    row.set(steps::status, "queued").set(steps::queued_at, at(recorded)).set(steps::next_retry_at, Value::Null);
     let max_attempts = row.get(steps::max_attempts).clone();
     match edit_job(rows, recorded, step, "queued") {
         Some(job) => {
@@ -152,8 +148,7 @@ pub fn started(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32
             .set(steps::started_at, at(recorded));
     }
     if let Some(job) = edit_job(rows, recorded, step, "leased") {
-        job.set(jobs::attempts, value::int(attempt))
-            .set(jobs::lease_until, value::time(lease.until));
+        job.set(jobs::attempts, value::int(attempt)).set(jobs::lease_until, value::time(lease.until));
     }
     let mut row = Image::blank(&JOB_ATTEMPTS);
     row.set(attempts::run_id, value::id(recorded.stream.id))
@@ -200,8 +195,7 @@ pub fn succeeded(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u
     }
     edit_job(rows, recorded, step, "success");
     if let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) {
-        row.set(attempts::finished_at, at(recorded))
-            .set(attempts::success, true);
+        row.set(attempts::finished_at, at(recorded)).set(attempts::success, true);
     }
 }
 
@@ -221,11 +215,7 @@ pub fn failed(
     if let Some(job) = edit_job(rows, recorded, step, "failed") {
         job.set(jobs::next_run_at, retry_at);
     }
-    let ending = Ending {
-        class: failure.class,
-        status_code: failure.status_code,
-        text: &failure.message,
-    };
+    let ending = Ending { class: failure.class, status_code: failure.status_code, text: &failure.message };
     ended(rows, recorded, (step, attempt), &ending);
 }
 
@@ -233,15 +223,10 @@ pub fn failed(
 pub fn lost(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), reason: &str) {
     if let Some(row) = edit_step(rows, recorded, step) {
         let lost = Failure::new(FailureClass::Lost, reason);
-        row.set(steps::status, "pending")
-            .set(steps::error_details, details(&lost));
+        row.set(steps::status, "pending").set(steps::error_details, details(&lost));
     }
     edit_job(rows, recorded, step, "failed");
-    let ending = Ending {
-        class: FailureClass::Lost,
-        status_code: None,
-        text: reason,
-    };
+    let ending = Ending { class: FailureClass::Lost, status_code: None, text: reason };
     ended(rows, recorded, (step, attempt), &ending);
 }
 
@@ -252,8 +237,7 @@ pub fn stale(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32),
     };
     row.set(attempts::stale, true);
     if row.is_null(attempts::success) && row.text(attempts::token) == token.to_string() {
-        row.set(attempts::success, succeeded)
-            .set(attempts::finished_at, at(recorded));
+        row.set(attempts::success, succeeded).set(attempts::finished_at, at(recorded));
     }
 }
 
@@ -283,11 +267,7 @@ pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
         .set(steps::next_retry_at, Value::Null);
     edit_job(rows, recorded, step, "cancelled");
     if let Some(mut attempt) = open {
-        let ending = Ending {
-            class: FailureClass::Cancelled,
-            status_code: None,
-            text: reason,
-        };
+        let ending = Ending { class: FailureClass::Cancelled, status_code: None, text: reason };
         ending.write(&mut attempt, at(recorded));
         rows.put(&JOB_ATTEMPTS, attempt_key_of(&attempt), attempt, recorded);
     }
@@ -311,7 +291,5 @@ fn attempt_of(step: &Image) -> Image {
 }
 
 fn attempt_key_of(attempt: &Image) -> RowKey {
-    [attempts::run_id, attempts::step_id, attempts::attempt]
-        .map(|column| attempt.get(column).clone())
-        .to_vec()
+    [attempts::run_id, attempts::step_id, attempts::attempt].map(|column| attempt.get(column).clone()).to_vec()
 }

@@ -47,45 +47,19 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
 pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
     match event {
         Event::RunRequested { .. } => requested(rows, recorded, event),
-        Event::VersionStaged {
-            number,
-            draft,
-            snapshots,
-            consumed,
-            ..
-        } => {
+        Event::VersionStaged { number, draft, snapshots, consumed, .. } => {
             staged(rows, recorded, *number, (draft, snapshots, consumed));
         }
-        Event::VersionFailed {
-            number, step, failure, ..
-        } => failed(rows, recorded, *number, (step, failure)),
+        Event::VersionFailed { number, step, failure, .. } => failed(rows, recorded, *number, (step, failure)),
         Event::ReviewStarted { number, .. } => review_started(rows, recorded, *number),
-        Event::VersionEdited {
-            number,
-            by,
-            text,
-            measure,
-        } => edited(rows, recorded, (*number, by), (text, measure)),
-        Event::VersionApproved {
-            number,
-            by,
-            note,
-            digest,
-        } => {
+        Event::VersionEdited { number, by, text, measure } => edited(rows, recorded, (*number, by), (text, measure)),
+        Event::VersionApproved { number, by, note, digest } => {
             approved(rows, recorded, (*number, by), (note.as_deref(), digest));
         }
         Event::VersionRejected { number, by, reason } => rejected(rows, recorded, (*number, by), reason),
         Event::DeliveryRequested { number, ordinal, .. } => delivery_requested(rows, recorded, *number, *ordinal),
-        Event::Delivered {
-            number,
-            ordinal,
-            receipt,
-        } => delivered(rows, recorded, (*number, *ordinal), receipt),
-        Event::DeliveryFailed {
-            number,
-            ordinal,
-            failure,
-        } => {
+        Event::Delivered { number, ordinal, receipt } => delivered(rows, recorded, (*number, *ordinal), receipt),
+        Event::DeliveryFailed { number, ordinal, failure } => {
             delivery_failed(rows, recorded, (*number, *ordinal), failure);
         }
         Event::Created { .. }
@@ -104,9 +78,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
 }
 
 fn key(recorded: &Recorded, number: u32) -> RowKey {
-    vec![value::id(
-        VersionId::of(DeliverableId::from_uuid(recorded.stream.id), number).0,
-    )]
+    vec![value::id(VersionId::of(DeliverableId::from_uuid(recorded.stream.id), number).0)]
 }
 
 fn edit<'a>(rows: &'a mut Rows, recorded: &Recorded, number: u32) -> Option<&'a mut Image> {
@@ -131,23 +103,11 @@ fn log<const N: usize>(
     }
     let about = VersionId::of(DeliverableId::from_uuid(recorded.stream.id), number).0;
     let summary = say(&format!("{title} v{number}"));
-    activity::log(
-        rows,
-        recorded,
-        Line {
-            user: &user,
-            kind,
-            about,
-            summary,
-            metadata,
-        },
-    );
+    activity::log(rows, recorded, Line { user: &user, kind, about, summary, metadata });
 }
 
 fn born(rows: &Rows, recorded: &Recorded, number: u32) -> Image {
-    let user = rows
-        .peek(&DELIVERABLES, &own(recorded))
-        .map_or("", |row| row.text(deliverables::user_id));
+    let user = rows.peek(&DELIVERABLES, &own(recorded)).map_or("", |row| row.text(deliverables::user_id));
     let mut row = Image::blank(&DELIVERABLE_VERSIONS);
     row.set(column::id, key(recorded, number).swap_remove(0))
         .set(column::deliverable_id, value::id(recorded.stream.id))
@@ -162,15 +122,7 @@ fn born(rows: &Rows, recorded: &Recorded, number: u32) -> Image {
 
 /// A run is to make it.
 fn requested(rows: &mut Rows, recorded: &Recorded, event: &Event) {
-    let Event::RunRequested {
-        slot,
-        nominal,
-        run_id,
-        number,
-        trigger,
-        ..
-    } = event
-    else {
+    let Event::RunRequested { slot, nominal, run_id, number, trigger, .. } = event else {
         return;
     };
     let mut row = born(rows, recorded, *number);
@@ -213,10 +165,7 @@ fn staged(rows: &mut Rows, recorded: &Recorded, number: u32, (draft, snapshots, 
     write_text(row, &draft.text);
     row.set(column::status, "staged")
         .set(column::draft_content, value::text_or_null(draft.text.inline.as_deref()))
-        .set(
-            column::source_snapshots,
-            Value::Array(snapshots.iter().map(snapshot).collect()),
-        )
+        .set(column::source_snapshots, Value::Array(snapshots.iter().map(snapshot).collect()))
         .set(column::analyst_metadata, value::object(metadata))
         .set(column::staged_at, at(recorded));
     ran(rows, recorded, (number, "staged"), Value::Null, "staged".to_owned());
@@ -231,10 +180,7 @@ fn snapshot(snapshot: &SourceSnapshot) -> Value {
         ("resource_name", value::text(&snapshot.resource_name)),
         ("synced_at", value::time(snapshot.synced_at)),
         ("upto_version", value::int(snapshot.upto_version)),
-        (
-            "platform_cursor",
-            value::text_or_null(snapshot.platform_cursor.as_deref()),
-        ),
+        ("platform_cursor", value::text_or_null(snapshot.platform_cursor.as_deref())),
         ("item_count", value::int(snapshot.item_count)),
         ("source_latest_at", value::time_or_null(snapshot.source_latest_at)),
         ("digest", value::text(&snapshot.digest.0)),
@@ -248,8 +194,7 @@ fn failed(rows: &mut Rows, recorded: &Recorded, number: u32, (step, failure): (&
         return;
     };
     let metadata = [("failed_step", value::text(step)), ("failure", value::json(failure))];
-    row.set(column::status, "failed")
-        .set(column::analyst_metadata, value::object(metadata));
+    row.set(column::status, "failed").set(column::analyst_metadata, value::object(metadata));
     let words = format!("failed at step {step}: {}", failure.message);
     ran(rows, recorded, (number, "failed"), value::text(&failure.message), words);
 }
@@ -261,20 +206,11 @@ fn ran(rows: &mut Rows, recorded: &Recorded, (number, status): (u32, &str), erro
     };
     let facts = [
         ("deliverable_type", order.get(deliverables::deliverable_type).clone()),
-        (
-            "strategy",
-            order.get(deliverables::type_classification)["binding"].clone(),
-        ),
+        ("strategy", order.get(deliverables::type_classification)["binding"].clone()),
         ("final_status", Value::from(status)),
         ("error", error),
     ];
-    log(
-        rows,
-        recorded,
-        (number, "deliverable_run"),
-        |version| format!("{version} {words}"),
-        facts,
-    );
+    log(rows, recorded, (number, "deliverable_run"), |version| format!("{version} {words}"), facts);
 }
 
 /// Somebody reads it.
@@ -296,13 +232,7 @@ fn edited(rows: &mut Rows, recorded: &Recorded, (number, by): (u32, &str), (text
         .set(column::edit_categories, value::json(&how.categories))
         .set(column::edit_distance_score, f64::from(permille) / 1_000.0);
     let facts = [("by", value::text(by)), ("distance_permille", value::int(permille))];
-    log(
-        rows,
-        recorded,
-        (number, "deliverable_edited"),
-        |version| format!("{version} edited by {by}"),
-        facts,
-    );
+    log(rows, recorded, (number, "deliverable_edited"), |version| format!("{version} edited by {by}"), facts);
 }
 
 /// Somebody agreed to it.
@@ -317,13 +247,7 @@ fn approved(rows: &mut Rows, recorded: &Recorded, (number, by): (u32, &str), (no
         row.set(column::feedback_notes, value::text(note));
     }
     let facts = [("by", value::text(by)), ("content_digest", value::text(&digest.0))];
-    log(
-        rows,
-        recorded,
-        (number, "deliverable_approved"),
-        |version| format!("{version} approved by {by}"),
-        facts,
-    );
+    log(rows, recorded, (number, "deliverable_approved"), |version| format!("{version} approved by {by}"), facts);
 }
 
 /// Somebody refused it.
@@ -358,22 +282,10 @@ fn delivered(rows: &mut Rows, recorded: &Recorded, (number, ordinal): (u32, u32)
         .set(column::delivery_status, "delivered")
         .set(column::delivery_error, Value::Null)
         .set(column::delivery_external_id, value::text(&receipt.external_id))
-        .set(
-            column::delivery_external_url,
-            value::text_or_null(receipt.external_url.as_deref()),
-        )
+        .set(column::delivery_external_url, value::text_or_null(receipt.external_url.as_deref()))
         .set(column::delivered_at, at(recorded));
-    let facts = [
-        ("ordinal", value::int(ordinal)),
-        ("external_id", value::text(&receipt.external_id)),
-    ];
-    log(
-        rows,
-        recorded,
-        (number, "deliverable_delivered"),
-        |version| format!("{version} delivered"),
-        facts,
-    );
+    let facts = [("ordinal", value::int(ordinal)), ("external_id", value::text(&receipt.external_id))];
+    log(rows, recorded, (number, "deliverable_delivered"), |version| format!("{version} delivered"), facts);
 }
 
 /// It could not be delivered.
@@ -381,12 +293,8 @@ fn delivery_failed(rows: &mut Rows, recorded: &Recorded, (number, ordinal): (u32
     let Some(row) = edit(rows, recorded, number) else {
         return;
     };
-    row.set(column::delivery_status, "failed")
-        .set(column::delivery_error, value::text(&failure.to_string()));
-    let facts = [
-        ("ordinal", value::int(ordinal)),
-        ("delivery_error", value::text(&failure.message)),
-    ];
+    row.set(column::delivery_status, "failed").set(column::delivery_error, value::text(&failure.to_string()));
+    let facts = [("ordinal", value::int(ordinal)), ("delivery_error", value::text(&failure.message))];
     let say = |version: &str| format!("{version} could not be delivered: {}", failure.message);
     log(rows, recorded, (number, "deliverable_delivery_failed"), say, facts);
 }

@@ -102,9 +102,7 @@ pub fn named(name: &str) -> Option<&'static TableDef> {
 /// Where a table stands in [`ALL`].
 pub(crate) fn place(table: &TableDef) -> Option<usize> {
     let same = |other: &&TableDef| std::ptr::eq(*other, table);
-    ALL.iter()
-        .position(same)
-        .or_else(|| ALL.iter().position(|other| other.name == table.name))
+    ALL.iter().position(same).or_else(|| ALL.iter().position(|other| other.name == table.name))
 }
 
 /// Kinds of line in the activity log: the words users of the seed systems know, then ours.

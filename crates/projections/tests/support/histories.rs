@@ -37,35 +37,21 @@ pub fn observation(items: Vec<Item>, removed: &[&str]) -> Observation {
 }
 
 pub fn look(world: &mut World, found: Result<Observation, SourceFailure>) {
-    let command = source::Command::Record {
-        user: UserId::default(),
-        spec: folder(),
-        found,
-    };
+    let command = source::Command::Record { user: UserId::default(), spec: folder(), found };
     world.send(the_source().stream(), command);
 }
 
 /// Takes the order and lets the slot of 01:00 come; the run that makes its version.
 pub fn slot_taken(world: &mut World, order: deliverable::Order) -> RunId {
     let stream = the_deliverable().stream();
-    let create = deliverable::Command::Create {
-        user: UserId::default(),
-        order: Box::new(order),
-        paused: false,
-    };
+    let create = deliverable::Command::Create { user: UserId::default(), order: Box::new(order), paused: false };
     world.at(10).send(stream, create);
     let items = vec![item("a.md", "alpha"), item("b.md", "beta")];
     look(world.at(3590), Ok(observation(items, &[])));
     let due = schedule::Command::Fire { nominal: secs(3600) };
     world.at(3600).send(schedule_id(the_deliverable()).stream(), due);
     let slot = due_slot(world);
-    world.at(3601).send(
-        stream,
-        deliverable::Command::Assessed {
-            slot,
-            sources: vec![assessment(2)],
-        },
-    );
+    world.at(3601).send(stream, deliverable::Command::Assessed { slot, sources: vec![assessment(2)] });
     produce_run_id(the_deliverable(), slot)
 }
 
@@ -83,22 +69,10 @@ pub fn staged() -> World {
     let run = slot_taken(&mut world, order());
     world.at(3602).attempt(run, "gather", 1, Ok(material()));
     world.at(3603).attempt(run, "compose", 1, Err(samples::failure()));
-    let retry = run::Command::RetryDue {
-        step: "compose".to_owned(),
-        attempt: 2,
-    };
+    let retry = run::Command::RetryDue { step: "compose".to_owned(), attempt: 2 };
     world.at(3610).send(run.stream(), retry);
-    world
-        .at(3611)
-        .attempt(run, "compose", 2, Ok(StepOutput::Draft(draft("# Hello"))));
-    world.at(3612).attempt(
-        run,
-        "validate",
-        1,
-        Ok(StepOutput::Validated {
-            warnings: vec!["no links".to_owned()],
-        }),
-    );
+    world.at(3611).attempt(run, "compose", 2, Ok(StepOutput::Draft(draft("# Hello"))));
+    world.at(3612).attempt(run, "validate", 1, Ok(StepOutput::Validated { warnings: vec!["no links".to_owned()] }));
     world
 }
 
@@ -106,37 +80,16 @@ pub fn staged() -> World {
 pub fn delivered() -> World {
     let mut world = staged();
     let (stream, number, by) = (the_deliverable().stream(), 1, "ann".to_owned());
-    let measure = EditMeasure {
-        distance_permille: 125,
-        diff: text("-a\n+b"),
-        categories: vec!["shortened".to_owned()],
-    };
-    world
-        .at(3700)
-        .send(stream, deliverable::Command::StartReview { number, by: by.clone() });
+    let measure =
+        EditMeasure { distance_permille: 125, diff: text("-a\n+b"), categories: vec!["shortened".to_owned()] };
+    world.at(3700).send(stream, deliverable::Command::StartReview { number, by: by.clone() });
     let base = text("# Hello").digest;
-    let edit = deliverable::Command::Edit {
-        number,
-        by: by.clone(),
-        base,
-        text: text("# Better"),
-        measure,
-    };
+    let edit = deliverable::Command::Edit { number, by: by.clone(), base, text: text("# Better"), measure };
     world.at(3701).send(stream, edit);
     let note = Some("good".to_owned());
-    world.at(3702).send(
-        stream,
-        deliverable::Command::Approve {
-            number,
-            by,
-            note,
-            digest: None,
-        },
-    );
+    world.at(3702).send(stream, deliverable::Command::Approve { number, by, note, digest: None });
     let deliver = run_of(&world, "deliverable.deliver@1");
-    world
-        .at(3703)
-        .attempt(deliver, "deliver", 1, Ok(StepOutput::Receipt(receipt())));
+    world.at(3703).attempt(deliver, "deliver", 1, Ok(StepOutput::Receipt(receipt())));
     world
 }
 

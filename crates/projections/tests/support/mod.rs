@@ -29,11 +29,7 @@ pub const fn secs(at: i64) -> Timestamp {
 }
 
 pub fn text(words: &str) -> Text {
-    Text {
-        digest: digest(words),
-        bytes: words.len() as u64,
-        inline: Some(words.to_owned()),
-    }
+    Text { digest: digest(words), bytes: words.len() as u64, inline: Some(words.to_owned()) }
 }
 
 pub fn digest(words: &str) -> Digest {
@@ -43,10 +39,7 @@ pub fn digest(words: &str) -> Digest {
 /// Every hour on the hour.
 pub fn hourly() -> Schedule {
     Schedule {
-        rule: Rule::Interval {
-            every_s: 3_600,
-            anchor: secs(0),
-        },
+        rule: Rule::Interval { every_s: 3_600, anchor: secs(0) },
         timezone: "UTC".to_owned(),
         catch_up: CatchUp::All { max: 2 },
         catch_up_window_s: None,
@@ -56,11 +49,7 @@ pub fn hourly() -> Schedule {
 }
 
 pub fn folder() -> SourceSpec {
-    SourceSpec::Folder {
-        path: "/notes".to_owned(),
-        include: vec![],
-        exclude: vec![],
-    }
+    SourceSpec::Folder { path: "/notes".to_owned(), include: vec![], exclude: vec![] }
 }
 
 pub fn order() -> deliverable::Order {
@@ -77,9 +66,7 @@ pub fn order() -> deliverable::Order {
         sections: vec!["Done".to_owned()],
         sources: vec![folder()],
         schedule: Some(hourly()),
-        destination: Some(Destination::File {
-            folder: "/out".to_owned(),
-        }),
+        destination: Some(Destination::File { folder: "/out".to_owned() }),
         governance: deliverable::Governance::Manual,
         semi_auto_window_s: 60,
         notify: vec!["ann@example.org".to_owned()],
@@ -87,11 +74,7 @@ pub fn order() -> deliverable::Order {
 }
 
 pub fn draft(words: &str) -> Draft {
-    Draft {
-        text: text(words),
-        composer: Composer::Extractive { revision: 1 },
-        warnings: vec!["short".to_owned()],
-    }
+    Draft { text: text(words), composer: Composer::Extractive { revision: 1 }, warnings: vec!["short".to_owned()] }
 }
 
 pub fn snapshot(source_id: SourceId, upto_version: u64) -> SourceSnapshot {
@@ -205,13 +188,7 @@ impl World {
     {
         self.commands += 1;
         let command_id = CommandId(derive("test", &[&self.commands.to_be_bytes()]));
-        let ctx = Ctx {
-            stream,
-            now: self.now,
-            command_id,
-            shard_count: SHARDS,
-            calendar: &Grid,
-        };
+        let ctx = Ctx { stream, now: self.now, command_id, shard_count: SHARDS, calendar: &Grid };
         let decision = decide_once::<D>(state, command, &ctx);
         let decision = decision.unwrap_or_else(|refused| panic!("{command:?} was refused: {refused}"));
         *state = decision.after;
@@ -240,23 +217,9 @@ impl World {
     }
 
     pub fn grant(&mut self, run: RunId, step: &str, attempt: u32) -> Token {
-        let token = Token {
-            epoch: 1,
-            nonce: u64::from(attempt),
-        };
-        let lease = Lease {
-            token,
-            until: self.now.plus_ms(30_000),
-            worker: "worker-1".to_owned(),
-        };
-        self.send(
-            run.stream(),
-            run::Command::Grant {
-                step: step.to_owned(),
-                attempt,
-                lease,
-            },
-        );
+        let token = Token { epoch: 1, nonce: u64::from(attempt) };
+        let lease = Lease { token, until: self.now.plus_ms(30_000), worker: "worker-1".to_owned() };
+        self.send(run.stream(), run::Command::Grant { step: step.to_owned(), attempt, lease });
         token
     }
 
@@ -268,16 +231,7 @@ impl World {
         result: Result<StepOutput, Failure>,
     ) {
         let step = step.to_owned();
-        self.send(
-            run.stream(),
-            run::Command::Finish {
-                step,
-                attempt,
-                token,
-                result,
-                offer: None,
-            },
-        );
+        self.send(run.stream(), run::Command::Finish { step, attempt, token, result, offer: None });
     }
 }
 
@@ -295,10 +249,7 @@ pub fn record(stream: StreamId, (seq, version): (u64, u64), at: Timestamp, event
         epoch: 1,
         at,
         command_id: CommandId(derive("test", &[&seq.to_be_bytes()])),
-        meta: Meta {
-            actor: "ann".to_owned(),
-            ..Meta::default()
-        },
+        meta: Meta { actor: "ann".to_owned(), ..Meta::default() },
         data: encoded.data,
     }
 }
@@ -312,18 +263,9 @@ pub fn the_source() -> SourceId {
 }
 
 pub fn material() -> StepOutput {
-    StepOutput::Material {
-        digest: digest("material"),
-        bytes: 9,
-        items: 2,
-        snapshots: vec![snapshot(the_source(), 2)],
-    }
+    StepOutput::Material { digest: digest("material"), bytes: 9, items: 2, snapshots: vec![snapshot(the_source(), 2)] }
 }
 
 pub fn receipt() -> Receipt {
-    Receipt {
-        external_id: "id-1".to_owned(),
-        external_url: Some("file:///out/1.md".to_owned()),
-        detail: None,
-    }
+    Receipt { external_id: "id-1".to_owned(), external_url: Some("file:///out/1.md".to_owned()), detail: None }
 }

@@ -41,8 +41,7 @@ impl Store {
                 }
             }
         }
-        page.iter()
-            .for_each(|(recorded, event)| apply(&mut rows, recorded, event));
+        page.iter().for_each(|(recorded, event)| apply(&mut rows, recorded, event));
         self.write(rows);
     }
 
@@ -65,12 +64,7 @@ impl Store {
     /// The one row of a table for which a column has this text.
     pub fn one(&self, table: &str, column: &str, value: &str) -> &Row {
         let found: Vec<&Row> = self.all(table).into_iter().filter(|row| row[column] == value).collect();
-        assert_eq!(
-            found.len(),
-            1,
-            "{table} where {column} = {value}: {:?}",
-            self.all(table)
-        );
+        assert_eq!(found.len(), 1, "{table} where {column} = {value}: {:?}", self.all(table));
         found[0]
     }
 
@@ -91,9 +85,7 @@ fn check(table: &'static TableDef, row: &Row) {
     assert_eq!(row.len(), table.columns.len() + 2, "{}: {row:?}", table.name);
     assert!(tables::ALL.iter().any(|known| std::ptr::eq(*known, table)));
     for column in table.columns {
-        let value = row
-            .get(column.name)
-            .unwrap_or_else(|| panic!("{}.{} is missing", table.name, column.name));
+        let value = row.get(column.name).unwrap_or_else(|| panic!("{}.{} is missing", table.name, column.name));
         let fits = match column.kind {
             _ if value.is_null() => column.nullable,
             ColumnType::Text => value.is_string(),
@@ -105,12 +97,7 @@ fn check(table: &'static TableDef, row: &Row) {
             ColumnType::Real => value.is_f64(),
         };
         assert!(fits, "{}.{} is {value}", table.name, column.name);
-        assert!(
-            !value.to_string().contains("\\u0000"),
-            "{}.{} has a NUL: {value}",
-            table.name,
-            column.name
-        );
+        assert!(!value.to_string().contains("\\u0000"), "{}.{} has a NUL: {value}", table.name, column.name);
     }
     let key: RowKey = table.key_of(row);
     assert!(key.iter().all(|part| !part.is_null()), "{}: {key:?}", table.name);

@@ -49,12 +49,7 @@ pub const KEYS: [&str; 15] = [
     "user",
 ];
 
-const STRATEGIES: [Binding; 4] = [
-    Binding::PlatformBound,
-    Binding::CrossPlatform,
-    Binding::Research,
-    Binding::Hybrid,
-];
+const STRATEGIES: [Binding; 4] = [Binding::PlatformBound, Binding::CrossPlatform, Binding::Research, Binding::Hybrid];
 const GOVERNANCES: [Governance; 3] = [Governance::Manual, Governance::SemiAuto, Governance::FullAuto];
 const PLATFORMS: [&str; 4] = ["folder", "git", "feed", "description"];
 
@@ -101,35 +96,23 @@ pub struct OrderFile {
 pub fn parse(text: &str, context: &Context<'_>) -> Result<OrderFile, Faults> {
     let node = document::read(text, context.file).map_err(|fault| Faults(vec![*fault]))?;
     let mut reader = Reader::new(context.file);
-    let read = reader
-        .map(&Field::root(&node), &KEYS)
-        .and_then(|map| read_order(&mut reader, &map, context));
+    let read = reader.map(&Field::root(&node), &KEYS).and_then(|map| read_order(&mut reader, &map, context));
     let faults = reader.into_faults();
     read.filter(|_| faults.is_empty()).ok_or(Faults(faults))
 }
 
 fn read_order(reader: &mut Reader, map: &Map<'_>, context: &Context<'_>) -> Option<OrderFile> {
-    let title = reader
-        .required(map, "title", "the title of the document")
-        .and_then(|field| reader.line(&field));
+    let title = reader.required(map, "title", "the title of the document").and_then(|field| reader.line(&field));
     let head = read_head(reader, map);
     let sources = reader.required(map, "sources", "a list of at least one source");
     let sources = sources.and_then(|field| sources::read(reader, &field, context));
     let schedule = optional(map, "schedule", |field| read_schedule(reader, field, context));
     let destination = optional(map, "destination", |field| outside::destination(reader, field, context));
     let governance = read_governance(reader, map, destination.as_ref());
-    let notify = map
-        .get("notify")
-        .map_or(Some(Vec::new()), |field| outside::addresses(reader, &field));
+    let notify = map.get("notify").map_or(Some(Vec::new()), |field| outside::addresses(reader, &field));
     let user = optional(map, "user", |field| reader.line(field).map(UserId));
     let (governance, semi_auto_window_s) = governance?;
-    let Head {
-        description,
-        deliverable_type,
-        type_classification,
-        recipient,
-        sections,
-    } = head?;
+    let Head { description, deliverable_type, type_classification, recipient, sections } = head?;
     Some(OrderFile {
         order: Order {
             title: title?,
@@ -165,27 +148,17 @@ fn read_head(reader: &mut Reader, map: &Map<'_>) -> Option<Head> {
     let types: Vec<_> = DeliverableType::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect();
     let kind = reader.required(map, "type", "a kind of document, e.g. weekly_status or custom");
     let kind = kind.and_then(|field| reader.word(&field, &types));
-    let strategy = optional(map, "strategy", |field| {
-        reader.word(field, &STRATEGIES.map(|s| (s.as_str(), s)))
-    });
-    let primary_platform = optional(map, "primary_platform", |field| {
-        reader.word(field, &PLATFORMS.map(|platform| (platform, platform)))
-    });
+    let strategy = optional(map, "strategy", |field| reader.word(field, &STRATEGIES.map(|s| (s.as_str(), s))));
+    let primary_platform =
+        optional(map, "primary_platform", |field| reader.word(field, &PLATFORMS.map(|platform| (platform, platform))));
     let freshness = optional(map, "freshness_hours", |field| reader.integer(field, 1..=8_760));
     let kind = kind?;
     let binding = strategy?.unwrap_or(kind.binding_default());
     if let Some(field) = map.get("primary_platform")
         && binding != Binding::PlatformBound
     {
-        let remedy = format!(
-            "the strategy is {}; write strategy: platform_bound, or drop the key",
-            binding.as_str()
-        );
-        reader.refuse(
-            &field,
-            "primary_platform only with the strategy platform_bound",
-            Some(remedy),
-        );
+        let remedy = format!("the strategy is {}; write strategy: platform_bound, or drop the key", binding.as_str());
+        reader.refuse(&field, "primary_platform only with the strategy platform_bound", Some(remedy));
     }
     Some(Head {
         description: description?.unwrap_or_default(),
@@ -196,11 +169,7 @@ fn read_head(reader: &mut Reader, map: &Map<'_>) -> Option<Head> {
             freshness_requirement_hours: freshness?.unwrap_or(kind.freshness_default_hours()),
         },
         recipient: recipient?,
-        sections: sections
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(_, heading)| heading)
-            .collect(),
+        sections: sections.unwrap_or_default().into_iter().map(|(_, heading)| heading).collect(),
     })
 }
 
@@ -211,9 +180,7 @@ fn read_governance(
     destination: Option<&Option<Destination>>,
 ) -> Option<(Governance, u64)> {
     const WINDOW_MAX_S: u64 = 30 * 86_400;
-    let window = optional(map, "semi_auto_window", |field| {
-        reader.duration(field, 1..=WINDOW_MAX_S)
-    });
+    let window = optional(map, "semi_auto_window", |field| reader.duration(field, 1..=WINDOW_MAX_S));
     let governance = map.get("governance").map_or(Some(Governance::default()), |field| {
         reader.word(&field, &GOVERNANCES.map(|governance| (governance.as_str(), governance)))
     });
@@ -221,15 +188,8 @@ fn read_governance(
     if let Some(field) = map.get("semi_auto_window")
         && governance != Governance::SemiAuto
     {
-        let remedy = format!(
-            "governance is {}; write governance: semi_auto, or drop the key",
-            governance.as_str()
-        );
-        reader.refuse(
-            &field,
-            "semi_auto_window only beside governance: semi_auto",
-            Some(remedy),
-        );
+        let remedy = format!("governance is {}; write governance: semi_auto, or drop the key", governance.as_str());
+        reader.refuse(&field, "semi_auto_window only beside governance: semi_auto", Some(remedy));
     }
     if governance != Governance::Manual && destination == Some(&None) {
         let field = map.get("governance").unwrap_or_else(|| map.whole());

@@ -23,26 +23,12 @@ pub(super) fn destination(reader: &mut Reader, field: &Field<'_>, context: &Cont
     if let Some(secret) = map.get("secret")
         && map.get("webhook").is_none()
     {
-        reader.fault(
-            &secret,
-            "a secret".to_owned(),
-            "secret only beside webhook",
-            Some("drop the key".to_owned()),
-        );
+        reader.fault(&secret, "a secret".to_owned(), "secret only beside webhook", Some("drop the key".to_owned()));
     }
     let [kind] = kinds.as_slice() else {
         let found: Vec<&str> = kinds.iter().map(Field::key).collect();
-        let found = if found.is_empty() {
-            "none of them".to_owned()
-        } else {
-            found.join(" and ")
-        };
-        reader.fault(
-            kinds.get(1).unwrap_or(field),
-            found,
-            "exactly one of file, email, webhook",
-            None,
-        );
+        let found = if found.is_empty() { "none of them".to_owned() } else { found.join(" and ") };
+        reader.fault(kinds.get(1).unwrap_or(field), found, "exactly one of file, email, webhook", None);
         return None;
     };
     match kind.key() {
@@ -64,9 +50,7 @@ fn webhook(reader: &mut Reader, map: &Map<'_>, field: &Field<'_>) -> Option<Dest
 /// The folder of a file destination. It may be missing when its parent exists: the first delivery makes it.
 fn delivery_folder(reader: &mut Reader, field: &Field<'_>, context: &Context<'_>) -> Option<String> {
     let folder = path(reader, field, context)?;
-    let parent = folder
-        .rsplit_once('/')
-        .map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent });
+    let parent = folder.rsplit_once('/').map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent });
     match (context.probe)(&folder) {
         PathKind::Folder | PathKind::Repository => return Some(folder),
         PathKind::Missing if !matches!((context.probe)(parent), PathKind::Missing | PathKind::File) => {
@@ -78,12 +62,7 @@ fn delivery_folder(reader: &mut Reader, field: &Field<'_>, context: &Context<'_>
         }
         PathKind::File => {
             let remedy = Some("name the folder; the file name is made from title and version".to_owned());
-            reader.fault(
-                field,
-                format!("{}, which is a file", quote(&folder)),
-                "a folder",
-                remedy,
-            );
+            reader.fault(field, format!("{}, which is a file", quote(&folder)), "a folder", remedy);
         }
     }
     None
@@ -108,11 +87,7 @@ pub(super) fn path(reader: &mut Reader, field: &Field<'_>, context: &Context<'_>
 }
 
 fn absolute(path: &str, base_dir: &str) -> String {
-    let joined = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{base_dir}/{path}")
-    };
+    let joined = if path.starts_with('/') { path.to_owned() } else { format!("{base_dir}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in joined.split('/') {
         match part {
@@ -130,7 +105,12 @@ fn absolute(path: &str, base_dir: &str) -> String {
 pub(super) fn url(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
     let text = reader.text(field)?;
     if let Err(remedy) = check_url(&text) {
-        reader.refuse(field, URL, remedy);
+        if text.contains('@') {
+            // What stands before the @ may be a password: it is not repeated.
+            reader.fault(field, "an address with a name or password (not shown)".to_owned(), URL, remedy);
+        } else {
+            reader.refuse(field, URL, remedy);
+        }
         return None;
     }
     Some(text)
@@ -149,9 +129,7 @@ fn check_url(text: &str) -> Result<(), Option<String>> {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') {
-        return Err(Some(
-            "an address is stored and shown, so it must not carry a name or password".to_owned(),
-        ));
+        return Err(Some("an address is stored and shown, so it must not carry a name or password".to_owned()));
     }
     host_and_port(authority).then_some(()).ok_or(None)
 }
@@ -165,9 +143,7 @@ fn host_and_port(authority: &str) -> bool {
             return address.parse::<std::net::Ipv6Addr>().is_ok()
                 && (after.is_empty() || after.strip_prefix(':').is_some_and(is_port));
         }
-        None => authority
-            .split_once(':')
-            .map_or((authority, None), |(host, port)| (host, Some(port))),
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
     };
     port.is_none_or(is_port) && is_host(host)
 }
@@ -206,12 +182,8 @@ fn is_mail_address(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else {
         return false;
     };
-    let atom = |atom: &str| {
-        !atom.is_empty()
-            && atom
-                .chars()
-                .all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c))
-    };
+    let atom =
+        |atom: &str| !atom.is_empty() && atom.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c));
     let domain = host.contains('.') || host.eq_ignore_ascii_case("localhost");
     local.len() <= 64 && local.split('.').all(atom) && domain && is_host(host) && !host.ends_with('.')
 }
@@ -229,12 +201,7 @@ fn secret_reference(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
         .is_some_and(|path| path.starts_with('/') && path.len() > 1 && !path.contains(|c: char| c.is_control()));
     if !env && !file {
         let remedy = Some("put the secret into an environment variable or a file and name that".to_owned());
-        reader.fault(
-            field,
-            "something that is no reference (not shown)".to_owned(),
-            SECRET,
-            remedy,
-        );
+        reader.fault(field, "something that is no reference (not shown)".to_owned(), SECRET, remedy);
         return None;
     }
     Some(text)
@@ -271,10 +238,7 @@ mod tests {
         ] {
             assert_eq!(check_url(text).is_ok(), good, "{text:?}");
         }
-        assert_eq!(
-            check_url("example.org/feed").unwrap_err().unwrap(),
-            "did you mean \"https://example.org/feed\"?"
-        );
+        assert_eq!(check_url("example.org/feed").unwrap_err().unwrap(), "did you mean \"https://example.org/feed\"?");
     }
 
     #[test]

@@ -27,10 +27,7 @@ pub fn order_to_yaml(order: &Order) -> String {
     }
     lines.push(format!("governance: {}", order.governance.as_str()));
     if order.governance == Governance::SemiAuto {
-        lines.push(format!(
-            "semi_auto_window: {}",
-            duration::render(order.semi_auto_window_s)
-        ));
+        lines.push(format!("semi_auto_window: {}", duration::render(order.semi_auto_window_s)));
     }
     if !order.notify.is_empty() {
         lines.push(format!("notify: {}", list(&order.notify)));
@@ -47,19 +44,9 @@ fn head_lines(order: &Order) -> Vec<String> {
     }
     lines.push(format!("type: {}", order.deliverable_type.as_str()));
     lines.push(format!("strategy: {}", class.binding.as_str()));
-    lines.extend(
-        class
-            .primary_platform
-            .iter()
-            .map(|platform| format!("primary_platform: {}", text(platform))),
-    );
+    lines.extend(class.primary_platform.iter().map(|platform| format!("primary_platform: {}", text(platform))));
     lines.push(format!("freshness_hours: {}", class.freshness_requirement_hours));
-    lines.extend(
-        order
-            .recipient
-            .iter()
-            .map(|recipient| format!("recipient: {}", text(recipient))),
-    );
+    lines.extend(order.recipient.iter().map(|recipient| format!("recipient: {}", text(recipient))));
     if !order.sections.is_empty() {
         lines.push(format!("sections: {}", list(&order.sections)));
     }
@@ -100,10 +87,7 @@ fn destination_lines(destination: &Destination) -> Vec<String> {
 }
 
 fn list(items: &[String]) -> String {
-    format!(
-        "[{}]",
-        items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ")
-    )
+    format!("[{}]", items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", "))
 }
 
 /// A double-quoted scalar: always, so that no text is ever taken for a number, a truth value or an alias.

@@ -20,41 +20,14 @@ struct Kind {
 }
 
 const KINDS: [Kind; 4] = [
-    Kind {
-        word: "folder",
-        tagged: "path",
-        beside: &["include", "exclude"],
-    },
-    Kind {
-        word: "git",
-        tagged: "path",
-        beside: &["branch"],
-    },
-    Kind {
-        word: "feed",
-        tagged: "url",
-        beside: &[],
-    },
-    Kind {
-        word: "description",
-        tagged: "value",
-        beside: &[],
-    },
+    Kind { word: "folder", tagged: "path", beside: &["include", "exclude"] },
+    Kind { word: "git", tagged: "path", beside: &["branch"] },
+    Kind { word: "feed", tagged: "url", beside: &[] },
+    Kind { word: "description", tagged: "value", beside: &[] },
 ];
 
-const ALL_KEYS: [&str; 11] = [
-    "folder",
-    "git",
-    "feed",
-    "description",
-    "type",
-    "path",
-    "url",
-    "value",
-    "include",
-    "exclude",
-    "branch",
-];
+const ALL_KEYS: [&str; 11] =
+    ["folder", "git", "feed", "description", "type", "path", "url", "value", "include", "exclude", "branch"];
 const FORMS: &str = "{folder: path}, {git: path}, {feed: address} or {description: text}";
 
 /// Reads the list: at least one source, each once.
@@ -79,12 +52,7 @@ pub(super) fn read(reader: &mut Reader, field: &Field<'_>, context: &Context<'_>
             |other: &SourceSpec| other.platform() == source.platform() && other.resource_id() == source.resource_id();
         if let Some(first) = sources.iter().position(same) {
             let found = format!("{} {} again", source.platform(), quote(&source.resource_name()));
-            reader.fault(
-                &item,
-                found,
-                "each source once",
-                Some(format!("it is {}[{first}] already", field.path)),
-            );
+            reader.fault(&item, found, "each source once", Some(format!("it is {}[{first}] already", field.path)));
         } else {
             sources.push(source);
         }
@@ -113,24 +81,15 @@ fn kind_and_value<'n>(reader: &mut Reader, map: &Map<'n>) -> Option<(&'static Ki
     if let Some(tag) = map.get("type") {
         let index = reader.word(&tag, &[("folder", 0), ("git", 1), ("feed", 2), ("description", 3)])?;
         let kind: &Kind = &KINDS[index];
-        return reader
-            .required(map, kind.tagged, "where the source is")
-            .map(|value| (kind, value));
+        return reader.required(map, kind.tagged, "where the source is").map(|value| (kind, value));
     }
-    let mut found = KINDS
-        .iter()
-        .filter_map(|kind| map.get(kind.word).map(|value| (kind, value)));
+    let mut found = KINDS.iter().filter_map(|kind| map.get(kind.word).map(|value| (kind, value)));
     let (first, second) = (found.next(), found.next());
     match (first, second) {
         (Some(only), None) => Some(only),
         (Some((kind, _)), Some((other, field))) => {
             let remedy = Some("write two entries of the list".to_owned());
-            reader.fault(
-                &field,
-                format!("{} and {} in one source", kind.word, other.word),
-                FORMS,
-                remedy,
-            );
+            reader.fault(&field, format!("{} and {} in one source", kind.word, other.word), FORMS, remedy);
             None
         }
         // An unknown key may be a misspelt kind; then that fault says it all.
@@ -143,11 +102,7 @@ fn kind_and_value<'n>(reader: &mut Reader, map: &Map<'n>) -> Option<(&'static Ki
 }
 
 fn refuse_foreign_keys(reader: &mut Reader, map: &Map<'_>, kind: &Kind) {
-    let own = if map.get("type").is_some() {
-        ["type", kind.tagged]
-    } else {
-        [kind.word, kind.word]
-    };
+    let own = if map.get("type").is_some() { ["type", kind.tagged] } else { [kind.word, kind.word] };
     for field in map.fields().filter(|field| ALL_KEYS.contains(&field.key())) {
         if !own.contains(&field.key()) && !kind.beside.contains(&field.key()) {
             let allowed: Vec<&str> = own[1..].iter().chain(kind.beside).copied().collect();
@@ -165,18 +120,12 @@ fn read_folder(reader: &mut Reader, map: &Map<'_>, value: &Field<'_>, context: &
     match (context.probe)(&path) {
         PathKind::Folder | PathKind::Repository => Some(SourceSpec::Folder { path, include, exclude }),
         PathKind::Missing => {
-            reader.fault(
-                value,
-                format!("{}, where nothing is", quote(&path)),
-                "a folder that exists",
-                None,
-            );
+            reader.fault(value, format!("{}, where nothing is", quote(&path)), "a folder that exists", None);
             None
         }
         PathKind::File => {
-            let remedy = path
-                .rsplit_once('/')
-                .map(|(parent, name)| format!("write folder: {parent} with include: [{name:?}]"));
+            let remedy =
+                path.rsplit_once('/').map(|(parent, name)| format!("write folder: {parent} with include: [{name:?}]"));
             reader.fault(value, format!("{}, which is a file", quote(&path)), "a folder", remedy);
             None
         }
@@ -199,12 +148,7 @@ fn read_git(reader: &mut Reader, map: &Map<'_>, value: &Field<'_>, context: &Con
     let remedy = found
         .contains("folder")
         .then(|| "write folder: to read its files, or name the top of the work tree".to_owned());
-    reader.fault(
-        value,
-        format!("{}, {found}", quote(&path)),
-        "a git work tree or bare repository",
-        remedy,
-    );
+    reader.fault(value, format!("{}, {found}", quote(&path)), "a git work tree or bare repository", remedy);
     None
 }
 

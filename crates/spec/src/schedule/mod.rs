@@ -63,24 +63,14 @@ pub(crate) fn read(
 ) -> Option<Schedule> {
     let map = reader.map(field, &KEYS)?;
     let timezone = read_timezone(reader, &map, calendar);
-    let catch_up = map
-        .get("catch_up")
-        .map_or(Some(CatchUp::default()), |field| read_catch_up(reader, &field));
-    let window = map
-        .get("catch_up_window")
-        .map(|field| reader.duration(&field, 1..=YEAR_S));
+    let catch_up = map.get("catch_up").map_or(Some(CatchUp::default()), |field| read_catch_up(reader, &field));
+    let window = map.get("catch_up_window").map(|field| reader.duration(&field, 1..=YEAR_S));
     let words = [("skip", Overlap::Skip), ("buffer_one", Overlap::BufferOne)];
-    let overlap = map
-        .get("overlap")
-        .map_or(Some(Overlap::default()), |field| reader.word(&field, &words));
+    let overlap = map.get("overlap").map_or(Some(Overlap::default()), |field| reader.word(&field, &words));
     // An unknown zone is one fault; the rule is still checked, in UTC, for faults of its own.
-    let zone = timezone
-        .as_deref()
-        .map_or(Ok(jiff::tz::TimeZone::UTC), |name| calendar.zone(name));
+    let zone = timezone.as_deref().map_or(Ok(jiff::tz::TimeZone::UTC), |name| calendar.zone(name));
     let rule = rule::read(reader, &map, &zone.unwrap_or(jiff::tz::TimeZone::UTC), now);
-    let jitter = map
-        .get("jitter")
-        .map_or(Some(0), |field| read_jitter(reader, &field, rule.as_ref()));
+    let jitter = map.get("jitter").map_or(Some(0), |field| read_jitter(reader, &field, rule.as_ref()));
     Some(Schedule {
         rule: rule?,
         timezone: timezone?,
@@ -103,34 +93,20 @@ fn read_timezone(reader: &mut Reader, map: &Map<'_>, calendar: &ZonedCalendar) -
         // The database knows names in any case; the stored one is the one everybody else writes.
         return Some(zone.iana_name().map_or(name, str::to_owned));
     }
-    let remedy = calendar
-        .nearest_zone(&name)
-        .map(|near| format!("did you mean {near:?}?"));
-    reader.fault(
-        &field,
-        quote(&name),
-        "an IANA zone name, e.g. Europe/Berlin or UTC",
-        remedy,
-    );
+    let remedy = calendar.nearest_zone(&name).map(|near| format!("did you mean {near:?}?"));
+    reader.fault(&field, quote(&name), "an IANA zone name, e.g. Europe/Berlin or UTC", remedy);
     None
 }
 
 fn read_catch_up(reader: &mut Reader, field: &Field<'_>) -> Option<CatchUp> {
-    let all = CatchUp::All {
-        max: CATCH_UP_ALL_DEFAULT,
-    };
+    let all = CatchUp::All { max: CATCH_UP_ALL_DEFAULT };
     match field.value {
         Value::Map(_) => {
             let map = reader.map(field, &["all"])?;
             let number = reader.required(&map, "all", "a whole number")?;
-            reader
-                .integer(&number, 1..=CATCH_UP_MAX)
-                .map(|max| CatchUp::All { max })
+            reader.integer(&number, 1..=CATCH_UP_MAX).map(|max| CatchUp::All { max })
         }
-        _ => reader.word(
-            field,
-            &[("skip", CatchUp::Skip), ("latest", CatchUp::Latest), ("all", all)],
-        ),
+        _ => reader.word(field, &[("skip", CatchUp::Skip), ("latest", CatchUp::Latest), ("all", all)]),
     }
 }
 

@@ -37,30 +37,14 @@ fn rule_lines(rule: &Rule) -> Vec<String> {
     match rule {
         Rule::Cron { expression } => vec![format!("cron: {expression:?}")],
         Rule::Interval { every_s, anchor } => {
-            vec![
-                format!("every: {}", duration::render(*every_s)),
-                format!("anchor: {}", instant(*anchor)),
-            ]
+            vec![format!("every: {}", duration::render(*every_s)), format!("anchor: {}", instant(*anchor))]
         }
-        Rule::Calendar {
-            frequency,
-            day,
-            minute_of_day,
-        } => {
+        Rule::Calendar { frequency, day, minute_of_day } => {
             let mut lines = Vec::new();
-            lines.extend(
-                FREQUENCIES
-                    .iter()
-                    .find(|(_, f)| f == frequency)
-                    .map(|(word, _)| format!("frequency: {word}")),
-            );
+            lines
+                .extend(FREQUENCIES.iter().find(|(_, f)| f == frequency).map(|(word, _)| format!("frequency: {word}")));
             if let Some(day) = day {
-                lines.extend(
-                    WEEKDAYS
-                        .iter()
-                        .find(|(_, d)| d == day)
-                        .map(|(word, _)| format!("day: {word}")),
-                );
+                lines.extend(WEEKDAYS.iter().find(|(_, d)| d == day).map(|(word, _)| format!("day: {word}")));
             }
             lines.push(format!("time: \"{:02}:{:02}\"", minute_of_day / 60, minute_of_day % 60));
             lines

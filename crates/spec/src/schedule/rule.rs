@@ -49,20 +49,12 @@ pub(super) fn read(reader: &mut Reader, map: &Map<'_>, zone: &TimeZone, now: Tim
         if let Some(field) = map.get(key)
             && map.get(of).is_none()
         {
-            reader.refuse(
-                &field,
-                &format!("{key} only beside {of}"),
-                Some(format!("drop {key}, or write {of}")),
-            );
+            reader.refuse(&field, &format!("{key} only beside {of}"), Some(format!("drop {key}, or write {of}")));
         }
     }
     let [kind] = kinds.as_slice() else {
         let found: Vec<&str> = kinds.iter().map(Field::key).collect();
-        let found = if found.is_empty() {
-            "no rule".to_owned()
-        } else {
-            found.join(" and ")
-        };
+        let found = if found.is_empty() { "no rule".to_owned() } else { found.join(" and ") };
         reader.fault(kinds.get(1).unwrap_or(&map.whole()), found, ONE_OF, None);
         return None;
     };
@@ -90,9 +82,7 @@ fn read_cron(reader: &mut Reader, field: &Field<'_>) -> Option<Rule> {
             cron.doubts.into_iter().for_each(tell);
             None
         }
-        Ok(_) => Some(Rule::Cron {
-            expression: expression.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
-        }),
+        Ok(_) => Some(Rule::Cron { expression: expression.split_ascii_whitespace().collect::<Vec<_>>().join(" ") }),
     }
 }
 
@@ -103,21 +93,14 @@ fn read_interval(
     (zone, now): (&TimeZone, Timestamp),
 ) -> Option<Rule> {
     let every_s = reader.duration(field, 1..=EVERY_MAX_S);
-    let anchor = map
-        .get("anchor")
-        .map_or(Some(now), |field| read_instant(reader, &field, zone));
-    Some(Rule::Interval {
-        every_s: every_s?,
-        anchor: anchor?,
-    })
+    let anchor = map.get("anchor").map_or(Some(now), |field| read_instant(reader, &field, zone));
+    Some(Rule::Interval { every_s: every_s?, anchor: anchor? })
 }
 
 fn read_words(reader: &mut Reader, map: &Map<'_>, field: &Field<'_>) -> Option<Rule> {
     let frequency = reader.word(field, &FREQUENCIES);
     let day = map.get("day").map(|field| (reader.word(&field, &WEEKDAYS), field));
-    let time = map
-        .get("time")
-        .map_or(Some(MINUTE_OF_DAY_DEFAULT), |field| read_time(reader, &field));
+    let time = map.get("time").map_or(Some(MINUTE_OF_DAY_DEFAULT), |field| read_time(reader, &field));
     let needs_day = !matches!(frequency, Some(Frequency::Daily | Frequency::Weekdays) | None);
     if let (Some((_, day)), Some(Frequency::Daily | Frequency::Weekdays)) = (&day, frequency) {
         let remedy = Some("drop day, or write frequency: weekly".to_owned());
@@ -128,11 +111,7 @@ fn read_words(reader: &mut Reader, map: &Map<'_>, field: &Field<'_>) -> Option<R
         Some((day, _)) => Some(day?),
         None => needs_day.then_some(Weekday::Monday),
     };
-    Some(Rule::Calendar {
-        frequency: frequency?,
-        day,
-        minute_of_day: time?,
-    })
+    Some(Rule::Calendar { frequency: frequency?, day, minute_of_day: time? })
 }
 
 fn read_time(reader: &mut Reader, field: &Field<'_>) -> Option<u16> {
@@ -169,12 +148,8 @@ fn read_instant(reader: &mut Reader, field: &Field<'_>, zone: &TimeZone) -> Opti
     };
     let instant = zone::first_instant(zone, local);
     if zone::is_in_gap(zone, local) {
-        let remedy = instant.map(|first| {
-            format!(
-                "clocks jump over it; the first time after it is {}",
-                zone.to_datetime(first)
-            )
-        });
+        let remedy =
+            instant.map(|first| format!("clocks jump over it; the first time after it is {}", zone.to_datetime(first)));
         reader.refuse(field, "a local time that exists in the zone", remedy);
         return None;
     }

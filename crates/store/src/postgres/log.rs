@@ -88,7 +88,7 @@ impl PostgresStore {
 /// Two statements on purpose: the second must see what the first waited for.
 async fn resolve_on(
     conn: &mut PgConnection,
-    shard: ShardId,
+    (owner, shard): (Uuid, ShardId),
     epoch: i64,
     command: CommandId,
     now: Timestamp,
@@ -97,6 +97,7 @@ async fn resolve_on(
         .bind(column(shard))
         .bind(epoch)
         .bind(now.micros() / 1_000)
+        .bind(owner)
         .fetch_optional(&mut *conn)
         .await?;
     let Some(epoch) = raised else { return Ok(Resolution::Lost) };
@@ -127,6 +128,7 @@ impl EventLog for PostgresStore {
 
     async fn resolve(
         &self,
+        owner: Uuid,
         shard: ShardId,
         epoch: i64,
         command: CommandId,
@@ -135,7 +137,7 @@ impl EventLog for PostgresStore {
         let fault = failed("find out whether the group was written");
         // A connection of its own: those of the pools may be as broken as the one that lost the answer.
         let mut conn = PgConnection::connect_with(&self.inner.connect).await.map_err(&fault)?;
-        let resolution = resolve_on(&mut conn, shard, epoch, command, now).await.map_err(&fault)?;
+        let resolution = resolve_on(&mut conn, (owner, shard), epoch, command, now).await.map_err(&fault)?;
         // The answer is there; a failing good-bye changes nothing.
         let _ = conn.close().await;
         Ok(resolution)

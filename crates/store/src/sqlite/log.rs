@@ -150,6 +150,7 @@ impl EventLog for SqliteStore {
 
     async fn resolve(
         &self,
+        owner: Uuid,
         shard: ShardId,
         epoch: i64,
         command: CommandId,
@@ -160,6 +161,7 @@ impl EventLog for SqliteStore {
             .bind(shard.0)
             .bind(epoch)
             .bind(now.micros() / 1_000)
+            .bind(owner)
             .fetch_optional(&mut writer.conn)
             .await
             .map_err(failed("raise the epoch"))?;

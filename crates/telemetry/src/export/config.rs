@@ -80,52 +80,32 @@ impl ExportConfig {
     pub(super) fn check(&self) -> Result<Checked, ConfigError> {
         let url = self.url()?;
         if !(0.0..=1.0).contains(&self.sample_ratio) {
-            return Err(fault(
-                "sample_ratio",
-                &self.sample_ratio.to_string(),
-                "a number from 0 to 1",
-            ));
+            return Err(fault("sample_ratio", &self.sample_ratio.to_string(), "a number from 0 to 1"));
         }
         if self.timeout.is_zero() {
             return Err(fault("timeout", "0", "a time above zero, such as 10 s"));
         }
         if self.service_name.trim().is_empty() {
-            return Err(fault(
-                "service_name",
-                &self.service_name,
-                "a name, such as `nightshift`",
-            ));
+            return Err(fault("service_name", &self.service_name, "a name, such as `nightshift`"));
         }
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_loopback = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
         let endpoint = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Checked {
-            endpoint,
-            headers: self.header_map()?,
-            is_loopback,
-        })
+        Ok(Checked { endpoint, headers: self.header_map()?, is_loopback })
     }
 
     fn url(&self) -> Result<Url, ConfigError> {
         let wrong = |allowed| fault("endpoint", &self.endpoint, allowed);
         let mut url = Url::parse(&self.endpoint).map_err(|_| wrong("an address such as `http://localhost:4317`"))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(wrong(
-                "an `http` or `https` address with a host, such as `http://localhost:4317`",
-            ));
+            return Err(wrong("an `http` or `https` address with a host, such as `http://localhost:4317`"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             let found = format!("{}://…@{}", url.scheme(), url.host_str().unwrap_or_default());
-            return Err(fault(
-                "endpoint",
-                &found,
-                "an address without user and password; put keys into `headers`",
-            ));
+            return Err(fault("endpoint", &found, "an address without user and password; put keys into `headers`"));
         }
         if url.path().ends_with("/api/traces") {
-            return Err(wrong(
-                "an OTLP address: Jaeger takes gRPC on port 4317 and HTTP on port 4318",
-            ));
+            return Err(wrong("an OTLP address: Jaeger takes gRPC on port 4317 and HTTP on port 4318"));
         }
         if self.protocol == Protocol::Http && !url.path().ends_with(TRACES_PATH) {
             let path = format!("{}{TRACES_PATH}", url.path().trim_end_matches('/'));
@@ -140,10 +120,7 @@ impl ExportConfig {
             let allowed = "header names and values as HTTP allows them: visible ASCII, no line breaks";
             // The value may be a key: only the name is shown.
             let wrong = || fault("headers", name, allowed);
-            let value = HeaderValue::from_str(value)
-                .ok()
-                .filter(|value| value.to_str().is_ok())
-                .ok_or_else(wrong)?;
+            let value = HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok()).ok_or_else(wrong)?;
             map.insert(HeaderName::from_str(name).map_err(|_| wrong())?, value);
         }
         Ok(map)
@@ -170,11 +147,7 @@ pub struct ConfigError {
 }
 
 fn fault(field: &'static str, found: &str, allowed: &'static str) -> ConfigError {
-    ConfigError {
-        field,
-        found: found.to_owned(),
-        allowed,
-    }
+    ConfigError { field, found: found.to_owned(), allowed }
 }
 
 #[cfg(test)]
@@ -185,28 +158,15 @@ mod tests {
     fn endpoints_are_completed_or_refused_by_name() {
         for (text, protocol, wanted) in [
             ("http://localhost:4317", Protocol::Grpc, "http://localhost:4317"),
-            (
-                "http://localhost:4318",
-                Protocol::Http,
-                "http://localhost:4318/v1/traces",
-            ),
+            ("http://localhost:4318", Protocol::Http, "http://localhost:4318/v1/traces"),
             ("http://h:1/otlp/", Protocol::Http, "http://h:1/otlp/v1/traces"),
             ("https://h/v1/traces", Protocol::Http, "https://h/v1/traces"),
         ] {
             assert_eq!(ExportConfig::to(text, protocol).check().unwrap().endpoint, wanted);
         }
-        for wrong in [
-            "",
-            "localhost:4317",
-            "ftp://h:1",
-            "http://",
-            "http://u:secret@h:1",
-            "http://j:14268/api/traces",
-        ] {
-            let error = ExportConfig::to(wrong, Protocol::Grpc)
-                .check()
-                .map(|ok| ok.endpoint)
-                .unwrap_err();
+        for wrong in ["", "localhost:4317", "ftp://h:1", "http://", "http://u:secret@h:1", "http://j:14268/api/traces"]
+        {
+            let error = ExportConfig::to(wrong, Protocol::Grpc).check().map(|ok| ok.endpoint).unwrap_err();
             assert_eq!(error.field, "endpoint", "{wrong}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
@@ -218,41 +178,11 @@ mod tests {
         assert!(sound.check().unwrap().is_loopback);
         let header = vec![("x-key".to_owned(), "hunter2\n".to_owned())];
         for (config, field) in [
-            (
-                ExportConfig {
-                    sample_ratio: 1.5,
-                    ..sound.clone()
-                },
-                "sample_ratio",
-            ),
-            (
-                ExportConfig {
-                    sample_ratio: f64::NAN,
-                    ..sound.clone()
-                },
-                "sample_ratio",
-            ),
-            (
-                ExportConfig {
-                    timeout: Duration::ZERO,
-                    ..sound.clone()
-                },
-                "timeout",
-            ),
-            (
-                ExportConfig {
-                    service_name: " ".to_owned(),
-                    ..sound.clone()
-                },
-                "service_name",
-            ),
-            (
-                ExportConfig {
-                    headers: header,
-                    ..sound.clone()
-                },
-                "headers",
-            ),
+            (ExportConfig { sample_ratio: 1.5, ..sound.clone() }, "sample_ratio"),
+            (ExportConfig { sample_ratio: f64::NAN, ..sound.clone() }, "sample_ratio"),
+            (ExportConfig { timeout: Duration::ZERO, ..sound.clone() }, "timeout"),
+            (ExportConfig { service_name: " ".to_owned(), ..sound.clone() }, "service_name"),
+            (ExportConfig { headers: header, ..sound.clone() }, "headers"),
         ] {
             let error = config.validate().unwrap_err();
             assert_eq!(error.field, field);

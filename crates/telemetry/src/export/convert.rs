@@ -26,11 +26,7 @@ pub fn span_data(span: &SpanRecord) -> SpanData {
         name: span.name.clone().into(),
         start_time: instant(span.start),
         end_time: instant(span.end),
-        attributes: span
-            .attributes
-            .iter()
-            .map(|(key, value)| attribute(key, value))
-            .collect(),
+        attributes: span.attributes.iter().map(|(key, value)| attribute(key, value)).collect(),
         dropped_attributes_count: 0,
         events: Default::default(),
         links,

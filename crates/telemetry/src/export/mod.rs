@@ -79,9 +79,7 @@ pub struct Exporter {
 
 impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exporter")
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("Exporter").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
@@ -92,10 +90,7 @@ impl Exporter {
     /// The configuration is wrong, there is no runtime, or TLS cannot be set up.
     pub fn new(config: &ExportConfig) -> Result<Self, ExportError> {
         let checked = config.check()?;
-        let setup = |why: String| ExportError::Setup {
-            endpoint: checked.endpoint.clone(),
-            why,
-        };
+        let setup = |why: String| ExportError::Setup { endpoint: checked.endpoint.clone(), why };
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(setup("it needs a running tokio runtime; call it inside one".to_owned()));
         }
@@ -121,28 +116,17 @@ impl Exporter {
     /// Some of them did not arrive within the time of the configuration (for each 512 spans); send all of them again.
     pub async fn export(&self, spans: Vec<SpanRecord>) -> Result<(), ExportError> {
         let exporter = self.open()?;
-        let chosen: Vec<_> = spans
-            .iter()
-            .filter(|span| is_sampled(span.trace_id, self.sample_ratio))
-            .map(span_data)
-            .collect();
+        let chosen: Vec<_> =
+            spans.iter().filter(|span| is_sampled(span.trace_id, self.sample_ratio)).map(span_data).collect();
         for batch in chosen.chunks(BATCH_SPANS_MAX) {
             let (endpoint, spans) = (self.endpoint.clone(), batch.len());
             match tokio::time::timeout(self.timeout, exporter.export(batch.to_vec())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    return Err(ExportError::Refused {
-                        endpoint,
-                        spans,
-                        why: error.to_string(),
-                    });
+                    return Err(ExportError::Refused { endpoint, spans, why: error.to_string() });
                 }
                 Err(_) => {
-                    return Err(ExportError::TimedOut {
-                        endpoint,
-                        spans,
-                        after: self.timeout,
-                    });
+                    return Err(ExportError::TimedOut { endpoint, spans, after: self.timeout });
                 }
             }
         }
@@ -155,11 +139,7 @@ impl Exporter {
     }
 
     fn open(&self) -> Result<Arc<OtlpExporter>, ExportError> {
-        self.inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or(ExportError::Closed)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(ExportError::Closed)
     }
 }
 
@@ -175,14 +155,8 @@ pub fn is_sampled(trace: TraceId, ratio: f64) -> bool {
 }
 
 fn resource(config: &ExportConfig) -> Resource {
-    let more = config
-        .resource
-        .iter()
-        .map(|(key, value)| opentelemetry::KeyValue::new(key.clone(), value.clone()));
-    Resource::builder_empty()
-        .with_attributes(more)
-        .with_service_name(config.service_name.clone())
-        .build()
+    let more = config.resource.iter().map(|(key, value)| opentelemetry::KeyValue::new(key.clone(), value.clone()));
+    Resource::builder_empty().with_attributes(more).with_service_name(config.service_name.clone()).build()
 }
 
 /// One attempt for each call: the caller knows when to try again, and keeps the work going meanwhile.
@@ -208,12 +182,10 @@ fn http(checked: &Checked, timeout: Duration) -> Result<OtlpExporter, String> {
         client = client.no_proxy();
     }
     let client = client.build().map_err(|error| error.to_string())?;
-    let headers = checked.headers.iter().filter_map(|(name, value)| {
-        value
-            .to_str()
-            .ok()
-            .map(|value| (name.as_str().to_owned(), value.to_owned()))
-    });
+    let headers = checked
+        .headers
+        .iter()
+        .filter_map(|(name, value)| value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned())));
     let exporter = OtlpExporter::builder()
         .with_http()
         .with_http_client(client)

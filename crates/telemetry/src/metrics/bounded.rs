@@ -17,12 +17,7 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Hash + Eq + Copy, V> Bounded<K, V> {
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            by_arrival: BTreeMap::new(),
-            next: 0,
-            most,
-        }
+        Self { entries: HashMap::new(), by_arrival: BTreeMap::new(), next: 0, most }
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {

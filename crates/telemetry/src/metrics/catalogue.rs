@@ -29,15 +29,11 @@ pub struct Spec {
 const RUN_SECONDS: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0];
 const STEP_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 const QUEUE_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
-const COMMIT_SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
-const GROUP_EVENTS: &[f64] = &[
-    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0,
-];
-const LATENESS_SECONDS: &[f64] = &[
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
-];
+const COMMIT_SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const GROUP_EVENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];
+const LATENESS_SECONDS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
 
 macro_rules! catalogue {
     ($($id:ident: $name:literal $kind:expr, [$($label:literal),*], $help:literal;)*) => {
@@ -110,12 +106,7 @@ mod tests {
         let names: HashSet<_> = Metric::ALL.iter().map(|metric| metric.spec().name).collect();
         assert_eq!(names.len(), Metric::ALL.len());
         for spec in Metric::ALL.iter().map(|metric| metric.spec()) {
-            assert_eq!(
-                spec.kind == Kind::Counter,
-                spec.name.ends_with("_total"),
-                "{}",
-                spec.name
-            );
+            assert_eq!(spec.kind == Kind::Counter, spec.name.ends_with("_total"), "{}", spec.name);
             assert!(spec.help.len() > 10 && spec.help.ends_with('.'), "{}", spec.name);
             if let Kind::Histogram(bounds) = spec.kind {
                 assert!(bounds.is_sorted_by(|a, b| a < b), "{}", spec.name);

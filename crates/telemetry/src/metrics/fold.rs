@@ -66,11 +66,7 @@ struct StepTimes {
 
 impl Default for EventFold {
     fn default() -> Self {
-        Self {
-            runs: Bounded::new(RUNS_MAX),
-            platforms: Bounded::new(SOURCES_MAX),
-            definitions: HashSet::new(),
-        }
+        Self { runs: Bounded::new(RUNS_MAX), platforms: Bounded::new(SOURCES_MAX), definitions: HashSet::new() }
     }
 }
 
@@ -165,30 +161,16 @@ impl EventFold {
                 Action::Deliver { destination, .. } => Some(destination.platform()),
                 _ => None,
             };
-            (
-                plan.id.clone(),
-                StepTimes {
-                    platform,
-                    ..StepTimes::default()
-                },
-            )
+            (plan.id.clone(), StepTimes { platform, ..StepTimes::default() })
         });
-        RunTimes {
-            steps: steps.collect(),
-            definition: self.definition(&created.plan.definition),
-            created_at,
-        }
+        RunTimes { steps: steps.collect(), definition: self.definition(&created.plan.definition), created_at }
     }
 
     fn definition(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.definitions.get(name) {
             return Arc::clone(known);
         }
-        let label: Arc<str> = if self.definitions.len() < DEFINITIONS_MAX {
-            name.into()
-        } else {
-            "other".into()
-        };
+        let label: Arc<str> = if self.definitions.len() < DEFINITIONS_MAX { name.into() } else { "other".into() };
         self.definitions.insert(Arc::clone(&label));
         label
     }
@@ -209,11 +191,7 @@ impl EventFold {
             return vec![];
         };
         let labels = vec![Arc::clone(&run.definition), step.into()];
-        vec![Sample {
-            metric: Metric::StepQueueSeconds,
-            labels,
-            value: seconds(queued_at, at),
-        }]
+        vec![Sample { metric: Metric::StepQueueSeconds, labels, value: seconds(queued_at, at) }]
     }
 
     fn attempt_ended(&mut self, id: RunId, step: &str, status: &str, at: Timestamp) -> Vec<Sample> {
@@ -224,11 +202,7 @@ impl EventFold {
             return vec![];
         };
         let labels = vec![Arc::clone(&run.definition), step.into(), status.into()];
-        vec![Sample {
-            metric: Metric::StepSeconds,
-            labels,
-            value: seconds(started_at, at),
-        }]
+        vec![Sample { metric: Metric::StepSeconds, labels, value: seconds(started_at, at) }]
     }
 
     fn delivery(&mut self, id: RunId, step: &str, outcome: &str) -> Option<Sample> {
@@ -242,11 +216,7 @@ impl EventFold {
         };
         let mut samples = counted_run(&run.definition, ours, theirs);
         let labels = vec![run.definition, theirs.into()];
-        samples.push(Sample {
-            metric: Metric::RunSeconds,
-            labels,
-            value: seconds(run.created_at, at),
-        });
+        samples.push(Sample { metric: Metric::RunSeconds, labels, value: seconds(run.created_at, at) });
         samples
     }
 }
@@ -256,18 +226,9 @@ fn of_deliverable(event: &deliverable::Event) -> Vec<Sample> {
     let outcome = match event {
         Event::VersionStaged { .. } => "staged",
         Event::VersionFailed { .. } => "failed",
-        Event::Skipped {
-            reason: Skipped::NothingNew { .. },
-            ..
-        } => "nothing_new",
-        Event::Skipped {
-            reason: Skipped::StillRunning { .. },
-            ..
-        } => "still_running",
-        Event::Skipped {
-            reason: Skipped::Paused {},
-            ..
-        } => "paused",
+        Event::Skipped { reason: Skipped::NothingNew { .. }, .. } => "nothing_new",
+        Event::Skipped { reason: Skipped::StillRunning { .. }, .. } => "still_running",
+        Event::Skipped { reason: Skipped::Paused {}, .. } => "paused",
         _ => return vec![],
     };
     vec![one(Metric::Slots, &[outcome])]
@@ -276,17 +237,10 @@ fn of_deliverable(event: &deliverable::Event) -> Vec<Sample> {
 fn of_schedule(event: &schedule::Event, at: Timestamp) -> Vec<Sample> {
     match event {
         schedule::Event::Fired { nominal, .. } => {
-            vec![Sample {
-                metric: Metric::ScheduleLateness,
-                labels: vec![],
-                value: seconds(*nominal, at),
-            }]
+            vec![Sample { metric: Metric::ScheduleLateness, labels: vec![], value: seconds(*nominal, at) }]
         }
         schedule::Event::Skipped { count, .. } => {
-            vec![Sample {
-                value: f64::from(*count),
-                ..one(Metric::Slots, &["missed"])
-            }]
+            vec![Sample { value: f64::from(*count), ..one(Metric::Slots, &["missed"]) }]
         }
         _ => vec![],
     }
@@ -296,39 +250,23 @@ fn tokens(output: &StepOutput) -> Vec<Sample> {
     let StepOutput::Draft(draft) = output else {
         return vec![];
     };
-    let Composer::Model {
-        prompt_tokens,
-        completion_tokens,
-        ..
-    } = &draft.composer
-    else {
+    let Composer::Model { prompt_tokens, completion_tokens, .. } = &draft.composer else {
         return vec![];
     };
     [("prompt", prompt_tokens), ("completion", completion_tokens)]
-        .map(|(kind, count)| Sample {
-            value: *count as f64,
-            ..one(Metric::LlmTokens, &[kind])
-        })
+        .map(|(kind, count)| Sample { value: *count as f64, ..one(Metric::LlmTokens, &[kind]) })
         .into()
 }
 
 /// A run by our word and by the word of the dashboards that watch `orchestration_*`.
 fn counted_run(definition: &Arc<str>, ours: &str, theirs: &str) -> Vec<Sample> {
     [(Metric::Runs, ours), (Metric::OrchestrationRuns, theirs)]
-        .map(|(metric, status)| Sample {
-            metric,
-            labels: vec![Arc::clone(definition), status.into()],
-            value: 1.0,
-        })
+        .map(|(metric, status)| Sample { metric, labels: vec![Arc::clone(definition), status.into()], value: 1.0 })
         .into()
 }
 
 fn one(metric: Metric, labels: &[&str]) -> Sample {
-    Sample {
-        metric,
-        labels: labels.iter().map(|label| Arc::from(*label)).collect(),
-        value: 1.0,
-    }
+    Sample { metric, labels: labels.iter().map(|label| Arc::from(*label)).collect(), value: 1.0 }
 }
 
 /// Clocks of two events may disagree; a duration is never below zero.

@@ -33,17 +33,7 @@ const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, S
 
 /// Labels with a closed list of values, for the counters that stand at zero from the start.
 const CLOSED: &[(Metric, &[&[&str]])] = &[
-    (
-        Metric::Slots,
-        &[
-            &["staged"],
-            &["failed"],
-            &["nothing_new"],
-            &["still_running"],
-            &["paused"],
-            &["missed"],
-        ],
-    ),
+    (Metric::Slots, &[&["staged"], &["failed"], &["nothing_new"], &["still_running"], &["paused"], &["missed"]]),
     (Metric::LlmTokens, &[&["prompt"], &["completion"]]),
     (Metric::UnknownOutcomes, &[&["committed"], &["aborted"]]),
 ];
@@ -99,24 +89,16 @@ impl Metrics {
             if let Kind::Histogram(bounds) = spec.kind {
                 let refused = |why: String| MetricsError::Registry { name: spec.name, why };
                 let matcher = Matcher::Full(spec.name.to_owned());
-                builder = builder
-                    .set_buckets_for_metric(matcher, bounds)
-                    .map_err(|error| refused(error.to_string()))?;
+                builder =
+                    builder.set_buckets_for_metric(matcher, bounds).map_err(|error| refused(error.to_string()))?;
             }
         }
         let recorder = Arc::new(builder.build_recorder());
         Metric::ALL.iter().for_each(|metric| describe(&recorder, metric.spec()));
         let (handle, hot) = (recorder.handle(), Arc::new(process::Hot::of(&recorder)));
-        let metrics = Self {
-            recorder,
-            handle,
-            fold: Arc::default(),
-            hot,
-        };
+        let metrics = Self { recorder, handle, fold: Arc::default(), hot };
         metrics.stand_at_zero();
-        metrics
-            .gauge(Metric::BuildInfo, &[&build.version, &build.revision])
-            .set(1.0);
+        metrics.gauge(Metric::BuildInfo, &[&build.version, &build.revision]).set(1.0);
         Ok(metrics)
     }
 
@@ -141,28 +123,18 @@ impl Metrics {
 
     /// Counts an event. Feed each event of the log once per process, in the order of each stream.
     pub fn observe_event(&self, recorded: &Recorded, event: &AnyEvent) {
-        let samples = self
-            .fold
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .observe(recorded, event);
+        let samples = self.fold.lock().unwrap_or_else(PoisonError::into_inner).observe(recorded, event);
         samples.iter().for_each(|sample| self.apply(sample));
     }
 
     /// Takes over a run that was open when the process started; see [`EventFold::adopt_run`].
     pub fn adopt_run(&self, id: RunId, state: &run::State) {
-        self.fold
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .adopt_run(id, state);
+        self.fold.lock().unwrap_or_else(PoisonError::into_inner).adopt_run(id, state);
     }
 
     /// Takes over a source that was known when the process started.
     pub fn adopt_source(&self, id: SourceId, platform: &'static str) {
-        self.fold
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .adopt_source(id, platform);
+        self.fold.lock().unwrap_or_else(PoisonError::into_inner).adopt_source(id, platform);
     }
 
     fn apply(&self, sample: &Sample) {
@@ -170,10 +142,9 @@ impl Metrics {
         match sample.metric.spec().kind {
             Kind::Counter => self.counter(sample.metric, &labels).increment(sample.value as u64),
             Kind::Gauge => self.gauge(sample.metric, &labels).set(sample.value),
-            Kind::Histogram(_) => self
-                .recorder
-                .register_histogram(&key(sample.metric, &labels), &METADATA)
-                .record(sample.value),
+            Kind::Histogram(_) => {
+                self.recorder.register_histogram(&key(sample.metric, &labels), &METADATA).record(sample.value)
+            }
         }
     }
 
@@ -194,8 +165,7 @@ impl Metrics {
             }
         }
         for (metric, rows) in CLOSED {
-            rows.iter()
-                .for_each(|labels| self.counter(*metric, labels).increment(0));
+            rows.iter().for_each(|labels| self.counter(*metric, labels).increment(0));
         }
     }
 }
@@ -207,11 +177,7 @@ fn histogram(recorder: &PrometheusRecorder, metric: Metric) -> Histogram {
 fn key(metric: Metric, labels: &[&str]) -> Key {
     let spec = metric.spec();
     debug_assert_eq!(spec.labels.len(), labels.len(), "labels of {}", spec.name);
-    let labels = spec
-        .labels
-        .iter()
-        .zip(labels)
-        .map(|(name, value)| Label::new(*name, (*value).to_owned()));
+    let labels = spec.labels.iter().zip(labels).map(|(name, value)| Label::new(*name, (*value).to_owned()));
     Key::from_parts(spec.name, labels.collect::<Vec<_>>())
 }
 

@@ -135,10 +135,8 @@ impl Metrics {
 
     /// So many obligations of the class are open, and the most overdue has been due for so long (0 when none is).
     pub fn obligations(&self, class: Class, open: u64, overdue_seconds: f64) {
-        self.gauge(Metric::OpenObligations, &[class_name(class)])
-            .set(open as f64);
-        self.gauge(Metric::ObligationOverdue, &[class_name(class)])
-            .set(overdue_seconds.max(0.0));
+        self.gauge(Metric::OpenObligations, &[class_name(class)]).set(open as f64);
+        self.gauge(Metric::ObligationOverdue, &[class_name(class)]).set(overdue_seconds.max(0.0));
     }
 
     /// How far a read model is behind, over all shards: the sum of events, the largest age.
@@ -150,9 +148,7 @@ impl Metrics {
 
     /// How far a read model is behind on each shard: two series for each, so only where shards are few.
     pub fn projection_lag_per_shard(&self, projection: &str, shards: &[ShardLag]) {
-        shards
-            .iter()
-            .for_each(|lag| self.lag(projection, &lag.shard.to_string(), lag.seqs, lag.seconds));
+        shards.iter().for_each(|lag| self.lag(projection, &lag.shard.to_string(), lag.seqs, lag.seconds));
     }
 
     /// Jobs by state. States that are not named keep their last number: name all of them each time.
@@ -163,9 +159,7 @@ impl Metrics {
     }
 
     fn lag(&self, projection: &str, shard: &str, seqs: u64, seconds: f64) {
-        self.gauge(Metric::ProjectionLagSeqs, &[projection, shard])
-            .set(seqs as f64);
-        self.gauge(Metric::ProjectionLagSeconds, &[projection, shard])
-            .set(seconds);
+        self.gauge(Metric::ProjectionLagSeqs, &[projection, shard]).set(seqs as f64);
+        self.gauge(Metric::ProjectionLagSeconds, &[projection, shard]).set(seconds);
     }
 }

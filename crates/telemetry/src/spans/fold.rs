@@ -98,28 +98,18 @@ impl RunTrace {
     /// The event is not the next of the run, or cannot be read; nothing changes.
     pub fn observe(&mut self, recorded: &Recorded) -> Result<Vec<SpanRecord>, TraceError> {
         self.expect(recorded)?;
-        let unreadable = |source| TraceError::Unreadable {
-            stream: recorded.stream,
-            version: recorded.version,
-            source,
-        };
+        let unreadable = |source| TraceError::Unreadable { stream: recorded.stream, version: recorded.version, source };
         let event = recorded.decode().map_err(unreadable)?;
         self.version = recorded.version;
         let AnyEvent::Run(event) = event else { return Ok(vec![]) };
-        let moment = Moment {
-            at: recorded.at,
-            version: recorded.version,
-        };
+        let moment = Moment { at: recorded.at, version: recorded.version };
         if let Event::Created(created) = &event {
             let run = Run::born(RunId::from_uuid(recorded.stream.id), created, recorded.at);
             let span = run.top_span(created, recorded);
             self.run = Some(run);
             return Ok(vec![span]);
         }
-        Ok(self
-            .run
-            .as_mut()
-            .map_or_else(Vec::new, |run| run.closed_by(&event, moment)))
+        Ok(self.run.as_mut().map_or_else(Vec::new, |run| run.closed_by(&event, moment)))
     }
 
     fn expect(&self, recorded: &Recorded) -> Result<(), TraceError> {
@@ -127,27 +117,11 @@ impl RunTrace {
         if stream.kind != StreamKind::Run {
             return Err(TraceError::NotARun { stream });
         }
-        if let Some(expected) = self
-            .run
-            .as_ref()
-            .map(|run| run.id.stream())
-            .filter(|own| *own != stream)
-        {
-            return Err(TraceError::OtherRun {
-                expected,
-                found: stream,
-            });
+        if let Some(expected) = self.run.as_ref().map(|run| run.id.stream()).filter(|own| *own != stream) {
+            return Err(TraceError::OtherRun { expected, found: stream });
         }
         let expected = self.version + 1;
-        if found == expected {
-            Ok(())
-        } else {
-            Err(TraceError::Gap {
-                stream,
-                expected,
-                found,
-            })
-        }
+        if found == expected { Ok(()) } else { Err(TraceError::Gap { stream, expected, found }) }
     }
 }
 
@@ -161,15 +135,7 @@ impl Run {
             created_at: at,
             definition: created.plan.definition.clone(),
             steps: steps
-                .map(|plan| {
-                    (
-                        plan.id.clone(),
-                        Step {
-                            action: plan.action.as_str(),
-                            ..Step::default()
-                        },
-                    )
-                })
+                .map(|plan| (plan.id.clone(), Step { action: plan.action.as_str(), ..Step::default() }))
                 .collect(),
             totals: Totals::default(),
         }
@@ -185,10 +151,7 @@ impl Run {
             ("run.nominal", text(created.nominal)),
             ("deliverable.id", text(created.subject.deliverable)),
             ("deliverable.title", text(&created.subject.title)),
-            (
-                "deliverable.version",
-                Value::Int(i64::from(created.subject.version_number)),
-            ),
+            ("deliverable.version", Value::Int(i64::from(created.subject.version_number))),
         ];
         if !recorded.meta.actor.is_empty() {
             attributes.push(("run.asked_by", text(&recorded.meta.actor)));
@@ -201,13 +164,7 @@ impl Run {
             start: recorded.at,
             end: recorded.at,
             attributes,
-            links: recorded
-                .meta
-                .traceparent
-                .as_deref()
-                .and_then(parse_traceparent)
-                .into_iter()
-                .collect(),
+            links: recorded.meta.traceparent.as_deref().and_then(parse_traceparent).into_iter().collect(),
             status: SpanStatus::Unset,
             closed_by_version: recorded.version,
         }
@@ -227,26 +184,13 @@ impl Run {
                 let outcome = self.done(output);
                 return self.attempt_ended(step, outcome, moment).into_iter().collect();
             }
-            Event::AttemptFailed {
-                step,
-                failure,
-                retry_at,
-                ..
-            } => {
+            Event::AttemptFailed { step, failure, retry_at, .. } => {
                 self.totals.attempts_failed += 1;
-                return self
-                    .attempt_ended(step, failed(failure, *retry_at), moment)
-                    .into_iter()
-                    .collect();
+                return self.attempt_ended(step, failed(failure, *retry_at), moment).into_iter().collect();
             }
-            Event::LeaseExpired {
-                step, reason, requeued, ..
-            } => {
+            Event::LeaseExpired { step, reason, requeued, .. } => {
                 self.totals.leases_expired += 1;
-                return self
-                    .attempt_ended(step, expired(reason, *requeued), moment)
-                    .into_iter()
-                    .collect();
+                return self.attempt_ended(step, expired(reason, *requeued), moment).into_iter().collect();
             }
             Event::StaleResult { .. } => self.totals.stale_results += 1,
             Event::StepDied { .. } => self.totals.steps_dead += 1,
@@ -269,12 +213,7 @@ impl Run {
         let Some(step) = self.steps.get_mut(step) else { return };
         let queue_micros = step.queued_since.take().map(|since| at.micros_since(since).max(0));
         self.totals.queue_micros += queue_micros.unwrap_or(0);
-        step.running = Some(Running {
-            attempt,
-            lease: lease.clone(),
-            since: at,
-            queue_micros,
-        });
+        step.running = Some(Running { attempt, lease: lease.clone(), since: at, queue_micros });
     }
 
     fn done(&mut self, output: &StepOutput) -> Outcome {
@@ -286,13 +225,7 @@ impl Run {
             }
             StepOutput::Draft(draft) => {
                 attributes.push(("draft.bytes", int(draft.text.bytes)));
-                if let Composer::Model {
-                    model,
-                    prompt_tokens,
-                    completion_tokens,
-                    ..
-                } = &draft.composer
-                {
+                if let Composer::Model { model, prompt_tokens, completion_tokens, .. } = &draft.composer {
                     self.totals.prompt_tokens += clamped(*prompt_tokens);
                     self.totals.completion_tokens += clamped(*completion_tokens);
                     attributes.push(("gen_ai.request.model", text(model)));
@@ -303,11 +236,7 @@ impl Run {
             StepOutput::Validated { warnings } => attributes.push(("draft.warnings", int(warnings.len() as u64))),
             StepOutput::Receipt(_) => {}
         }
-        Outcome {
-            word: "completed",
-            status: SpanStatus::Ok,
-            attributes,
-        }
+        Outcome { word: "completed", status: SpanStatus::Ok, attributes }
     }
 
     /// Closes the span of the attempt that runs; none when none does (a step that is skipped before it began).
@@ -328,11 +257,7 @@ impl Run {
             ("lease.token", text(running.lease.token)),
             ("idempotency.key", text(idempotency_key(self.id, id))),
         ];
-        attributes.extend(
-            running
-                .queue_micros
-                .map(|micros| ("queue.wait_ms", Value::Int(micros / 1_000))),
-        );
+        attributes.extend(running.queue_micros.map(|micros| ("queue.wait_ms", Value::Int(micros / 1_000))));
         attributes.extend(outcome.attributes);
         let before = step.last_attempt.replace(span_id);
         Some(SpanRecord {
@@ -343,13 +268,7 @@ impl Run {
             start: running.since,
             end,
             attributes,
-            links: before
-                .map(|span_id| Link {
-                    trace_id: self.trace_id,
-                    span_id,
-                })
-                .into_iter()
-                .collect(),
+            links: before.map(|span_id| Link { trace_id: self.trace_id, span_id }).into_iter().collect(),
             status: outcome.status,
             closed_by_version: moment.version,
         })
@@ -359,10 +278,7 @@ impl Run {
     fn ended(&mut self, word: &'static str, status: SpanStatus, moment: Moment) -> Vec<SpanRecord> {
         let left: Vec<String> = self.steps.keys().cloned().collect();
         let over = || stopped("the run is over");
-        let mut spans: Vec<_> = left
-            .iter()
-            .filter_map(|step| self.attempt_ended(step, over(), moment))
-            .collect();
+        let mut spans: Vec<_> = left.iter().filter_map(|step| self.attempt_ended(step, over(), moment)).collect();
         let totals = self.totals;
         let attributes = vec![
             ("run.id", text(self.id)),
@@ -399,40 +315,21 @@ impl Run {
 
 fn failed(failure: &Failure, retry_at: Option<Timestamp>) -> Outcome {
     let mut attributes = vec![("failure.class", text(failure.class.as_str()))];
-    attributes.extend(
-        failure
-            .status_code
-            .map(|code| ("failure.status_code", Value::Int(i64::from(code)))),
-    );
+    attributes.extend(failure.status_code.map(|code| ("failure.status_code", Value::Int(i64::from(code)))));
     attributes.extend(retry_at.map(|at| ("retry.at", text(at))));
-    Outcome {
-        word: "failed",
-        status: SpanStatus::Error(shortened(&failure.message)),
-        attributes,
-    }
+    Outcome { word: "failed", status: SpanStatus::Error(shortened(&failure.message)), attributes }
 }
 
 fn expired(reason: &str, requeued: bool) -> Outcome {
     let next = if requeued { "queued again" } else { "dead" };
     let attributes = vec![("failure.class", text("lost")), ("step.next", text(next))];
-    Outcome {
-        word: "expired",
-        status: SpanStatus::Error(shortened(reason)),
-        attributes,
-    }
+    Outcome { word: "expired", status: SpanStatus::Error(shortened(reason)), attributes }
 }
 
 /// Stopped on purpose: not an error, and the reason is beside it.
 fn stopped(reason: &str) -> Outcome {
-    let attributes = vec![
-        ("failure.class", text("cancelled")),
-        ("reason", text(shortened(reason))),
-    ];
-    Outcome {
-        word: "cancelled",
-        status: SpanStatus::Unset,
-        attributes,
-    }
+    let attributes = vec![("failure.class", text("cancelled")), ("reason", text(shortened(reason)))];
+    Outcome { word: "cancelled", status: SpanStatus::Unset, attributes }
 }
 
 fn text(value: impl ToString) -> Value {

@@ -15,10 +15,7 @@ pub fn parse_traceparent(text: &str) -> Option<Link> {
         return None;
     }
     bytes::<1>(flags)?;
-    let link = Link {
-        trace_id: bytes(trace)?,
-        span_id: bytes(span)?,
-    };
+    let link = Link { trace_id: bytes(trace)?, span_id: bytes(span)? };
     (link.trace_id != [0; 16] && link.span_id != [0; 8]).then_some(link)
 }
 
@@ -48,10 +45,7 @@ mod tests {
         let link = parse_traceparent(sound).unwrap();
         assert_eq!(link.trace_id[..2], [0x0a, 0xf7]);
         assert_eq!(link.span_id, [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]);
-        assert_eq!(
-            parse_traceparent(&format!("{}-later", sound.replacen("00", "01", 1))),
-            Some(link)
-        );
+        assert_eq!(parse_traceparent(&format!("{}-later", sound.replacen("00", "01", 1))), Some(link));
         for wrong in [
             "",
             "00",

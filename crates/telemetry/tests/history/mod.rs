@@ -51,18 +51,8 @@ pub fn run_id(name: &str) -> RunId {
 
 impl History {
     pub fn of(name: &str) -> Self {
-        let meta = Meta {
-            actor: "clock".to_owned(),
-            ..Meta::default()
-        };
-        Self {
-            run: run_id(name),
-            events: vec![],
-            now: START,
-            meta,
-            state: State::Unborn,
-            commands: 0,
-        }
+        let meta = Meta { actor: "clock".to_owned(), ..Meta::default() };
+        Self { run: run_id(name), events: vec![], now: START, meta, state: State::Unborn, commands: 0 }
     }
 
     /// A run that was just created from a plan of these steps, done one after another.
@@ -77,11 +67,7 @@ impl History {
         let step = |at: usize| StepPlan {
             id: steps[at].0.to_owned(),
             action: steps[at].1.clone(),
-            depends_on: at
-                .checked_sub(1)
-                .map(|before| steps[before].0.to_owned())
-                .into_iter()
-                .collect(),
+            depends_on: at.checked_sub(1).map(|before| steps[before].0.to_owned()).into_iter().collect(),
             retry: RetryPolicy::queue_preset(),
             timeout_ms: 60_000,
             crash: CrashPolicy::Retry,
@@ -90,16 +76,8 @@ impl History {
         let deliverable = DeliverableId::on_shard(derive("test deliverable", &[]), ShardId(5));
         let steps = (0..steps.len()).map(step).collect();
         self.tell(Command::Create(Box::new(Created {
-            plan: Arc::new(Plan {
-                definition: "deliverable.produce@1".to_owned(),
-                steps,
-                max_parallel: 2,
-            }),
-            subject: Subject {
-                deliverable,
-                version_number: 3,
-                title: "Weekly brief".to_owned(),
-            },
+            plan: Arc::new(Plan { definition: "deliverable.produce@1".to_owned(), steps, max_parallel: 2 }),
+            subject: Subject { deliverable, version_number: 3, title: "Weekly brief".to_owned() },
             user: UserId::default(),
             priority: 100,
             reply_to: None,
@@ -117,17 +95,8 @@ impl History {
     /// Asks the decider; a rejection is as good as nothing.
     pub fn tell(&mut self, command: Command) {
         self.commands += 1;
-        let command_id = CommandId(derive(
-            "test command",
-            &[self.run.uuid().as_bytes(), &self.commands.to_be_bytes()],
-        ));
-        let ctx = Ctx {
-            stream: self.run.stream(),
-            now: self.now,
-            command_id,
-            shard_count: 64,
-            calendar: &NoCalendar,
-        };
+        let command_id = CommandId(derive("test command", &[self.run.uuid().as_bytes(), &self.commands.to_be_bytes()]));
+        let ctx = Ctx { stream: self.run.stream(), now: self.now, command_id, shard_count: 64, calendar: &NoCalendar };
         let Ok(decision) = decide_once::<RunDecider>(&self.state, &command, &ctx) else {
             return;
         };
@@ -154,12 +123,7 @@ impl History {
 
     /// The attempt that waits or runs at a step.
     pub fn attempt(&self, step: &str) -> u32 {
-        match self
-            .state
-            .run()
-            .and_then(|run| run.step(step))
-            .map(|(_, step)| &step.status)
-        {
+        match self.state.run().and_then(|run| run.step(step)).map(|(_, step)| &step.status) {
             Some(
                 StepStatus::Queued { attempt, .. }
                 | StepStatus::Running { attempt, .. }
@@ -170,12 +134,7 @@ impl History {
     }
 
     fn token(&self, step: &str) -> Token {
-        match self
-            .state
-            .run()
-            .and_then(|run| run.step(step))
-            .map(|(_, step)| &step.status)
-        {
+        match self.state.run().and_then(|run| run.step(step)).map(|(_, step)| &step.status) {
             Some(StepStatus::Running { lease, .. }) => lease.token,
             _ => Token { epoch: 0, nonce: 0 },
         }
@@ -183,93 +142,53 @@ impl History {
 
     pub fn grant(&mut self, step: &str) -> &mut Self {
         let attempt = self.attempt(step);
-        let token = Token {
-            epoch: 7,
-            nonce: u64::from(attempt) << 8 | self.events.len() as u64,
-        };
-        let lease = Lease {
-            token,
-            until: self.now.plus_ms(30_000),
-            worker: "node-1".to_owned(),
-        };
-        self.tell(Command::Grant {
-            step: step.to_owned(),
-            attempt,
-            lease,
-        });
+        let token = Token { epoch: 7, nonce: u64::from(attempt) << 8 | self.events.len() as u64 };
+        let lease = Lease { token, until: self.now.plus_ms(30_000), worker: "node-1".to_owned() };
+        self.tell(Command::Grant { step: step.to_owned(), attempt, lease });
         self
     }
 
     pub fn finish(&mut self, step: &str, result: Result<StepOutput, Failure>) -> &mut Self {
         let (attempt, token) = (self.attempt(step), self.token(step));
-        self.tell(Command::Finish {
-            step: step.to_owned(),
-            attempt,
-            token,
-            result,
-            offer: None,
-        });
+        self.tell(Command::Finish { step: step.to_owned(), attempt, token, result, offer: None });
         self
     }
 
     pub fn stale(&mut self, step: &str) -> &mut Self {
         let token = Token { epoch: 1, nonce: 1 };
-        self.tell(Command::Finish {
-            step: step.to_owned(),
-            attempt: 1,
-            token,
-            result: Ok(draft()),
-            offer: None,
-        });
+        self.tell(Command::Finish { step: step.to_owned(), attempt: 1, token, result: Ok(draft()), offer: None });
         self
     }
 
     pub fn expire(&mut self, step: &str) -> &mut Self {
         let (attempt, token, reason) = (self.attempt(step), self.token(step), "the worker is gone".to_owned());
-        self.tell(Command::Expire {
-            step: step.to_owned(),
-            attempt,
-            token,
-            reason,
-        });
+        self.tell(Command::Expire { step: step.to_owned(), attempt, token, reason });
         self
     }
 
     pub fn retry(&mut self, step: &str) -> &mut Self {
         let attempt = self.attempt(step);
-        self.tell(Command::RetryDue {
-            step: step.to_owned(),
-            attempt,
-        });
+        self.tell(Command::RetryDue { step: step.to_owned(), attempt });
         self
     }
 
     pub fn cancel(&mut self) -> &mut Self {
-        self.tell(Command::Cancel {
-            reason: "asked to".to_owned(),
-        });
+        self.tell(Command::Cancel { reason: "asked to".to_owned() });
         self
     }
 }
 
 /// Two steps; `compose` fails once, is lost once, then is done by a model: the history most tests are about.
 pub fn eventful() -> History {
-    let mut it = History::created(
-        "eventful",
-        &[("compose", Action::Compose {}), ("validate", Action::Validate {})],
-    );
+    let mut it = History::created("eventful", &[("compose", Action::Compose {}), ("validate", Action::Validate {})]);
     it.after_ms(250).grant("compose");
-    it.after_ms(1_000).finish(
-        "compose",
-        Err(Failure::new(FailureClass::Transient, "503 from the model")),
-    );
+    it.after_ms(1_000).finish("compose", Err(Failure::new(FailureClass::Transient, "503 from the model")));
     it.after_ms(4_000).retry("compose").after_ms(50).grant("compose");
     it.after_ms(30_000).expire("compose");
     it.after_ms(10).grant("compose").stale("compose");
     it.after_ms(2_500).finish("compose", Ok(draft()));
     it.after_ms(5).grant("validate");
-    it.after_ms(20)
-        .finish("validate", Ok(StepOutput::Validated { warnings: vec![] }));
+    it.after_ms(20).finish("validate", Ok(StepOutput::Validated { warnings: vec![] }));
     it
 }
 
@@ -280,11 +199,7 @@ pub fn delivery() -> History {
     let root = run_id("eventful");
     it.create(&[("deliver", deliver())], root, Some(root));
     it.after_ms(3).grant("deliver");
-    let receipt = Receipt {
-        external_id: "1".to_owned(),
-        external_url: None,
-        detail: None,
-    };
+    let receipt = Receipt { external_id: "1".to_owned(), external_url: None, detail: None };
     it.after_ms(120).finish("deliver", Ok(StepOutput::Receipt(receipt)));
     it
 }
@@ -292,9 +207,7 @@ pub fn delivery() -> History {
 pub fn deliver() -> Action {
     let deliverable = DeliverableId::on_shard(derive("test deliverable", &[]), ShardId(5));
     Action::Deliver {
-        destination: Destination::File {
-            folder: "out".to_owned(),
-        },
+        destination: Destination::File { folder: "out".to_owned() },
         version_id: VersionId::of(deliverable, 3),
         title: "Weekly brief".to_owned(),
         text: text(),
@@ -303,23 +216,11 @@ pub fn deliver() -> Action {
 }
 
 pub fn text() -> Text {
-    Text {
-        digest: Digest("0".repeat(64)),
-        bytes: 5,
-        inline: Some("Hello".to_owned()),
-    }
+    Text { digest: Digest("0".repeat(64)), bytes: 5, inline: Some("Hello".to_owned()) }
 }
 
 pub fn draft() -> StepOutput {
-    let composer = Composer::Model {
-        model: "m".to_owned(),
-        prompt_tokens: 900,
-        completion_tokens: 120,
-        response_id: None,
-    };
-    StepOutput::Draft(Draft {
-        text: text(),
-        composer,
-        warnings: vec![],
-    })
+    let composer =
+        Composer::Model { model: "m".to_owned(), prompt_tokens: 900, completion_tokens: 120, response_id: None };
+    StepOutput::Draft(Draft { text: text(), composer, warnings: vec![] })
 }

@@ -40,7 +40,10 @@ impl Workspace {
             return Err(Exit::new(crate::exit::Code::Usage, message));
         }
         for folder in ["notes", "out", "data"] {
-            std::fs::create_dir_all(root.join(folder))?;
+            std::fs::create_dir_all(root.join(folder)).map_err(|error| {
+                let message = format!("{}: {error}; name a folder that can be made", root.display());
+                Exit::new(crate::exit::Code::Usage, message)
+            })?;
         }
         let mut workspace = Self { root, found: Vec::new(), has_repository: false };
         workspace.copy_notes()?;
