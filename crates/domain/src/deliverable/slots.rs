@@ -35,7 +35,7 @@ pub fn slot_due(
     let slot = slot_id(DeliverableId::from_uuid(ctx.stream.id), nominal);
     let skip = |reason| Ok(vec![Event::Skipped { slot, nominal, reason, next_due }]);
     match it.last_nominal {
-        Some(last) if nominal == last => return Ok(vec![]),
+        Some(last) if nominal == last || is_known(it, slot) => return Ok(vec![]),
         // Told late, after a crash or an actor's end; that it was not told before is known by the command's id.
         Some(last) if nominal < last && !matches!(it.standing, Standing::Archived {}) => {
             return skip(Skipped::Overtaken { by: last });
@@ -55,6 +55,12 @@ pub fn slot_due(
             Ok(story.end())
         }
     }
+}
+
+/// Whether something came of this slot already, or will.
+fn is_known(it: &Deliverable, slot: Uuid) -> bool {
+    let held = it.buffered.iter().chain(&it.waiting).chain(it.current.as_ref().map(|current| &current.slot));
+    held.into_iter().any(|held| held.id == slot) || it.versions.values().any(|version| version.slot_id == slot)
 }
 
 /// Whether a slot that comes while another is worked on may wait: by the overlap policy, or because it was missed and

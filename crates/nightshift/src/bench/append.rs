@@ -23,7 +23,7 @@ use nightshift_domain::{
 };
 use nightshift_ports::{
     clock::{Clock, IdSource},
-    log::{Commit, CommandRecord, EventLog, Ownership, ShardBatch},
+    log::{CommandRecord, Commit, EventLog, Ownership, ShardBatch},
 };
 use uuid::Uuid;
 
@@ -77,15 +77,26 @@ pub(super) async fn measure(bench: &Bench<'_>, report: &mut Report) -> Result<()
 
 fn add(bench: &Bench<'_>, report: &mut Report, producers: usize, rounds: Vec<(Through, f64)>) {
     let of = ("append", bench.target.name());
-    let figures = |value: &dyn Fn(&Through) -> f64| rounds.iter().map(|(through, _)| value(through)).collect::<Vec<f64>>();
+    let figures =
+        |value: &dyn Fn(&Through) -> f64| rounds.iter().map(|(through, _)| value(through)).collect::<Vec<f64>>();
     let raw: Vec<f64> = rounds.iter().map(|(_, raw)| *raw).collect();
     let mean = super::report::median(&figures(&|through| through.mean_batch));
     let what = format!("{producers} producer(s), events in a commit {mean:.0}");
     let figure = Figure::new(of, &what, "events/s", figures(&|through| through.rate)).beside(&raw);
     report.add(if producers == 1 { figure } else { figure.goal(Goal::OfRaw(0.6)) });
     report.add(Figure::new(of, format!("raw inserts, {mean:.0} in a commit"), "events/s", raw));
-    report.add(Figure::new(of, format!("{producers} producer(s), append p50"), "ms", figures(&|through| through.p50_ms)));
-    report.add(Figure::new(of, format!("{producers} producer(s), append p99"), "ms", figures(&|through| through.p99_ms)));
+    report.add(Figure::new(
+        of,
+        format!("{producers} producer(s), append p50"),
+        "ms",
+        figures(&|through| through.p50_ms),
+    ));
+    report.add(Figure::new(
+        of,
+        format!("{producers} producer(s), append p99"),
+        "ms",
+        figures(&|through| through.p99_ms),
+    ));
 }
 
 /// Decisions of each producer, made beforehand.
@@ -109,14 +120,20 @@ impl Work {
 /// The `n`-th decision of a producer: two events and the command as it is kept.
 fn pending(seed: Uuid, producer: u64, n: u64) -> Result<Pending, Exit> {
     let (lane, number) = (n % STREAMS, n.to_be_bytes());
-    let shard = ShardId((nightshift_domain::ids::derive_u64("bench shard", &[&producer.to_be_bytes(), &lane.to_be_bytes()]) % 64) as u16);
-    let stream = RunId::on_shard(derive("bench run", &[seed.as_bytes(), &producer.to_be_bytes(), &lane.to_be_bytes()]), shard).stream();
+    let shard = ShardId(
+        (nightshift_domain::ids::derive_u64("bench shard", &[&producer.to_be_bytes(), &lane.to_be_bytes()]) % 64)
+            as u16,
+    );
+    let stream =
+        RunId::on_shard(derive("bench run", &[seed.as_bytes(), &producer.to_be_bytes(), &lane.to_be_bytes()]), shard)
+            .stream();
     let command_id = CommandId(derive("bench command", &[seed.as_bytes(), &producer.to_be_bytes(), &number]));
     let at = SystemClock.now();
     let reason = "the worker was not heard of".to_owned();
     let token = run::Token { epoch: at.micros() / 1_000, nonce: n };
     let command = run::Command::Expire { step: "compose".to_owned(), attempt: 1, token, reason };
-    let ctx = RecordedCtx { now: at, shard_count: 64, tz_revision: "2026e".to_owned(), code_revision: "0.1.0".to_owned() };
+    let ctx =
+        RecordedCtx { now: at, shard_count: 64, tz_revision: "2026e".to_owned(), code_revision: "0.1.0".to_owned() };
     let record = CommandRecord {
         id: command_id,
         payload: codec::to_bytes(&command).map_err(Exit::failed)?,

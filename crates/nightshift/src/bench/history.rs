@@ -128,9 +128,8 @@ async fn decode(log: &dyn EventLog) -> Result<Vec<Decoded>, Exit> {
     let mut shards = Vec::with_capacity(heads.len());
     for shard in heads {
         let page = log.read_shard(shard, 0, share).await?;
-        let events = page.iter().map(|recorded| {
-            Ok((recorded.stream, recorded.decode().map_err(Exit::failed)?, recorded.at))
-        });
+        let events =
+            page.iter().map(|recorded| Ok((recorded.stream, recorded.decode().map_err(Exit::failed)?, recorded.at)));
         shards.push(events.collect::<Result<Decoded, Exit>>()?);
     }
     Ok(shards)

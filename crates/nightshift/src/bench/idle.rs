@@ -49,14 +49,19 @@ pub(super) async fn fill(bench: &Bench<'_>, place: &Place) -> Result<(), Exit> {
     let store = place.open().await?;
     let drawer = orders::Orders::over(&place.files, bench.sizes.idle.min(IDLE_NAMED))?;
     let now = SystemClock.now();
-    orders::take(&store, bench.sizes.idle, |n| drawer.order(n, orders::in_some_weeks(n, now), Governance::Manual)).await?;
+    orders::take(&store, bench.sizes.idle, |n| drawer.order(n, orders::in_some_weeks(n, now), Governance::Manual))
+        .await?;
     place::close(store).await;
     Ok(())
 }
 
 /// Starts a daemon on the filled store, some times.
 pub(super) async fn measure(bench: &Bench<'_>, place: &Place, report: &mut Report) -> Result<(), Exit> {
-    report.doing(&format!("a daemon with {} idle deliverables is watched for {} s", bench.sizes.idle, WATCHED_MS / 1_000));
+    report.doing(&format!(
+        "a daemon with {} idle deliverables is watched for {} s",
+        bench.sizes.idle,
+        WATCHED_MS / 1_000
+    ));
     let mut costs = Vec::new();
     for _ in 0..bench.sizes.repeats {
         costs.push(child(place).await?);
@@ -64,9 +69,8 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place, report: &mut Repor
     let of = ("idle", bench.target.name());
     let all = format!("{} idle deliverables", bench.sizes.idle);
     let figures = |value: fn(&Cost) -> f64| costs.iter().map(value).collect::<Vec<f64>>();
-    report.add(
-        Figure::new(of, format!("{all}: start-up"), "s", figures(|cost| cost.startup_s)).goal(Goal::AtMost(10.0)),
-    );
+    report
+        .add(Figure::new(of, format!("{all}: start-up"), "s", figures(|cost| cost.startup_s)).goal(Goal::AtMost(10.0)));
     report.add(
         Figure::new(of, format!("{all}: resident memory"), "MiB", figures(|cost| cost.resident_mib))
             .goal(Goal::AtMost(300.0)),

@@ -29,7 +29,14 @@ pub(super) async fn facts(folder: &Path, postgres: Option<&str>) -> Result<BTree
         ("kernel", read("/proc/sys/kernel/osrelease").trim().to_owned()),
         ("filesystem", filesystem(&read("/proc/mounts"), folder)),
         ("sqlite", format!("{}, WAL, synchronous=FULL", sqlite_version().await?)),
-        ("program", format!("{}{}", env!("CARGO_PKG_VERSION"), if cfg!(debug_assertions) { ", NOT a release build" } else { "" })),
+        (
+            "program",
+            format!(
+                "{}{}",
+                env!("CARGO_PKG_VERSION"),
+                if cfg!(debug_assertions) { ", NOT a release build" } else { "" }
+            ),
+        ),
     ]);
     if let Some(url) = postgres {
         let server = durability(url).await?;
@@ -52,7 +59,9 @@ fn refuse_unsafe(server: &nightshift_store::bench::Durability) -> Result<(), Exi
     match settings.into_iter().find(|(_, found)| *found == "off") {
         Some((setting, _)) => Err(Exit::new(
             Code::StoreUnavailable,
-            format!("the server has {setting}=off: it loses confirmed work, and its figures mean nothing; set {setting}=on"),
+            format!(
+                "the server has {setting}=off: it loses confirmed work, and its figures mean nothing; set {setting}=on"
+            ),
         )),
         None => Ok(()),
     }

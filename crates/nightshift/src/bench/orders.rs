@@ -22,7 +22,7 @@ use nightshift_domain::{
 };
 use nightshift_ports::{
     clock::{Clock, IdSource},
-    log::{Commit, CommandRecord, NewEvent, Ownership, ShardBatch, Verdict},
+    log::{CommandRecord, Commit, NewEvent, Ownership, ShardBatch, Verdict},
 };
 use nightshift_spec::ZonedCalendar;
 
@@ -53,7 +53,10 @@ impl Orders {
             std::fs::create_dir_all(&folder)?;
             for (name, text) in [
                 ("plan.md", format!("# Plan of team {n}\n\nThe migration of the archive begins on Monday.\n")),
-                ("risks.md", "# Risks\n\nThe supplier has not confirmed the date. A second quote is on its way.\n".to_owned()),
+                (
+                    "risks.md",
+                    "# Risks\n\nThe supplier has not confirmed the date. A second quote is on its way.\n".to_owned(),
+                ),
                 ("done.txt", "Shipped the report of last week. Closed four tickets.\n".to_owned()),
             ] {
                 std::fs::write(folder.join(name), text)?;
@@ -81,7 +84,11 @@ impl Orders {
             },
             recipient: None,
             sections: Vec::new(),
-            sources: vec![SourceSpec::Folder { path: folder.display().to_string(), include: Vec::new(), exclude: Vec::new() }],
+            sources: vec![SourceSpec::Folder {
+                path: folder.display().to_string(),
+                include: Vec::new(),
+                exclude: Vec::new(),
+            }],
             schedule: Some(Schedule {
                 rule,
                 timezone: "UTC".to_owned(),
@@ -102,7 +109,11 @@ impl Orders {
 ///
 /// # Errors
 /// The store did not take them.
-pub(super) async fn take(store: &AnyStore, count: u64, order: impl Fn(u64) -> Order) -> Result<Vec<DeliverableId>, Exit> {
+pub(super) async fn take(
+    store: &AnyStore,
+    count: u64,
+    order: impl Fn(u64) -> Order,
+) -> Result<Vec<DeliverableId>, Exit> {
     let log = store.log();
     let shards: Vec<_> = (0..log.info().shard_count).map(nightshift_domain::ids::ShardId).collect();
     let owned = log.acquire(RandomIds.fresh(), &shards, SystemClock.now()).await?;

@@ -73,7 +73,8 @@ impl Figure {
 
     fn line(&self) -> Vec<String> {
         let (least, most) = ends(&self.values);
-        let spread = if self.values.len() < 2 { String::new() } else { format!(" ({}..{})", number(least), number(most)) };
+        let spread =
+            if self.values.len() < 2 { String::new() } else { format!(" ({}..{})", number(least), number(most)) };
         let ratio = if self.ratios.is_empty() { String::new() } else { format!("{:.2}", median(&self.ratios)) };
         let met = self.met().map_or("", |met| if met { "yes" } else { "NO" });
         vec![

@@ -97,7 +97,10 @@ pub(super) async fn crowd(
     system.context().clock.look().await;
     let spare_ms = due.micros_since(SystemClock.now()) / 1_000;
     if spare_ms < 0 {
-        report.doing(&format!("the system was ready {} ms after the instant; lateness counts from the instant", -spare_ms));
+        report.doing(&format!(
+            "the system was ready {} ms after the instant; lateness counts from the instant",
+            -spare_ms
+        ));
     }
     SystemClock.sleep_until(due).await;
     let (began, cpu, before) = (elapsed(), machine::cpu_seconds(), groups.so_far());
@@ -108,9 +111,12 @@ pub(super) async fn crowd(
         Drain { seconds, cpu: machine::cpu_seconds() - cpu, commits: after.0 - before.0, events: after.1 - before.1 };
     system.stop().await;
     let seen = look(&*store.log()).await?;
-    let lost = ids.iter().filter(|id| seen.get(&id.uuid()).is_none_or(|seen| (seen.slots, seen.versions) != (1, 1))).count();
+    let lost =
+        ids.iter().filter(|id| seen.get(&id.uuid()).is_none_or(|seen| (seen.slots, seen.versions) != (1, 1))).count();
     if lost > 0 || seen.values().map(|seen| u64::from(seen.versions)).sum::<u64>() != count {
-        return Err(Exit::failed(format!("{lost} of {count} slots do not have exactly one version; the store is at fault")));
+        return Err(Exit::failed(format!(
+            "{lost} of {count} slots do not have exactly one version; the store is at fault"
+        )));
     }
     let late: Vec<(f64, f64)> = seen.values().filter_map(Seen::lateness_ms).collect();
     add_crowd(bench, report, &late, &drain);
