@@ -65,7 +65,10 @@ pub fn run(cli: Cli) -> Result<Code, Exit> {
     let loaded = app::load_config(&cli)?;
     let at = cli.at.as_deref().map(schedule::parse_instant).transpose()?;
     if at.is_some() && matches!(cli.command, Command::Serve | Command::Demo { .. }) {
-        return Err(Exit::new(Code::Usage, "--at rehearses one command or one pass; a daemon follows the machine's clock"));
+        return Err(Exit::new(
+            Code::Usage,
+            "--at rehearses one command or one pass; a daemon follows the machine's clock",
+        ));
     }
     let env = Env { config: loaded.config.clone(), loaded, json: cli.json, at };
     let level = if matches!(cli.command, Command::Serve | Command::Tick) { None } else { Some("error") };
@@ -77,7 +80,8 @@ pub fn run(cli: Cli) -> Result<Code, Exit> {
 /// Commands of a person are quiet unless the filter says otherwise; daemons say what happens.
 fn start_logging(env: &Env, quiet: Option<&str>) -> Result<(), Exit> {
     let telemetry = &env.config.telemetry;
-    let asked = env.loaded.provenance("telemetry.log_filter").is_some_and(|from| *from != crate::config::Provenance::Default);
+    let asked =
+        env.loaded.provenance("telemetry.log_filter").is_some_and(|from| *from != crate::config::Provenance::Default);
     let filter = match quiet {
         Some(level) if !asked => level.to_owned(),
         _ => telemetry.log_filter.clone(),

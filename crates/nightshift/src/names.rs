@@ -48,12 +48,15 @@ async fn find(models: &dyn ReadModels, table: &'static TableDef, what: &str, nam
         }
     }
     let query = Query { order: vec![("created_at", true)], limit: LOOKED_THROUGH, ..Query::default() };
-    let query = if table.column("created_at").is_some() { query } else { Query { order: vec![("started_at", true)], ..query } };
+    let query =
+        if table.column("created_at").is_some() { query } else { Query { order: vec![("started_at", true)], ..query } };
     let rows = models.query(table, &query).await?;
     let wanted = name.to_lowercase();
     let matches: Vec<&Row> = rows
         .iter()
-        .filter(|row| (wanted.len() >= 4 && cell(row, "id").starts_with(&wanted)) || cell(row, "title").to_lowercase() == wanted)
+        .filter(|row| {
+            (wanted.len() >= 4 && cell(row, "id").starts_with(&wanted)) || cell(row, "title").to_lowercase() == wanted
+        })
         .collect();
     match matches.as_slice() {
         [row] => Ok((*row).clone()),

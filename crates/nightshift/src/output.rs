@@ -69,8 +69,7 @@ pub fn fact(name: &str, value: impl std::fmt::Display) {
 /// # Errors
 /// It cannot be read; the message names it.
 pub fn read_text(path: &std::path::Path) -> Result<String, crate::exit::Exit> {
-    let read = if path.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    read.map_err(|error| {
-        crate::exit::Exit::new(crate::exit::Code::Usage, format!("{}: {error}", path.display()))
-    })
+    let read =
+        if path.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    read.map_err(|error| crate::exit::Exit::new(crate::exit::Code::Usage, format!("{}: {error}", path.display())))
 }

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use nightshift_replay::{Error, Fixture, Mode as Redaction, Progress, Report, Scope, capture as take, redact, replay_fixture};
+use nightshift_replay::{
+    Error, Fixture, Mode as Redaction, Progress, Report, Scope, capture as take, redact, replay_fixture,
+};
 
 use super::{Env, schedule::parse_instant};
 use crate::{
     app::{self, Mode},
     args,
     exit::{Code, Exit},
-    names,
-    output,
+    names, output,
 };
 
 /// A progress bar on standard error, as a callback.

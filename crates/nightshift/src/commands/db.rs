@@ -36,7 +36,8 @@ async fn info(env: &Env, store: &AnyStore) -> Result<Code, Exit> {
     };
     let engine = facts.log.engine;
     if env.json {
-        let tables: Vec<_> = facts.tables.iter().map(|table| serde_json::json!({"name": table.name, "bytes": table.bytes})).collect();
+        let tables: Vec<_> =
+            facts.tables.iter().map(|table| serde_json::json!({"name": table.name, "bytes": table.bytes})).collect();
         output::json(&serde_json::json!({
             "store": env.config.store.url.to_string(), "engine": engine, "server": facts.server,
             "cluster_id": facts.log.cluster_id, "shards": facts.log.shard_count, "schema": facts.log.schema,
@@ -49,7 +50,10 @@ async fn info(env: &Env, store: &AnyStore) -> Result<Code, Exit> {
     fact("engine", format!("{engine} {}", facts.server));
     fact("cluster", facts.log.cluster_id);
     fact("schema", facts.log.schema);
-    fact("shards", format!("{}, {} with events", facts.log.shard_count, facts.heads.iter().filter(|head| head.head > 0).count()));
+    fact(
+        "shards",
+        format!("{}, {} with events", facts.log.shard_count, facts.heads.iter().filter(|head| head.head > 0).count()),
+    );
     fact("events", facts.events);
     fact("commands", facts.commands);
     fact("open", format!("{} obligation(s)", facts.obligations));

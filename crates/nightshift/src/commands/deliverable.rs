@@ -56,7 +56,8 @@ fn template(kind: &str) -> Result<Code, Exit> {
     let known = DeliverableType::ALL.iter().find(|known| known.as_str() == kind);
     let Some(kind) = known else {
         let words: Vec<&str> = DeliverableType::ALL.iter().map(|kind| kind.as_str()).collect();
-        let near = nearest(kind, words.iter().copied()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        let near =
+            nearest(kind, words.iter().copied()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
         let message = format!("there is no kind of document {kind:?}{near} Allowed: {}", words.join(", "));
         return Err(Exit::new(Code::Usage, message));
     };
@@ -102,7 +103,10 @@ async fn create(env: &Env, read: OrderFile, paused: bool, key: Option<String>) -
         let verb = if answer.repeated { "was taken before" } else { "taken" };
         println!("{} {verb}: {}", cell(&row, "title"), deliverable);
         let next = instant(&row, "next_run_at");
-        fact("next slot", if next.is_empty() { "none: run it with `nightshift deliverable run`".to_owned() } else { next });
+        fact(
+            "next slot",
+            if next.is_empty() { "none: run it with `nightshift deliverable run`".to_owned() } else { next },
+        );
     }
     Ok(Code::Ok)
 }
@@ -139,7 +143,11 @@ async fn run_now(env: &Env, name: &str, force: bool) -> Result<Code, Exit> {
         return Ok(Code::Ok);
     }
     if control.is_remote() {
-        println!("{}: begun by the daemon; follow it with `nightshift explain {}`", cell(&before, "title"), short_id(&id.to_string()));
+        println!(
+            "{}: begun by the daemon; follow it with `nightshift explain {}`",
+            cell(&before, "title"),
+            short_id(&id.to_string())
+        );
         return Ok(Code::Ok);
     }
     control.settled().await;
@@ -180,7 +188,11 @@ async fn list(env: &Env, status: Option<String>) -> Result<Code, Exit> {
         ]
     });
     let headings = ["id", "title", "status", "governance", "last run", "next slot"];
-    output::table(&headings, lines.collect(), "no deliverables yet; `nightshift deliverable template` prints one to start from");
+    output::table(
+        &headings,
+        lines.collect(),
+        "no deliverables yet; `nightshift deliverable template` prints one to start from",
+    );
     Ok(Code::Ok)
 }
 

@@ -122,7 +122,11 @@ impl Story {
     }
 
     /// Waits until the deliverable is as wanted; every change of the read models is a reason to look.
-    async fn until(&self, id: DeliverableId, wanted: impl Fn(&Deliverable) -> bool + Send + Clone + 'static) -> Result<(), Exit> {
+    async fn until(
+        &self,
+        id: DeliverableId,
+        wanted: impl Fn(&Deliverable) -> bool + Send + Clone + 'static,
+    ) -> Result<(), Exit> {
         let mut changes = self.system.context().projector.watch();
         loop {
             let wanted = wanted.clone();
@@ -189,7 +193,10 @@ impl Story {
             (format!("version diff {id} 1 2"), "the whole difference"),
             ("run list".to_owned(), "every execution"),
             (format!("explain {id}"), "why it stands where it stands"),
-            (format!("capture --deliverable {id} -o {}/fixture", self.workspace.root.display()), "what happened, as a fixture"),
+            (
+                format!("capture --deliverable {id} -o {}/fixture", self.workspace.root.display()),
+                "what happened, as a fixture",
+            ),
             (format!("replay {}/fixture", self.workspace.root.display()), "decide all of it again and compare"),
             ("verify".to_owned(), "check the store against its invariants"),
             (format!("deliverable resume {id}"), "go on"),

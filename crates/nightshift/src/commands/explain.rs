@@ -16,8 +16,7 @@ use super::{Env, timeline::span};
 use crate::{
     app::{self, AnyStore, Mode},
     exit::{Code, Exit},
-    names,
-    output,
+    names, output,
 };
 
 /// One gate: what holds a thing, since when, and what releases it.
@@ -47,11 +46,14 @@ pub async fn run(env: &Env, name: &str) -> Result<Code, Exit> {
         }
     };
     if !daemon_lives(env).await {
-        gates.insert(0, Gate {
-            gate: "nothing runs on this store at the moment".to_owned(),
-            since: String::new(),
-            released_by: "`nightshift serve`, or `nightshift tick` for one pass".to_owned(),
-        });
+        gates.insert(
+            0,
+            Gate {
+                gate: "nothing runs on this store at the moment".to_owned(),
+                since: String::new(),
+                released_by: "`nightshift serve`, or `nightshift tick` for one pass".to_owned(),
+            },
+        );
     }
     if env.json {
         output::json(&serde_json::json!({"subject": title, "gates": gates}));
@@ -59,7 +61,12 @@ pub async fn run(env: &Env, name: &str) -> Result<Code, Exit> {
     }
     println!("{title}");
     for (n, gate) in gates.iter().enumerate() {
-        println!("{}. {}{}", n + 1, gate.gate, if gate.since.is_empty() { String::new() } else { format!(", {}", gate.since) });
+        println!(
+            "{}. {}{}",
+            n + 1,
+            gate.gate,
+            if gate.since.is_empty() { String::new() } else { format!(", {}", gate.since) }
+        );
         println!("   -> {}", gate.released_by);
     }
     Ok(Code::Ok)
@@ -184,20 +191,29 @@ async fn run_gates(store: &AnyStore, id: RunId, now: Timestamp) -> Result<Vec<Ga
     let pairs = run.created.plan.steps.iter().zip(&run.steps);
     let gates = pairs.filter_map(|(plan, step)| {
         let (gate, at, released_by) = match &step.status {
-            StepStatus::Queued { attempt, since } => {
-                (format!("step {}, attempt {attempt}, waits for a place in the queue", plan.id), Some(*since),
-                 "a free place (queue.concurrency), in order of priority and age".to_owned())
-            }
-            StepStatus::Running { attempt, lease, since } => {
-                (format!("step {}, attempt {attempt}, is being done by {}", plan.id, lease.worker), Some(*since),
-                 format!("its outcome, or its time limit of {}", span(i64::try_from(plan.timeout_ms).unwrap_or(i64::MAX))))
-            }
-            StepStatus::Waiting { attempt, retry_at } => {
-                (format!("step {} failed and waits for attempt {attempt}", plan.id), None, format!("its timer at {retry_at}"))
-            }
-            StepStatus::Pending {} => {
-                (format!("step {} waits for {}", plan.id, plan.depends_on.join(", ")), None, "their completion".to_owned())
-            }
+            StepStatus::Queued { attempt, since } => (
+                format!("step {}, attempt {attempt}, waits for a place in the queue", plan.id),
+                Some(*since),
+                "a free place (queue.concurrency), in order of priority and age".to_owned(),
+            ),
+            StepStatus::Running { attempt, lease, since } => (
+                format!("step {}, attempt {attempt}, is being done by {}", plan.id, lease.worker),
+                Some(*since),
+                format!(
+                    "its outcome, or its time limit of {}",
+                    span(i64::try_from(plan.timeout_ms).unwrap_or(i64::MAX))
+                ),
+            ),
+            StepStatus::Waiting { attempt, retry_at } => (
+                format!("step {} failed and waits for attempt {attempt}", plan.id),
+                None,
+                format!("its timer at {retry_at}"),
+            ),
+            StepStatus::Pending {} => (
+                format!("step {} waits for {}", plan.id, plan.depends_on.join(", ")),
+                None,
+                "their completion".to_owned(),
+            ),
             _ => return None,
         };
         Some(Gate { gate, since: at.map(|at| since(at, now)).unwrap_or_default(), released_by })

@@ -68,7 +68,10 @@ async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
     fact("trace", cell(&row, "trace_id"));
     fact("started", instant(&row, "started_at"));
     fact("ended", instant(&row, "completed_at"));
-    fact("error", row.get("error_details").filter(|error| !error.is_null()).map(ToString::to_string).unwrap_or_default());
+    fact(
+        "error",
+        row.get("error_details").filter(|error| !error.is_null()).map(ToString::to_string).unwrap_or_default(),
+    );
     println!();
     timeline::print(&lines);
     Ok(Code::Ok)
@@ -81,6 +84,10 @@ async fn cancel(env: &Env, name: &str, reason: String) -> Result<Code, Exit> {
     control.settled().await;
     let (_, row) = names::run(&*control.store().read_models(), &id.to_string()).await?;
     control.close().await;
-    if env.json { output::json(&row) } else { println!("run {id} {}", cell(&row, "status")) }
+    if env.json {
+        output::json(&row)
+    } else {
+        println!("run {id} {}", cell(&row, "status"))
+    }
     Ok(Code::Ok)
 }

@@ -75,7 +75,8 @@ async fn schedule_of(env: &Env, what: &str, timezone: String) -> Result<Schedule
     let store = app::open(&env.config, Mode::Read).await?;
     let (_, row) = names::deliverable(&*store.read_models(), what).await?;
     let schedule = row.get("schedule").filter(|schedule| !schedule.is_null()).cloned();
-    let schedule = schedule.ok_or_else(|| Exit::new(Code::Usage, format!("{} has no schedule", cell(&row, "title"))))?;
+    let schedule =
+        schedule.ok_or_else(|| Exit::new(Code::Usage, format!("{} has no schedule", cell(&row, "title"))))?;
     Ok(serde_json::from_value(schedule)?)
 }
 

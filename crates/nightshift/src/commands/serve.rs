@@ -150,14 +150,21 @@ async fn upkeep(watcher: Arc<Watcher>, store: AnyStore, system: System) {
         let models: Arc<dyn ReadModels> = store.read_models();
         if let Ok(counts) = models.count_by(names::table("job_queue"), "status").await {
             const STATES: [&str; 7] = ["queued", "leased", "running", "success", "failed", "dead", "cancelled"];
-            let count = |state: &str| counts.iter().find(|(value, _)| value.as_str() == Some(state)).map_or(0, |(_, n)| *n);
+            let count =
+                |state: &str| counts.iter().find(|(value, _)| value.as_str() == Some(state)).map_or(0, |(_, n)| *n);
             watcher.metrics.task_queue_jobs(&STATES.map(|state| (state, count(state))));
         }
         let checkpoints = system.context().projector.checkpoints();
-        let lags: Vec<_> = system.context().journal.heads().into_iter().map(|(shard, head)| {
-            let seqs = head.saturating_sub(checkpoints.get(&shard).copied().unwrap_or(0));
-            nightshift_telemetry::metrics::ShardLag { shard, seqs, seconds: 0.0 }
-        }).collect();
+        let lags: Vec<_> = system
+            .context()
+            .journal
+            .heads()
+            .into_iter()
+            .map(|(shard, head)| {
+                let seqs = head.saturating_sub(checkpoints.get(&shard).copied().unwrap_or(0));
+                nightshift_telemetry::metrics::ShardLag { shard, seqs, seconds: 0.0 }
+            })
+            .collect();
         watcher.metrics.projection_lag("read_models", &lags);
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
     }
@@ -213,12 +220,8 @@ impl Member {
         for other in ports.living().await? {
             ports.leave_session(other.id).await?;
         }
-        let session = Session {
-            id: RandomIds.fresh(),
-            node: node_name(),
-            address,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let session =
+            Session { id: RandomIds.fresh(), node: node_name(), address, build: env!("CARGO_PKG_VERSION").to_owned() };
         ports.join(&session, SESSION_TTL_MS).await?;
         Ok(Self { store: store.clone(), id: session.id })
     }
@@ -239,7 +242,9 @@ impl Member {
     }
 
     async fn leave(&self) {
-        if let Err(error) = tokio::time::timeout(Duration::from_secs(2), self.store.ports().leave_session(self.id)).await {
+        if let Err(error) =
+            tokio::time::timeout(Duration::from_secs(2), self.store.ports().leave_session(self.id)).await
+        {
             tracing::warn!(%error, "the session was not ended; it expires by itself");
         }
     }

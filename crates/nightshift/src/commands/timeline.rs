@@ -1,12 +1,6 @@
 //! Timelines: what happened in a stream, in words, from its events.
 
-use nightshift_domain::{
-    deliverable,
-    ids::StreamId,
-    run,
-    streams::AnyEvent,
-    time::Timestamp,
-};
+use nightshift_domain::{deliverable, ids::StreamId, run, streams::AnyEvent, time::Timestamp};
 use nightshift_ports::log::EventLog;
 
 use crate::exit::Exit;
@@ -138,6 +132,8 @@ fn output_words(output: &run::StepOutput) -> String {
         run::StepOutput::Draft(draft) => format!("{} bytes", draft.text.bytes),
         run::StepOutput::Validated { warnings } if warnings.is_empty() => "no warnings".to_owned(),
         run::StepOutput::Validated { warnings } => warnings.join("; "),
-        run::StepOutput::Receipt(receipt) => receipt.external_url.clone().unwrap_or_else(|| receipt.external_id.clone()),
+        run::StepOutput::Receipt(receipt) => {
+            receipt.external_url.clone().unwrap_or_else(|| receipt.external_id.clone())
+        }
     }
 }

@@ -36,7 +36,8 @@ pub async fn run(env: &Env, command: args::Version) -> Result<Code, Exit> {
         args::Version::Show { which, details } => show(env, &which, details).await,
         args::Version::Diff { deliverable, from, to } => diff(env, &deliverable, from, to).await,
         args::Version::Approve { which, note, digest } => {
-            tell(env, &which, |number| Command::Approve { number, by: user_name(), note, digest: digest.map(Digest) }).await
+            tell(env, &which, |number| Command::Approve { number, by: user_name(), note, digest: digest.map(Digest) })
+                .await
         }
         args::Version::Reject { which, reason } => {
             tell(env, &which, |number| Command::Reject { number, by: user_name(), reason }).await
@@ -65,7 +66,8 @@ pub async fn rows_of(
     const STATES: [&str; 7] = ["generating", "staged", "reviewing", "approved", "rejected", "delivered", "failed"];
     let by_status = names::state(status, &STATES)?;
     let order = vec![("created_at", true), ("version_number", true)];
-    let query = Query { equals: by_deliverable.into_iter().chain(by_status).collect(), order, limit, ..Query::default() };
+    let query =
+        Query { equals: by_deliverable.into_iter().chain(by_status).collect(), order, limit, ..Query::default() };
     Ok(models.query(names::table("deliverable_versions"), &query).await?)
 }
 
@@ -94,7 +96,11 @@ async fn list(env: &Env, deliverable: Option<String>, status: Option<String>) ->
         None => None,
     };
     let rows = rows_of(&*models, id, status, 200).await?;
-    if env.json { output::json(&rows) } else { print(&rows) }
+    if env.json {
+        output::json(&rows)
+    } else {
+        print(&rows)
+    }
     Ok(Code::Ok)
 }
 
@@ -108,7 +114,8 @@ pub async fn text_of(store: &AnyStore, row: &Row) -> Result<String, Exit> {
         let (number, status) = (cell(row, "version_number"), cell(row, "status"));
         return Err(Exit::new(Code::NotFound, format!("version {number} has no text: it is {status}")));
     }
-    let inline = ["final_content", "draft_content"].iter().map(|column| cell(row, column)).find(|text| !text.is_empty());
+    let inline =
+        ["final_content", "draft_content"].iter().map(|column| cell(row, column)).find(|text| !text.is_empty());
     let inline = inline.filter(|text| digest_of(text.as_bytes()).0 == digest);
     let text = Text { digest: Digest(digest), bytes: 0, inline };
     full_text(&*store.ports(), &text).await.map_err(Exit::failed)
@@ -125,7 +132,8 @@ async fn show(env: &Env, which: &Which, details: bool) -> Result<Code, Exit> {
     }
     if details {
         println!("{} v{}", cell(&deliverable, "title"), cell(&row, "version_number"));
-        for name in ["id", "status", "content_digest", "run_id", "approved_by", "feedback_notes", "edit_distance_score"] {
+        for name in ["id", "status", "content_digest", "run_id", "approved_by", "feedback_notes", "edit_distance_score"]
+        {
             fact(name, cell(&row, name));
         }
         for name in ["delivery_status", "delivery_external_url", "delivery_error"] {

@@ -110,19 +110,14 @@ pub(super) fn redacted(text: &str) -> String {
         None => (String::new(), rest),
     };
     let rest = rest.split('#').next().unwrap_or_default();
-    let (place, query) = rest
-        .split_once('?')
-        .map_or((rest, None), |(place, query)| (place, Some(query)));
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
     let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-    let query = query
-        .map(|query| format!("?{}", hidden_in_query(query)))
-        .unwrap_or_default();
+    let query = query.map(|query| format!("?{}", hidden_in_query(query))).unwrap_or_default();
     format!("{scheme}{user}{}{path}{query}", hidden_unless_port(authority))
 }
 
 fn hidden_after_colon(user: &str) -> String {
-    user.split_once(':')
-        .map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:{HIDDEN}"))
+    user.split_once(':').map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:{HIDDEN}"))
 }
 
 /// `host:port` as it is; `user:password`, which someone wrote without a host, hidden.
@@ -141,14 +136,8 @@ fn hidden_in_query(query: &str) -> String {
     let parts = query.split('&').map(|part| {
         let (name, _) = part.split_once('=').unwrap_or((part, ""));
         let lower = name.to_ascii_lowercase();
-        let secret = ["pass", "pwd", "secret", "token", "key"]
-            .iter()
-            .any(|word| lower.contains(word));
-        if secret {
-            format!("{name}={HIDDEN}")
-        } else {
-            part.to_owned()
-        }
+        let secret = ["pass", "pwd", "secret", "token", "key"].iter().any(|word| lower.contains(word));
+        if secret { format!("{name}={HIDDEN}") } else { part.to_owned() }
     });
     parts.collect::<Vec<_>>().join("&")
 }
@@ -162,10 +151,7 @@ mod tests {
         for (text, shown) in [
             ("postgres://u:geheim@h:5432/db", "postgres://u:***@h:5432/db"),
             ("postgres://u@h/db", "postgres://u@h/db"),
-            (
-                "postgres://h/db?user=u&password=geheim",
-                "postgres://h/db?user=u&password=***",
-            ),
+            ("postgres://h/db?user=u&password=geheim", "postgres://h/db?user=u&password=***"),
             ("postgres://u:ge/heim@h/db", "postgres://***"),
             ("postgres://u:ge@heim@h/db", "postgres://***"),
             ("postgres://u:ge?heim@h/db", "postgres://***"),

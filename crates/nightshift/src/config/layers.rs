@@ -86,19 +86,12 @@ impl Layers {
     pub(super) fn of_defaults() -> Self {
         let fixed = KEYS.iter().filter_map(|key| match key.default {
             Default::Fixed(text) => {
-                let value = key
-                    .kind
-                    .read(Raw::Word(text))
-                    .expect("a test reads every default of the table");
+                let value = key.kind.read(Raw::Word(text)).expect("a test reads every default of the table");
                 Some((key.path, (value, Provenance::Default)))
             }
             Default::Derived { .. } | Default::Unset { .. } => None,
         });
-        Self {
-            values: fixed.collect(),
-            said: Vec::new(),
-            faults: Vec::new(),
-        }
+        Self { values: fixed.collect(), said: Vec::new(), faults: Vec::new() }
     }
 
     fn set(&mut self, key: &Key, raw: Raw<'_>, from: Provenance) {
@@ -115,22 +108,14 @@ impl Layers {
     pub(super) fn add_file(&mut self, file: &str, text: &str) {
         let place = |offset: usize| {
             let (line, column) = position(text, offset);
-            Provenance::File {
-                file: file.to_owned(),
-                line,
-                column,
-            }
+            Provenance::File { file: file.to_owned(), line, column }
         };
         let (document, errors) = DeTable::parse_recoverable(text);
         let mut faults: Vec<Fault> = errors
             .iter()
             .map(|error| {
                 let found = format!("text that is not TOML ({})", error.message());
-                let slip = Slip {
-                    found,
-                    allowed: "TOML: [section] lines and key = value lines".into(),
-                    remedy: None,
-                };
+                let slip = Slip { found, allowed: "TOML: [section] lines and key = value lines".into(), remedy: None };
                 place(error.span().map_or(0, |span| span.start)).fault("", slip)
             })
             .collect();
@@ -140,12 +125,7 @@ impl Layers {
         }
         // What was made out of a broken line says nothing about what its author meant.
         let broken: Vec<u64> = faults.iter().map(|fault| fault.line).collect();
-        faults.extend(
-            self.faults
-                .split_off(before)
-                .into_iter()
-                .filter(|fault| !broken.contains(&fault.line)),
-        );
+        faults.extend(self.faults.split_off(before).into_iter().filter(|fault| !broken.contains(&fault.line)));
         faults.sort_by_key(|fault| (fault.line, fault.column));
         self.faults.append(&mut faults);
     }
@@ -158,26 +138,18 @@ impl Layers {
     ) {
         let name = section.get_ref();
         if !SECTIONS.iter().any(|(known, _)| known == name) {
-            return self
-                .faults
-                .push(place(section.span().start).fault(&plain(name), unknown(name)));
+            return self.faults.push(place(section.span().start).fault(&plain(name), unknown(name)));
         }
         let DeValue::Table(table) = content.get_ref() else {
             let found = format!("{}, not a table", plain_name(content.get_ref()));
-            let slip = Slip {
-                found,
-                allowed: format!("[{name}] and its keys below it"),
-                remedy: None,
-            };
+            let slip = Slip { found, allowed: format!("[{name}] and its keys below it"), remedy: None };
             return self.faults.push(place(content.span().start).fault(name, slip));
         };
         for (entry, value) in table {
             let path = format!("{name}.{}", entry.get_ref());
             match find(&path) {
                 Some(key) => self.set(key, raw(value.get_ref()), place(value.span().start)),
-                None => self
-                    .faults
-                    .push(place(entry.span().start).fault(&plain(&path), unknown(&path))),
+                None => self.faults.push(place(entry.span().start).fault(&plain(&path), unknown(&path))),
             }
         }
     }
@@ -191,9 +163,7 @@ impl Layers {
                 self.set(key, Raw::Word(value.trim()), Provenance::Environment { variable });
             } else if let Some((alias, value)) = key.aliases.iter().find_map(|alias| Some((alias, set(alias.name())?)))
             {
-                let from = Provenance::Environment {
-                    variable: alias.name().to_owned(),
-                };
+                let from = Provenance::Environment { variable: alias.name().to_owned() };
                 match alias {
                     Alias::Value(_) => self.set(key, Raw::Word(value.trim()), from),
                     Alias::Secret(name) => self.set(key, Raw::Word(&format!("env:{name}")), from),
@@ -216,25 +186,18 @@ impl Layers {
     fn refuse_misspelt(&mut self, env: &BTreeMap<String, String>) {
         for name in self.unread(env) {
             if let Some(slip) = misspelt(&name) {
-                self.faults
-                    .push(Provenance::Environment { variable: name }.fault("", slip));
+                self.faults.push(Provenance::Environment { variable: name }.fault("", slip));
             }
         }
     }
 
     /// Variables with our prefix that set no key, name no file, and hold no secret that a key refers to.
     pub(super) fn unread(&self, env: &BTreeMap<String, String>) -> Vec<String> {
-        let named: Vec<&str> = self
-            .values
-            .values()
-            .filter_map(|(value, _)| secret_variable(value))
-            .collect();
+        let named: Vec<&str> = self.values.values().filter_map(|(value, _)| secret_variable(value)).collect();
         let read = |name: &str| {
             name == FILE_VARIABLE || named.contains(&name) || KEYS.iter().any(|key| key.variable() == name)
         };
-        let ours = env
-            .iter()
-            .filter(|(name, value)| name.starts_with(PREFIX) && !is_service_link(name, value));
+        let ours = env.iter().filter(|(name, value)| name.starts_with(PREFIX) && !is_service_link(name, value));
         ours.map(|(name, _)| name).filter(|name| !read(name)).cloned().collect()
     }
 }
@@ -262,59 +225,35 @@ fn misspelt(name: &str) -> Option<Slip> {
     let rests = variables.iter().filter_map(|variable| variable.strip_prefix(PREFIX));
     let by_name = || {
         let mut same = KEYS.iter().filter(|key| key.name().eq_ignore_ascii_case(rest));
-        same.next()
-            .filter(|_| same.next().is_none())
-            .map(|key| format!("did you mean \"{}\"?", key.variable()))
+        same.next().filter(|_| same.next().is_none()).map(|key| format!("did you mean \"{}\"?", key.variable()))
     };
-    let near = meant(rest, rests)
-        .map(|text| text.replacen('"', &format!("\"{PREFIX}"), 1))
-        .or_else(by_name);
+    let near = meant(rest, rests).map(|text| text.replacen('"', &format!("\"{PREFIX}"), 1)).or_else(by_name);
     let section = rest.split('_').next().unwrap_or(rest).to_ascii_lowercase();
     let in_section = SECTIONS.iter().any(|(known, _)| *known == section);
     (near.is_some() || in_section).then(|| Slip {
         found: "a variable that sets nothing".into(),
-        allowed: if in_section {
-            variables_of(&section)
-        } else {
-            format!("{PREFIX}<SECTION>_<KEY>")
-        },
+        allowed: if in_section { variables_of(&section) } else { format!("{PREFIX}<SECTION>_<KEY>") },
         remedy: near,
     })
 }
 
 fn variables_of(section: &str) -> String {
-    KEYS.iter()
-        .filter(|key| key.section() == section)
-        .map(Key::variable)
-        .collect::<Vec<_>>()
-        .join(", ")
+    KEYS.iter().filter(|key| key.section() == section).map(Key::variable).collect::<Vec<_>>().join(", ")
 }
 
 /// A path that is none: what there is instead.
 fn unknown(path: &str) -> Slip {
-    let (section, name) = path
-        .split_once('.')
-        .map_or((path, None), |(section, name)| (section, Some(name)));
+    let (section, name) = path.split_once('.').map_or((path, None), |(section, name)| (section, Some(name)));
     let sections = || SECTIONS.iter().map(|(name, _)| *name);
     let elsewhere = |name: &str| {
         let mut same = KEYS.iter().filter(|key| key.name() == name);
-        same.next()
-            .filter(|_| same.next().is_none())
-            .map(|key| format!("did you mean {:?}?", key.path))
+        same.next().filter(|_| same.next().is_none()).map(|key| format!("did you mean {:?}?", key.path))
     };
     match name.filter(|_| sections().any(|known| known == section)) {
         Some(name) => {
-            let names: Vec<&str> = KEYS
-                .iter()
-                .filter(|key| key.section() == section)
-                .map(Key::name)
-                .collect();
+            let names: Vec<&str> = KEYS.iter().filter(|key| key.section() == section).map(Key::name).collect();
             let remedy = meant(name, names.iter().copied()).or_else(|| elsewhere(name));
-            Slip {
-                found: "an unknown key".into(),
-                allowed: names.join(", "),
-                remedy,
-            }
+            Slip { found: "an unknown key".into(), allowed: names.join(", "), remedy }
         }
         None => Slip {
             found: "an unknown section".into(),
@@ -327,10 +266,7 @@ fn unknown(path: &str) -> Slip {
 /// A name from a file, fit for a line of a message.
 fn plain(name: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 80;
-    name.chars()
-        .take(SHOWN_CHARS_MAX)
-        .flat_map(char::escape_debug)
-        .collect()
+    name.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
 
 /// Line and column, from 1, of a byte offset.

@@ -55,10 +55,7 @@ impl Loaded {
     /// Where the value of a key came from; none when there is no such key.
     #[must_use]
     pub fn provenance(&self, key: &str) -> Option<&Provenance> {
-        self.settings
-            .iter()
-            .find(|setting| setting.key == key)
-            .map(|setting| &setting.from)
+        self.settings.iter().find(|setting| setting.key == key).map(|setting| &setting.from)
     }
 }
 
@@ -86,35 +83,17 @@ impl Config {
         check::derive(&mut layers, env);
         let unread = layers.unread(env);
         let settings = settings(&layers);
-        let values = Values(
-            layers
-                .values
-                .into_iter()
-                .map(|(path, (value, _))| (path, value))
-                .collect(),
-        );
+        let values = Values(layers.values.into_iter().map(|(path, (value, _))| (path, value)).collect());
         let config = Self::build(&values);
         let warnings = check::warnings(&config, &unread);
-        Ok(Loaded {
-            config,
-            settings,
-            warnings,
-        })
+        Ok(Loaded { config, settings, warnings })
     }
 }
 
 fn settings(layers: &Layers) -> Vec<Setting> {
     let setting = |key: &Key| match layers.values.get(key.path) {
-        Some((value, from)) => Setting {
-            key: key.path,
-            value: value.to_json(),
-            from: from.clone(),
-        },
-        None => Setting {
-            key: key.path,
-            value: serde_json::Value::Null,
-            from: Provenance::Default,
-        },
+        Some((value, from)) => Setting { key: key.path, value: value.to_json(), from: from.clone() },
+        None => Setting { key: key.path, value: serde_json::Value::Null, from: Provenance::Default },
     };
     KEYS.iter().map(setting).collect()
 }

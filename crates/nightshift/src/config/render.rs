@@ -32,17 +32,10 @@ fn describe(text: &mut String, key: &Key) {
     let allowed = format!("Allowed: {}.", key.kind.allowed());
     let environment = format!("Environment: {}.", variables(key, "").join(", "));
     text.push('\n');
-    for sentence in [Some(key.doc.to_owned()), note, Some(allowed), Some(environment)]
-        .into_iter()
-        .flatten()
-    {
+    for sentence in [Some(key.doc.to_owned()), note, Some(allowed), Some(environment)].into_iter().flatten() {
         text.push_str(&wrapped(&sentence));
     }
-    let value = if key.kind.is_bare() {
-        value.to_owned()
-    } else {
-        format!("{value:?}")
-    };
+    let value = if key.kind.is_bare() { value.to_owned() } else { format!("{value:?}") };
     let _ = writeln!(text, "#{} = {value}", key.name());
 }
 
@@ -52,9 +45,7 @@ fn variables(key: &Key, quote: &str) -> Vec<String> {
         Alias::Value(name) => format!("{quote}{name}{quote}"),
         Alias::Secret(name) => format!("{quote}{name}{quote} (the secret itself)"),
     });
-    std::iter::once(format!("{quote}{}{quote}", key.variable()))
-        .chain(aliases)
-        .collect()
+    std::iter::once(format!("{quote}{}{quote}", key.variable())).chain(aliases).collect()
 }
 
 /// As comment lines of readable width.
@@ -62,10 +53,7 @@ fn wrapped(sentence: &str) -> String {
     const WIDTH: usize = 110;
     let mut lines = vec![String::from("#")];
     for word in sentence.split(' ') {
-        if lines
-            .last()
-            .is_some_and(|line| line.chars().count() + word.chars().count() >= WIDTH)
-        {
+        if lines.last().is_some_and(|line| line.chars().count() + word.chars().count() >= WIDTH) {
             lines.push(String::from("#"));
         }
         if let Some(line) = lines.last_mut() {
@@ -87,13 +75,7 @@ pub fn config_reference() -> String {
             Default::Unset { .. } => "not set".to_owned(),
         };
         let variables = variables(key, "`").join(", ");
-        let cells = [
-            format!("`{}`", key.path),
-            default,
-            key.kind.allowed(),
-            variables,
-            key.doc.to_owned(),
-        ];
+        let cells = [format!("`{}`", key.path), default, key.kind.allowed(), variables, key.doc.to_owned()];
         // `<` would open a tag, `|` a cell.
         let cells = cells.map(|cell| cell.replace('|', "\\|").replace('<', "&lt;"));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -104,7 +86,5 @@ pub fn config_reference() -> String {
 /// Every variable that is read, with the key that it sets.
 #[must_use]
 pub fn environment_names() -> Vec<(String, &'static str)> {
-    KEYS.iter()
-        .flat_map(|key| key.variables().into_iter().map(|name| (name, key.path)))
-        .collect()
+    KEYS.iter().flat_map(|key| key.variables().into_iter().map(|name| (name, key.path))).collect()
 }

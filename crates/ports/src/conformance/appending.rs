@@ -244,7 +244,8 @@ pub(super) async fn an_unknown_outcome_is_resolved(store: &dyn Store) {
     let lost = store.resolve(owner(2), ShardId(1), epoch, command_id(1), NOON).await;
     assert_eq!(lost, Ok(Resolution::Lost), "by somebody who does not own the shard");
     let late = pen.batch(1, &[Plan::of(stream(1, 1), 2, 1)]);
-    let not = store.resolve(owner(1), ShardId(1), second, command_id(2), NOON.plus_ms(86_400_000)).await.expect("resolved");
+    let not =
+        store.resolve(owner(1), ShardId(1), second, command_id(2), NOON.plus_ms(86_400_000)).await.expect("resolved");
     let Resolution::NotWritten { epoch: third } = not else { panic!("{not:?}") };
     assert!(third > second && third >= NOON.plus_ms(86_400_000).micros() / 1_000);
     assert_eq!(store.append(&[late]).await, Ok(vec![Verdict::Fenced]), "it never will be");

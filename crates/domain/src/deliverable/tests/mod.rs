@@ -337,6 +337,16 @@ fn overlap_is_skipped_or_one_slot_waits() {
 }
 
 #[test]
+fn a_slot_told_after_a_later_one_is_skipped_and_not_forgotten() {
+    let later_first = taken(order()).at(2 * H).after(due(2));
+    let overtaken = later_first.when(due(1)).then_facts(&["skipped"]);
+    let it = overtaken.state.taken().unwrap();
+    assert_eq!(it.last_nominal, Some(at(2 * H)), "the later slot stays the last");
+    assert_eq!(it.current.as_ref().unwrap().slot.id, slot(2), "and is still worked on");
+    overtaken.when(due(2)).then([]);
+}
+
+#[test]
 fn all_missed_slots_that_are_made_up_for_get_their_turn() {
     let all = scheduled(Schedule { catch_up: CatchUp::All { max: 3 }, ..every(3_600) });
     let mut it = taken(all).at(5 * H + 600).after(due(1));

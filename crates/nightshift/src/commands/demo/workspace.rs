@@ -66,7 +66,10 @@ impl Workspace {
             std::fs::copy(source, self.root.join("notes").join(name))?;
         }
         if sources.is_empty() {
-            std::fs::write(self.root.join("notes/first.md"), "# First note\n\nNothing was found to copy on this machine.\n")?;
+            std::fs::write(
+                self.root.join("notes/first.md"),
+                "# First note\n\nNothing was found to copy on this machine.\n",
+            )?;
         }
         self.found.push(format!("notes:      {} file(s) copied from this machine", sources.len().max(1)));
         Ok(())
@@ -179,7 +182,8 @@ fn collect(folder: &Path, depth: u32, into: &mut Vec<PathBuf>) {
 }
 
 fn is_note(path: &Path) -> bool {
-    let known = path.extension().and_then(|extension| extension.to_str()).is_some_and(|it| it == "md" || it == "markdown");
+    let known =
+        path.extension().and_then(|extension| extension.to_str()).is_some_and(|it| it == "md" || it == "markdown");
     let licence = path.parent().is_some_and(|parent| parent.ends_with("common-licenses"));
     let size = path.metadata().map(|data| data.len()).unwrap_or(0);
     (known || licence) && path.is_file() && (200..NOTE_BYTES_MAX).contains(&size)
