@@ -64,7 +64,7 @@ pub struct Deliverable {
     pub consumed: BTreeMap<String, u64>,
     /// Errors of the sources as the last staged version recorded them, by source.
     pub failing: BTreeMap<String, String>,
-    /// What people said about rejected and edited versions, newest first, at most [`FEEDBACK_MAX`].
+    /// What people said about rejected and edited versions, newest first, at most ten.
     pub feedback: Vec<String>,
 }
 
