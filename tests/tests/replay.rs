@@ -30,6 +30,15 @@ fn update_is_asked_for() -> bool {
     std::env::var_os("UPDATE").is_some_and(|value| value == "1")
 }
 
+/// Scenarios that stay for ever; a recording that vanished would otherwise pass unseen.
+const FIXTURES_MIN: usize = 10;
+
+#[test]
+fn no_recording_is_lost() {
+    let count = fixtures().len();
+    assert!(count >= FIXTURES_MIN, "{count} fixtures, at least {FIXTURES_MIN} were recorded");
+}
+
 #[test]
 fn every_fixture_is_decided_the_same_and_comes_to_its_goldens() {
     let mut different = Vec::new();

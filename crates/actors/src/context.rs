@@ -46,7 +46,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             code_revision: env!("CARGO_PKG_VERSION").to_owned(),
-            concurrency: 32,
+            concurrency: 128,
             lease_ms: 30_000,
             worker: "local".to_owned(),
             resident_max: 5_000,

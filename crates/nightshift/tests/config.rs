@@ -111,16 +111,6 @@ fn each_fault_of_a_file_has_its_message() {
              without user, query and fragment, such as https://api.example.com/v1; did you mean \"http://localhost:4317\"?",
         ),
         (
-            "[defaults]\ntimezone = \"Europe/Berlni\"",
-            "nightshift.toml:2:12 defaults.timezone: found \"Europe/Berlni\"; \
-             allowed: an IANA time zone such as Europe/Berlin or UTC; did you mean \"Europe/Berlin\"?",
-        ),
-        (
-            "[defaults]\ngovernance = \"semi-auto\"",
-            "nightshift.toml:2:14 defaults.governance: found \"semi-auto\"; allowed: manual, semi_auto, full_auto; \
-             did you mean \"semi_auto\"?",
-        ),
-        (
             "[store]\ndata_dir = \"~/nightshift\"",
             "nightshift.toml:2:12 store.data_dir: found \"~/nightshift\"; \
              allowed: a folder, best as an absolute path; ~ is not expanded",

@@ -3,8 +3,6 @@
 //! Owns: the table that parsing, environment names, the example file and the reference are made from.
 //! Refuses to know: how a value is read, and where it came from.
 
-use nightshift_domain::deliverable::Governance;
-
 use super::{
     options::{LogFormat, OtlpProtocol, SmtpTls},
     value::Kind,
@@ -148,9 +146,6 @@ const DAY_S: u64 = 24 * HOUR_S;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-const GOVERNANCE_WORDS: &[&str] =
-    &[Governance::Manual.as_str(), Governance::SemiAuto.as_str(), Governance::FullAuto.as_str()];
-
 /// Every key, section by section.
 pub const KEYS: &[Key] = &[
     aliased(
@@ -200,7 +195,7 @@ pub const KEYS: &[Key] = &[
         fixed("127.0.0.1:7466"),
         "Address and port to listen on. Anything but loopback is reachable from other machines.",
     ),
-    key("queue.concurrency", count(1, 10_000), fixed("32"), "Steps in progress at once on this node, over all runs."),
+    key("queue.concurrency", count(1, 10_000), fixed("128"), "Steps in progress at once on this node, over all runs."),
     key("queue.lease", seconds(1, DAY_S), fixed("30s"), "A worker that is silent for this long has lost its step."),
     key(
         "actors.resident_max",
@@ -320,11 +315,4 @@ pub const KEYS: &[Key] = &[
         &[Alias::Value("METRICS_ENABLED")],
     ),
     key("defaults.user", Kind::Text, fixed("local"), "Whose deliverables the commands are about."),
-    key("defaults.timezone", Kind::Zone, fixed("UTC"), "IANA time zone of schedules that name none."),
-    key(
-        "defaults.governance",
-        Kind::Choice(GOVERNANCE_WORDS, &[]),
-        fixed("manual"),
-        "Who has to agree before a version is delivered.",
-    ),
 ];

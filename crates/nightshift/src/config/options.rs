@@ -5,7 +5,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use nightshift_domain::deliverable::Governance;
 use uuid::Uuid;
 
 use super::{address::StoreUrl, value::Values};
@@ -148,10 +147,6 @@ pub struct Telemetry {
 pub struct Defaults {
     /// Whose deliverables the commands are about.
     pub user: String,
-    /// IANA name of a zone.
-    pub timezone: String,
-    /// Who has to agree before delivery.
-    pub governance: Governance,
 }
 
 macro_rules! words {
@@ -244,15 +239,7 @@ impl Config {
             llm: Llm::build(values),
             smtp: Smtp::build(values),
             telemetry: Telemetry::build(values),
-            defaults: Defaults {
-                user: values.text("defaults.user"),
-                timezone: values.text("defaults.timezone"),
-                governance: values.word(
-                    "defaults.governance",
-                    &[Governance::Manual, Governance::SemiAuto, Governance::FullAuto],
-                    Governance::as_str,
-                ),
-            },
+            defaults: Defaults { user: values.text("defaults.user") },
         }
     }
 }

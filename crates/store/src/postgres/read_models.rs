@@ -45,6 +45,8 @@ impl ReadModels for PostgresStore {
     async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError> {
         let fault = failed("write read models");
         let mut tx = self.inner.pool.begin().await.map_err(&fault)?;
+        // Rows and checkpoint are lost together or not at all, and the log makes them again: no need to wait for the disk.
+        sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await.map_err(&fault)?;
         for batch in batches {
             if !advance(&mut tx, checkpoint_name(generation), batch).await.map_err(&fault)? {
                 tx.rollback().await.map_err(&fault)?;
