@@ -275,8 +275,11 @@ async fn rows_of(
     }
     for (table, keys) in wanted.into_values() {
         let keys: Vec<RowKey> = keys.into_iter().collect();
-        for row in read_models.rows(generation, table, &keys).await? {
-            rows.load(table, table.key_of(&row), Some(row));
+        // A shard's rows come from its own events only: before its first page there are none to fetch.
+        if from_seq > 0 {
+            for row in read_models.rows(generation, table, &keys).await? {
+                rows.load(table, table.key_of(&row), Some(row));
+            }
         }
         // What was not found does not exist; loading it again as absent changes nothing for what was found.
         keys.into_iter().for_each(|key| rows.load(table, key, None));

@@ -2,6 +2,7 @@
 
 mod support;
 
+use nightshift_actors::{audit::compare_rows, projector::rebuild};
 use nightshift_domain::{
     content::{FailureClass, SourceFailure},
     deliverable::{Command, Governance},
@@ -115,4 +116,21 @@ async fn the_same_command_twice_is_done_once() {
     system.settled().await;
     assert!(!first.repeated && second.repeated);
     assert_eq!(versions(&system, id).await, vec![(1, "staged")]);
+}
+
+#[tokio::test]
+async fn read_models_built_anew_are_the_fold_of_the_events() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::FullAuto), "create").await;
+    stage.at(&system, NINE).await;
+    assert_eq!(versions(&system, id).await, vec![(1, "delivered")]);
+    let (log, models) = (stage.store.clone(), stage.store.clone());
+    let mut checked = 0;
+    let faults = compare_rows(&*log, &*models, |rows| checked = rows).await.unwrap();
+    assert!(faults.is_empty() && checked > 20, "{checked} rows, {faults:?}");
+    let folded = rebuild(&*log, &*models, |_| {}).await.unwrap();
+    assert!(folded > 20, "{folded} events");
+    assert_eq!(compare_rows(&*log, &*models, |_| {}).await.unwrap(), Vec::<String>::new());
 }
