@@ -11,6 +11,7 @@ pub mod http;
 pub mod lcg;
 pub mod postgres;
 pub mod proxy;
+pub mod server;
 pub mod sink;
 pub mod tidy;
 mod wait;

@@ -172,6 +172,13 @@ const COMMANDS: &[(&[&str], i32, &[&str])] = &[
     (&["--set", "http.listen=everywhere", "serve"], 78, &["http.listen", "127.0.0.1:7466"]),
     (&["--set", "llm.base_url=ftp://x", "config", "check"], 78, &["llm.base_url", "ftp://x"]),
     (&["--set", "telemetry.log_filter=sqlx=loud", "config", "check"], 78, &["telemetry.log_filter", "loud"]),
+    (
+        &["--set", "telemetry.log_filter=shout", "config", "check"],
+        78,
+        &["telemetry.log_filter", "\"shout\"", "allowed: off"],
+    ),
+    (&["--set", "telemetry.log_filter=shout", "serve"], 78, &["telemetry.log_filter", "\"shout\"", "shout=debug"]),
+    (&["--set", "telemetry.log_filter=debgu", "serve"], 78, &["telemetry.log_filter", "did you mean \"debug\"?"]),
     (&["--set", "store.url=mysql://x/y", "config", "check"], 78, &["store.url", "postgres://"]),
     (&["--config", "nothing.toml", "config", "check"], 78, &["nothing.toml"]),
     (

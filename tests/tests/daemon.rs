@@ -189,6 +189,38 @@ fn assert_one_tree(spans: &BTreeMap<String, Value>, trace_id: &str) {
     assert!(orphan.is_none(), "{orphan:#?} of {spans:#?}");
 }
 
+/// What the other side was sent as `traceparent` names the span of the attempt that asked.
+fn assert_named_as_parent(spans: &BTreeMap<String, Value>, name: &str, web: &Web) {
+    let exchanges = web.exchanges();
+    assert!(!exchanges.is_empty());
+    for (asked, _) in &exchanges {
+        let attempt: i64 = asked.header("x-attempt").parse().expect("the number of the attempt");
+        let same = |span: &&Value| text(span, "name") == name && span["attributes"]["attempt"] == attempt;
+        let span = spans.values().find(same).unwrap_or_else(|| panic!("no {name} {attempt} in {spans:#?}"));
+        let expected = format!("00-{}-{}-01", text(span, "trace_id"), text(span, "span_id"));
+        assert_eq!(asked.header("traceparent"), expected, "{name}, attempt {attempt}");
+    }
+}
+
+#[test]
+fn a_model_is_told_the_span_that_asks_it() {
+    let receiver = Sink::start(env!("CARGO_BIN_EXE_otlp-receiver"));
+    let web = Web::start(|asked, before| if before == 0 { Answer::new(500, "busy") } else { chat(asked, 3) });
+    let mut world = with_model(&web);
+    world.node = world.node.clone().with("telemetry.otlp_endpoint", text(&receiver.addresses, "grpc"));
+    let id = order(&world, "Asked", "governance: manual\n");
+    let mut daemon = world.node.serve();
+    let _ = daemon.address();
+    run_now(&world, &id);
+    version_when(&world, &id, "staged", |row| text(row, "status") == "staged");
+    let arrived = receiver.until("the spans of the run", |arrived| {
+        spans(arrived).values().any(|span| text(span, "name") == "run.complete")
+    });
+    assert_eq!(web.exchanges().len(), 2, "asked again under the next attempt");
+    assert_named_as_parent(&spans(&arrived), "step compose", &web);
+    daemon.stop();
+}
+
 /// Killed while the other side has the delivery and has not answered: what is exported before and after is one tree.
 fn one_tree_over_a_restart(protocol: &str) {
     let receiver = Sink::start(env!("CARGO_BIN_EXE_otlp-receiver"));
@@ -222,6 +254,7 @@ fn one_tree_over_a_restart(protocol: &str) {
         .filter_map(|span| span["attributes"]["attempt"].as_i64())
         .collect();
     assert_eq!(attempts, BTreeSet::from([1, 2]), "the lost attempt and the one that did it");
+    assert_named_as_parent(&spans, "step deliver", &hooks);
     for step in ["run", "step gather", "step compose", "step validate"] {
         assert!(names(&arrived).iter().any(|name| name == step), "{step} in {:?}", names(&arrived));
     }

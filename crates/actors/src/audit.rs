@@ -14,7 +14,7 @@ use nightshift_ports::{
 };
 use nightshift_projections::table::{Row, RowKey, TableDef};
 
-use crate::projector::fold;
+use crate::projector::{PassSize, fold};
 
 /// Differences that are told of each shard at most; one is as bad as many.
 const TOLD_MAX: usize = 20;
@@ -49,14 +49,14 @@ async fn compare_shard(
     let mut tables: Vec<(&'static TableDef, RowKey)> = Vec::new();
     let mut at = 0;
     while at < upto {
-        let page = fold(log, &folded, Generation::Live, &[(shard, at)]).await?;
+        let page = fold((log, &folded), Generation::Live, &[(shard, at)], PassSize::default()).await?;
         if let Some((_, why)) = page.poison.first() {
             faults.push(why.clone());
         }
         let Some(batch) = page.batches.first() else { break };
         at = batch.upto_seq;
-        for (table, row) in &batch.upserts {
-            let key = table.key_of(row);
+        for (table, image) in &batch.upserts {
+            let key = image.key(table);
             if changed.insert((table.name, key.clone())) {
                 tables.push((table, key));
             }

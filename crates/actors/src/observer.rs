@@ -27,6 +27,8 @@ pub trait Observer: Send + Sync {
     fn timer_late(&self, _micros: i64) {}
     /// A stream was set aside after repeated panics.
     fn quarantined(&self, _streams: usize) {}
+    /// The start goes forward: so many obligations were taken up again so far.
+    fn recovering(&self, _taken_up: u64) {}
 }
 
 /// Sees nothing.

@@ -6,6 +6,8 @@
 //!
 //! Invariant: an event that cannot be folded stops its shard only.
 
+mod rebuild;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
@@ -26,13 +28,24 @@ use nightshift_projections::{
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::watch;
 
+pub use rebuild::{rebuild, rebuild_in};
+
 use crate::{context::Context, faults::Point, port::Port};
 
-/// Events folded in one pass, over all shards.
-const PASS_EVENTS: usize = 4_000;
+/// How many events are folded before their rows are written.
+#[derive(Debug, Clone, Copy)]
+pub struct PassSize {
+    /// Over all shards: no page is begun when there are so many.
+    pub events: usize,
+    /// Of one shard.
+    pub page: u32,
+}
 
-/// Events of one shard in one pass.
-const PAGE: u32 = 2_000;
+impl Default for PassSize {
+    fn default() -> Self {
+        Self { events: 4_000, page: 2_000 }
+    }
+}
 
 /// What the projector can be sent.
 pub enum ProjectorMsg {
@@ -186,7 +199,8 @@ impl Progress {
             .filter(|(shard, head, at)| at < head && !self.poisoned.contains(shard))
             .map(|(shard, _, at)| (shard, at))
             .collect();
-        let folded = fold(&*self.context.log, &*self.context.read_models, Generation::Live, &behind).await?;
+        let stores: (&dyn EventLog, &dyn ReadModels) = (&*self.context.log, &*self.context.read_models);
+        let folded = fold(stores, Generation::Live, &behind, PassSize::default()).await?;
         for (shard, why) in &folded.poison {
             tracing::error!(%shard, why, "an event cannot be folded; the read models of its shard stop here");
             self.poisoned.insert(*shard);
@@ -212,6 +226,7 @@ impl Progress {
 }
 
 /// What a pass folded.
+#[derive(Default)]
 pub struct Folded {
     /// Rows and checkpoints to write.
     pub batches: Vec<RowBatch>,
@@ -228,19 +243,19 @@ pub struct Folded {
 /// # Errors
 /// The store did not answer.
 pub async fn fold(
-    log: &dyn EventLog,
-    read_models: &dyn ReadModels,
+    (log, read_models): (&dyn EventLog, &dyn ReadModels),
     generation: Generation,
     behind: &[(ShardId, u64)],
+    size: PassSize,
 ) -> Result<Folded, StoreError> {
-    let mut folded = Folded { batches: Vec::new(), page: Vec::new(), poison: Vec::new(), more: false };
+    let mut folded = Folded::default();
     for (shard, at) in behind {
-        if folded.page.len() >= PASS_EVENTS {
+        if folded.page.len() >= size.events {
             folded.more = true;
             break;
         }
-        let page = log.read_shard(*shard, *at, PAGE).await?;
-        folded.more |= page.len() == PAGE as usize;
+        let page = log.read_shard(*shard, *at, size.page).await?;
+        folded.more |= page.len() == size.page as usize;
         let mut decoded = Vec::with_capacity(page.len());
         for recorded in page {
             match recorded.decode() {
@@ -267,23 +282,16 @@ async fn rows_of(
     events: &[(Recorded, AnyEvent)],
 ) -> Result<RowBatch, StoreError> {
     let mut rows = Rows::new();
-    let mut wanted: HashMap<&'static str, (&'static TableDef, HashSet<RowKey>)> = HashMap::new();
-    for (recorded, event) in events {
-        for (table, key) in reads(event, recorded) {
-            wanted.entry(table.name).or_insert_with(|| (table, HashSet::new())).1.insert(key);
-        }
-    }
-    for (table, keys) in wanted.into_values() {
-        let keys: Vec<RowKey> = keys.into_iter().collect();
-        // A shard's rows come from its own events only: before its first page there are none to fetch.
-        if from_seq > 0 {
+    // A shard's rows come from its own events only: before its first page there are none to fetch.
+    if from_seq > 0 {
+        for (table, keys) in wanted(events) {
+            let keys: Vec<RowKey> = keys.into_iter().collect();
             for row in read_models.rows(generation, table, &keys).await? {
                 rows.load(table, table.key_of(&row), Some(row));
             }
         }
-        // What was not found does not exist; loading it again as absent changes nothing for what was found.
-        keys.into_iter().for_each(|key| rows.load(table, key, None));
     }
+    // What was not found does not exist, which is what a fold takes an unknown row for.
     for (recorded, event) in events {
         apply(&mut rows, recorded, event);
     }
@@ -291,41 +299,13 @@ async fn rows_of(
     Ok(RowBatch { shard, from_seq, upto_seq, upserts, deletes })
 }
 
-/// Builds the read models anew beside the live ones and puts them in their place. `step` is told how many events were
-/// folded so far.
-///
-/// # Errors
-/// The store did not answer, or an event cannot be folded; the live read models are as they were.
-pub async fn rebuild(
-    log: &dyn EventLog,
-    read_models: &dyn ReadModels,
-    mut step: impl FnMut(u64),
-) -> Result<u64, StoreError> {
-    read_models.begin_rebuild().await?;
-    let mut at: Checkpoints = Checkpoints::new();
-    let mut total = 0;
-    loop {
-        let heads = log.heads().await?;
-        let behind: Vec<(ShardId, u64)> = heads
-            .into_iter()
-            .map(|(shard, head)| (shard, head, at.get(&shard).copied().unwrap_or(0)))
-            .filter(|(_, head, at)| at < head)
-            .map(|(shard, _, at)| (shard, at))
-            .collect();
-        if behind.is_empty() {
-            break;
+/// The rows whose former images the events of a page need.
+fn wanted(events: &[(Recorded, AnyEvent)]) -> impl Iterator<Item = (&'static TableDef, HashSet<RowKey>)> {
+    let mut wanted: HashMap<&'static str, (&'static TableDef, HashSet<RowKey>)> = HashMap::new();
+    for (recorded, event) in events {
+        for (table, key) in reads(event, recorded) {
+            wanted.entry(table.name).or_insert_with(|| (table, HashSet::new())).1.insert(key);
         }
-        let folded = fold(log, read_models, Generation::Rebuilt, &behind).await?;
-        if let Some((_, why)) = folded.poison.first() {
-            return Err(StoreError::Corrupt { what: why.clone() });
-        }
-        if !read_models.write(Generation::Rebuilt, &folded.batches).await? {
-            return Err(StoreError::Failed { doing: "rebuild", why: "another rebuild is under way".to_owned() });
-        }
-        at.extend(folded.batches.iter().map(|batch| (batch.shard, batch.upto_seq)));
-        total += folded.page.len() as u64;
-        step(total);
     }
-    read_models.swap_rebuilt().await?;
-    Ok(total)
+    wanted.into_values()
 }

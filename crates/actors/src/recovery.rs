@@ -25,11 +25,12 @@ use crate::{
 /// Obligations read at once.
 const PAGE: u32 = 2_000;
 
-/// Hands over again all open obligations of these classes; timers are the clock's own to load.
+/// Hands over again all open obligations of these classes, and says after each page how many; timers are the clock's
+/// own to load.
 ///
 /// # Errors
 /// The store did not answer.
-pub async fn rescan(context: &Arc<Context>, classes: &[Class]) -> Result<u64, StoreError> {
+pub async fn rescan(context: &Arc<Context>, classes: &[Class], told: impl Fn(u64) + Send) -> Result<u64, StoreError> {
     let shards: Vec<ShardId> = context.journal.heads().into_iter().map(|(shard, _)| shard).collect();
     let mut after = None;
     let mut found = 0;
@@ -40,6 +41,7 @@ pub async fn rescan(context: &Arc<Context>, classes: &[Class]) -> Result<u64, St
         after = page.last().map(|last| (last.obligation.due_at, last.stream, last.obligation.key.clone()));
         found += page.len() as u64;
         page.into_iter().for_each(|owed| hand_over(context, owed));
+        told(found);
         if !full {
             return Ok(found);
         }

@@ -163,7 +163,7 @@ async fn hand_over_again(context: &Arc<Context>, role: Role) {
         Role::Clock | Role::Journal | Role::Stream => return,
     };
     loop {
-        match recovery::rescan(context, classes).await {
+        match recovery::rescan(context, classes, |_| {}).await {
             Ok(_) => return,
             Err(error) => {
                 tracing::warn!(%error, "what a failed actor had in hand is not known yet; asking again");

@@ -155,8 +155,9 @@ impl System {
         crate::tasks::spawn(Courier::pump(Arc::downgrade(&context), timers));
         let args = Args { context: Arc::clone(&context), collapse };
         let (root, _) = Actor::spawn(None, RootActor, args).await?;
+        let told = |taken_up| context.gauges.observer().recovering(taken_up);
         let recovered = match context.settings.alive {
-            true => recovery::rescan(&context, &[Class::Job, Class::Effect, Class::Send]).await?,
+            true => recovery::rescan(&context, &[Class::Job, Class::Effect, Class::Send], told).await?,
             false => 0,
         };
         context.clock.begin();

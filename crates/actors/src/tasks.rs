@@ -10,7 +10,9 @@ pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Starts a task and gives its handle.
-pub fn spawn_watched(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub fn spawn_watched<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
     tokio::spawn(work)
 }
 

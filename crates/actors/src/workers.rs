@@ -18,6 +18,7 @@ use nightshift_domain::{
     recorded::Meta,
     run::{Action, Command, Created, StepOutput, Token, idempotency_key},
     time::Timestamp,
+    trace,
 };
 use nightshift_ports::performer::Call;
 use tokio::sync::Notify;
@@ -60,12 +61,14 @@ impl Attempt {
     #[must_use]
     pub fn call(&self) -> Call {
         let shard = self.run.shard();
+        // The span is exported when the attempt has ended; its ids are known now.
+        let span = trace::attempt_span_id(self.run, &self.step, self.attempt);
         Call {
             idempotency_key: idempotency_key(self.run, &self.step),
             attempt: self.attempt,
             fencing_token: format!("{shard}.{}", self.token),
             timeout_ms: self.timeout_ms,
-            traceparent: None,
+            traceparent: Some(trace::traceparent(trace::trace_id(self.created.root), span)),
             now: self.started_at,
         }
     }

@@ -2,12 +2,29 @@
 
 mod support;
 
-use nightshift_actors::{audit::compare_rows, projector::rebuild};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use nightshift_actors::{
+    audit::compare_rows,
+    projector::{PassSize, rebuild, rebuild_in},
+};
 use nightshift_domain::{
     content::{FailureClass, SourceFailure},
     deliverable::{Command, Governance},
+    ids::ShardId,
     time::Timestamp,
 };
+use nightshift_ports::{
+    log::{EventLog, StoreError},
+    memory::MemoryStore,
+    read_models::{Generation, Query, ReadModels, RowBatch},
+};
+use nightshift_projections::table::{Row, RowKey, TableDef};
+use serde_json::Value;
 use support::{MONDAY_8, Stage, create, failure, order, tell, versions};
 
 const HOUR: i64 = 3_600_000;
@@ -130,7 +147,82 @@ async fn read_models_built_anew_are_the_fold_of_the_events() {
     let mut checked = 0;
     let faults = compare_rows(&*log, &*models, |rows| checked = rows).await.unwrap();
     assert!(faults.is_empty() && checked > 20, "{checked} rows, {faults:?}");
-    let folded = rebuild(&*log, &*models, |_| {}).await.unwrap();
+    let folded = rebuild(log.clone(), models.clone(), |_| {}).await.unwrap();
     assert!(folded > 20, "{folded} events");
     assert_eq!(compare_rows(&*log, &*models, |_| {}).await.unwrap(), Vec::<String>::new());
+}
+
+/// Read models that take their time to write, and count what is asked of them meanwhile.
+struct Slow {
+    models: Arc<MemoryStore>,
+    writing: AtomicBool,
+    asked_meanwhile: AtomicU32,
+}
+
+#[async_trait]
+impl ReadModels for Slow {
+    async fn checkpoints(&self, generation: Generation) -> Result<Vec<(ShardId, u64)>, StoreError> {
+        self.models.checkpoints(generation).await
+    }
+
+    async fn rows(
+        &self,
+        generation: Generation,
+        table: &'static TableDef,
+        keys: &[RowKey],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.asked_meanwhile.fetch_add(u32::from(self.writing.load(Ordering::Relaxed)), Ordering::Relaxed);
+        self.models.rows(generation, table, keys).await
+    }
+
+    async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError> {
+        self.writing.store(true, Ordering::Relaxed);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let written = self.models.write(generation, batches).await;
+        self.writing.store(false, Ordering::Relaxed);
+        written
+    }
+
+    async fn begin_rebuild(&self) -> Result<(), StoreError> {
+        self.models.begin_rebuild().await
+    }
+
+    async fn swap_rebuilt(&self) -> Result<(), StoreError> {
+        self.models.swap_rebuilt().await
+    }
+
+    async fn query(&self, table: &'static TableDef, query: &Query) -> Result<Vec<Row>, StoreError> {
+        self.models.query(table, query).await
+    }
+
+    async fn count_by(&self, table: &'static TableDef, column: &'static str) -> Result<Vec<(Value, u64)>, StoreError> {
+        self.models.count_by(table, column).await
+    }
+}
+
+#[tokio::test]
+async fn passes_of_a_rebuild_overlap_and_give_the_same_rows_whatever_their_size() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    for name in ["one", "two", "three"] {
+        stage.world.write("a.md", name);
+        create(&system, order(Governance::FullAuto), name).await;
+    }
+    stage.at(&system, NINE).await;
+    let heads = stage.store.heads().await.unwrap();
+    let events: u64 = heads.iter().map(|(_, head)| head).sum();
+    assert!(heads.iter().filter(|(_, head)| *head > 6).count() > 1, "several shards with several pages: {heads:?}");
+    for (events_max, page) in [(1, 1), (3, 2), (6, 3), (1_000, 5)] {
+        let (models, writing, asked_meanwhile) = (stage.store.clone(), AtomicBool::new(false), AtomicU32::new(0));
+        let slow = Arc::new(Slow { models, writing, asked_meanwhile });
+        let mut steps = Vec::new();
+        let size = PassSize { events: events_max, page };
+        let folded = rebuild_in((stage.store.clone(), slow.clone()), size, |done| steps.push(done)).await.unwrap();
+        assert_eq!((folded, steps.last()), (events, Some(&events)), "{size:?}");
+        assert_eq!(compare_rows(&*stage.store, &*stage.store, |_| {}).await.unwrap(), Vec::<String>::new(), "{size:?}");
+        let overlapped = slow.asked_meanwhile.load(Ordering::Relaxed) > 0;
+        assert!(overlapped || events_max == 1_000, "{size:?}: nothing was folded while rows were written");
+    }
 }

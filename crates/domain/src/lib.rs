@@ -20,3 +20,4 @@ pub mod streams;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod trace;

@@ -106,6 +106,15 @@ impl AnyStore {
             Self::Postgres(store) => store.clone(),
         }
     }
+
+    /// Leaves everything in order when this process is done with the store: a file is whole without its WAL.
+    pub async fn end(&self) {
+        let Self::Sqlite(store) = self else { return };
+        if let Err(error) = store.fold_wal().await {
+            // Nothing is lost by it: the WAL is read at the next start.
+            tracing::warn!(%error, "the WAL was not folded into the file");
+        }
+    }
 }
 
 /// How a store is opened.

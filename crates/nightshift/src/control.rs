@@ -11,6 +11,7 @@ use nightshift_domain::{
     content::{Digest, INLINE_BYTES_MAX, Text},
     ids::{CommandId, StreamId},
     streams::AnyCommand,
+    time::Timestamp,
 };
 use nightshift_ports::clock::IdSource;
 use nightshift_store::sqlite::lock_holder;
@@ -34,8 +35,8 @@ pub enum Control {
     },
     /// In a daemon.
     Remote {
-        /// Its address.
-        base: String,
+        /// Which.
+        daemon: Daemon,
         /// What it asks for.
         token: String,
         /// How it is asked.
@@ -43,6 +44,56 @@ pub enum Control {
         /// The same store, to look at.
         store: AnyStore,
     },
+}
+
+/// A session of a daemon lives so long without being renewed, in milliseconds: that of a killed one as well.
+pub const SESSION_TTL_MS: i64 = 10_000;
+
+/// A daemon, as it is known to who looks for it. It may have been killed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// Host and port of its HTTP interface.
+    pub address: String,
+    /// What it is called, for people.
+    pub name: String,
+    /// When it was registered in a store that several machines reach. None where a lock proves that it lives.
+    pub since: Option<Timestamp>,
+}
+
+impl Daemon {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Why no answer came, and what helps.
+    fn no_answer(&self, error: &reqwest::Error) -> Exit {
+        let Self { address, name, since } = self;
+        if !error.is_connect() {
+            return Exit::failed(format!("{name} at {address} did not answer: {}; see its log", root_cause(error)));
+        }
+        let (why, seconds) = (root_cause(error), SESSION_TTL_MS / 1_000);
+        let message = match since {
+            Some(since) => format!(
+                "{name} at {address}, registered in the store since {since}, does not answer: {why}; nothing was done. \
+                 If it was killed, its registration ends {seconds} s after its last sign of life: repeat the command \
+                 then, or start a daemon. If it runs on another machine, ask where {address} can be reached"
+            ),
+            None => format!(
+                "{name} at {address} holds the store and does not answer: {why}; nothing was done. If it is ending, \
+                 repeat the command; otherwise look at its log"
+            ),
+        };
+        Exit::new(Code::InUse, message)
+    }
+}
+
+/// What lies below all the layers of a client.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }
 
 /// File of the token in the data folder; only its owner can read it.
@@ -57,12 +108,21 @@ pub fn token_path(data_dir: &Path) -> std::path::PathBuf {
 /// The data folder cannot be written.
 pub fn make_token(data_dir: &Path) -> Result<String, Exit> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    std::fs::create_dir_all(data_dir)?;
-    let token = format!("{}{}", RandomIds.fresh().simple(), fresh_secret().simple());
     let path = token_path(data_dir);
+    let not_written = |error: std::io::Error| {
+        let message = format!(
+            "{} cannot be written: {error}; give this user the right to write that folder, or name another in \
+             store.data_dir",
+            path.display()
+        );
+        Exit::new(Code::StoreUnavailable, message)
+    };
+    std::fs::create_dir_all(data_dir).map_err(not_written)?;
+    let token = format!("{}{}", RandomIds.fresh().simple(), fresh_secret().simple());
     let _ = std::fs::remove_file(&path);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    file.write_all(token.as_bytes())?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(not_written)?;
+    file.write_all(token.as_bytes()).map_err(not_written)?;
     Ok(token)
 }
 
@@ -78,7 +138,8 @@ impl Control {
     /// The store cannot be opened and no daemon answers for it.
     pub async fn open(env: &Env) -> Result<Self, Exit> {
         let config = &env.config;
-        if let Some(address) = daemon_address(config).await? {
+        if let Some(daemon) = find_daemon(config).await? {
+            let address = &daemon.address;
             if env.at.is_some() {
                 let message = format!("--at: a daemon at {address} holds the store and follows the machine's clock");
                 return Err(Exit::new(Code::Usage, message));
@@ -95,7 +156,7 @@ impl Control {
             let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build();
             let client = client.map_err(Exit::failed)?;
             let store = app::open(config, Mode::Read).await?;
-            return Ok(Self::Remote { base: format!("http://{address}"), token, client, store });
+            return Ok(Self::Remote { daemon, token, client, store });
         }
         let store = app::open(config, Mode::Write).await?;
         app::check_rehearsal(env.at, &store).await?;
@@ -128,14 +189,14 @@ impl Control {
                 system.caught_up().await;
                 Ok(Answer { version: done.version, repeated: done.repeated })
             }
-            Self::Remote { base, token, client, .. } => {
+            Self::Remote { daemon, token, client, .. } => {
                 let asked = SubmitRequest { stream, command: command.into(), id, actor };
-                let request = client.post(format!("{base}/api/control/submit")).bearer_auth(token).json(&asked);
-                let response = request.send().await.map_err(|error| no_answer(&error))?;
+                let request = client.post(daemon.url("/api/control/submit")).bearer_auth(token).json(&asked);
+                let response = request.send().await.map_err(|error| daemon.no_answer(&error))?;
                 if response.status().is_success() {
-                    return response.json().await.map_err(|error| no_answer(&error));
+                    return response.json().await.map_err(|error| daemon.no_answer(&error));
                 }
-                let body: ErrorBody = response.json().await.map_err(|error| no_answer(&error))?;
+                let body: ErrorBody = response.json().await.map_err(|error| daemon.no_answer(&error))?;
                 Err(Exit::failed(body.error.message))
             }
         }
@@ -148,12 +209,12 @@ impl Control {
     pub async fn keep(&self, text: String) -> Result<Text, Exit> {
         match self {
             Self::Local { store, .. } => Ok(perform::keep(&*store.ports(), text).await?),
-            Self::Remote { base, token, client, .. } => {
-                let request = client.put(format!("{base}/api/control/blob")).bearer_auth(token).body(text.clone());
+            Self::Remote { daemon, token, client, .. } => {
+                let request = client.put(daemon.url("/api/control/blob")).bearer_auth(token).body(text.clone());
                 let response = request.send().await.and_then(reqwest::Response::error_for_status);
                 let digest: Digest = match response {
-                    Ok(response) => response.json().await.map_err(|error| no_answer(&error))?,
-                    Err(error) => return Err(no_answer(&error)),
+                    Ok(response) => response.json().await.map_err(|error| daemon.no_answer(&error))?,
+                    Err(error) => return Err(daemon.no_answer(&error)),
                 };
                 let bytes = text.len() as u64;
                 Ok(Text { digest, bytes, inline: (text.len() <= INLINE_BYTES_MAX).then_some(text) })
@@ -166,10 +227,10 @@ impl Control {
     /// # Errors
     /// The daemon did not answer.
     pub async fn queue(&self) -> Result<Option<Queued>, Exit> {
-        let Self::Remote { base, token, client, .. } = self else { return Ok(None) };
-        let response = client.get(format!("{base}/api/control/queue")).bearer_auth(token).send().await;
-        let response = response.map_err(|error| no_answer(&error))?;
-        response.json().await.map(Some).map_err(|error| no_answer(&error))
+        let Self::Remote { daemon, token, client, .. } = self else { return Ok(None) };
+        let response = client.get(daemon.url("/api/control/queue")).bearer_auth(token).send().await;
+        let response = response.map_err(|error| daemon.no_answer(&error))?;
+        response.json().await.map(Some).map_err(|error| daemon.no_answer(&error))
     }
 
     /// Waits until what was asked for is done, as far as this process does it.
@@ -188,44 +249,50 @@ impl Control {
     /// Ends what was started here.
     pub async fn close(self) {
         if let Self::Local { system, .. } = self {
+            // Whoever looks next sees what was decided here.
+            system.caught_up().await;
             system.stop().await;
         }
     }
 }
 
-/// Address of the daemon that holds the store, if one does.
-async fn daemon_address(config: &Config) -> Result<Option<String>, Exit> {
+/// The daemon that holds the store, if one does.
+async fn find_daemon(config: &Config) -> Result<Option<Daemon>, Exit> {
+    let in_use = |message: String| Exit::new(Code::InUse, message);
     match &config.store.url {
-        StoreUrl::Sqlite(path) => match lock_holder(path) {
-            None => Ok(None),
-            Some(holder) => holder.address.clone().map(Some).ok_or_else(|| {
-                let message = format!(
+        StoreUrl::Sqlite(path) => {
+            let Some(holder) = lock_holder(path) else { return Ok(None) };
+            let address = holder.address.clone().ok_or_else(|| {
+                in_use(format!(
                     "the store at {} is in use by {holder}, which has no HTTP interface to ask; wait for it to end",
                     path.display()
-                );
-                Exit::new(Code::InUse, message)
-            }),
-        },
+                ))
+            })?;
+            Ok(Some(Daemon { address, name: format!("the daemon with process id {}", holder.pid), since: None }))
+        }
         StoreUrl::Postgres(_) => {
             let Ok(store) = app::open(config, Mode::Read).await else { return Ok(None) };
             let living = store.ports().living().await?;
             // Ids of sessions grow with time: the newest is the one that works.
-            match living.into_iter().max_by_key(|session| session.id) {
-                None => Ok(None),
-                Some(session) => session.address.clone().map(Some).ok_or_else(|| {
-                    Exit::new(Code::InUse, format!("the store is in use by node {}; wait for it to end", session.node))
-                }),
-            }
+            let Some(session) = living.into_iter().max_by_key(|session| session.id) else { return Ok(None) };
+            let node = &session.node;
+            let address = session
+                .address
+                .clone()
+                .ok_or_else(|| in_use(format!("the store is in use by node {node}; wait for it to end")))?;
+            Ok(Some(Daemon { address, name: format!("the daemon of node {node}"), since: joined_at(session.id) }))
         }
     }
 }
 
-fn refused(error: &NotDone) -> Exit {
-    Exit::failed(error)
+/// The instant at which the id of a session was drawn.
+fn joined_at(session: uuid::Uuid) -> Option<Timestamp> {
+    let (seconds, nanos) = session.get_timestamp()?.to_unix();
+    Some(Timestamp(i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000))?))
 }
 
-fn no_answer(error: &reqwest::Error) -> Exit {
-    Exit::failed(format!("the daemon did not answer: {error}; see its log"))
+fn refused(error: &NotDone) -> Exit {
+    Exit::failed(error)
 }
 
 /// Who is at the keyboard, for the record.

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use nightshift_spec::Faults;
 use nightshift_store::OpenError;
 
+use crate::output;
+
 /// Exit codes; the runbook and `--help` list them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -104,21 +106,23 @@ impl From<serde_json::Error> for Exit {
 pub fn report(error: &Exit, json: bool) -> ExitCode {
     if json {
         let body = serde_json::json!({"error": {"code": error.code as u8, "message": error.message}});
-        eprintln!("{body}");
+        output::note(&body.to_string());
     } else {
-        eprintln!("error: {}", error.message);
+        output::note(&format!("error: {}", error.message));
     }
     error.code.into()
 }
 
-/// `nightshift … | head` closes the pipe while lines are printed; that is no fault of this program.
+/// `nightshift ... | head -1` closes the pipe while lines are printed: nobody wants the rest, and that is no fault of
+/// this program. It ends with [`Code::Ok`] and says nothing. Only standard output counts: what goes wrong is told by
+/// the code even when nobody reads standard error.
 pub fn end_quietly_on_a_closed_pipe() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();
-        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
             #[expect(clippy::exit, clippy::disallowed_methods, reason = "nobody reads what would be printed")]
-            std::process::exit(0);
+            std::process::exit(Code::Ok as i32);
         }
         default(panic);
     }));

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod exit;
+pub mod manager;
 pub mod names;
 pub mod observe;
 pub mod output;

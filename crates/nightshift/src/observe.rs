@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use crate::{
     config::{LogFormat, OtlpProtocol, Telemetry},
     exit::{Code, Exit},
+    manager,
 };
 
 /// Starts the log on standard error.
@@ -93,6 +94,10 @@ impl Observer for Watcher {
 
     fn quarantined(&self, streams: usize) {
         self.metrics.quarantined_streams(streams as u64);
+    }
+
+    fn recovering(&self, taken_up: u64) {
+        manager::phase(&format!("recovering: {taken_up} obligation(s) taken up again so far"));
     }
 }
 

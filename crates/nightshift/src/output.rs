@@ -1,5 +1,7 @@
 //! What a person sees: tables and lines; and JSON for programs.
 
+use std::io::{self, Write};
+
 use comfy_table::{ContentArrangement, Table, TableStyle};
 use nightshift_projections::table::Row;
 use serde_json::Value;
@@ -8,8 +10,13 @@ use serde_json::Value;
 pub fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("error: {error}"),
+        Err(error) => note(&format!("error: {error}")),
     }
+}
+
+/// A line beside the answer, on standard error. Nobody need read it: a closed standard error is no reason to end.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A cell of a row as text: nothing for null, short for instants.
@@ -69,7 +76,6 @@ pub fn fact(name: &str, value: impl std::fmt::Display) {
 /// # Errors
 /// It cannot be read; the message names it.
 pub fn read_text(path: &std::path::Path) -> Result<String, crate::exit::Exit> {
-    let read =
-        if path.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let read = if path.as_os_str() == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
     read.map_err(|error| crate::exit::Exit::new(crate::exit::Code::Usage, format!("{}: {error}", path.display())))
 }

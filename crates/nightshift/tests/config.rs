@@ -106,6 +106,18 @@ fn each_fault_of_a_file_has_its_message() {
              did you mean \"info\"?",
         ),
         (
+            "[telemetry]\nlog_filter = \"shout\"",
+            "nightshift.toml:2:14 telemetry.log_filter: found \"shout\"; \
+             allowed: off, error, warn, info, debug, trace, or levels by target such as info,sqlx=warn; \
+             for a target, say its level: \"shout=debug\"",
+        ),
+        (
+            "[telemetry]\nlog_filter = \"info,sqlx=wran\"",
+            "nightshift.toml:2:14 telemetry.log_filter: found \"info,sqlx=wran\"; \
+             allowed: off, error, warn, info, debug, trace, or levels by target such as info,sqlx=warn; \
+             did you mean \"sqlx=warn\"?",
+        ),
+        (
             "[telemetry]\notlp_endpoint = \"localhost:4317\"",
             "nightshift.toml:2:17 telemetry.otlp_endpoint: found \"localhost:4317\"; allowed: an http or https address \
              without user, query and fragment, such as https://api.example.com/v1; did you mean \"http://localhost:4317\"?",
@@ -265,6 +277,9 @@ fn levels_of_the_log() {
         ("info,sqlx=warn, hyper=off", true),
         ("nightshift_store::sqlite=trace", true),
         ("nightshift", true),
+        ("warn,nightshift_actors::clock", true),
+        ("shout", false),
+        ("info,shout", false),
         ("info,[run{id=1,step=2}]=debug", true),
         ("[run]=debug", true),
         ("debgu", false),

@@ -7,7 +7,10 @@
 
 use async_trait::async_trait;
 use nightshift_domain::ids::ShardId;
-use nightshift_projections::table::{Row, RowKey, TableDef};
+use nightshift_projections::{
+    Image,
+    table::{Row, RowKey, TableDef},
+};
 use serde_json::Value;
 
 use crate::log::StoreError;
@@ -22,7 +25,7 @@ pub struct RowBatch {
     /// The checkpoint after it.
     pub upto_seq: u64,
     /// Final image of each row that changed; at most one for each key.
-    pub upserts: Vec<(&'static TableDef, Row)>,
+    pub upserts: Vec<(&'static TableDef, Image)>,
     /// Rows that are gone.
     pub deletes: Vec<(&'static TableDef, RowKey)>,
 }

@@ -3,10 +3,14 @@
 //! Owns: the normal form of a row, the net effect of batches, which columns a question may name.
 //! Refuses to know: SQL, where rows are kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SecondsFormat};
-use nightshift_projections::table::{ColumnType, Row, RowKey, TableDef};
+use nightshift_domain::ids::ShardId;
+use nightshift_projections::{
+    Image,
+    table::{ColumnType, Row, RowKey, TableDef},
+};
 use serde_json::Value;
 
 use crate::{
@@ -107,50 +111,86 @@ pub fn clean(value: Value) -> Value {
 pub struct TableChange<'a> {
     /// The table.
     pub table: &'static TableDef,
-    /// Final image of each row, at most one for each key.
-    pub upserts: Vec<&'a Row>,
+    /// Final image of each row, at most one for each key, in order of first mention.
+    pub upserts: Vec<&'a Image>,
     /// Keys that are gone.
     pub deletes: Vec<&'a RowKey>,
 }
 
 /// What became of one key.
+#[derive(Clone, Copy)]
 enum End<'a> {
-    Image(&'a Row),
+    Image(&'a Image),
     Gone(&'a RowKey),
+}
+
+/// What became of the keys of one table. Keys are compared where they stand: none is copied.
+struct Ends<'a> {
+    table: &'static TableDef,
+    key: Vec<usize>,
+    places: HashMap<Vec<&'a Value>, usize>,
+    ends: Vec<End<'a>>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(table: &'static TableDef) -> Self {
+        Self { table, key: table.key_places().collect(), places: HashMap::new(), ends: Vec::new() }
+    }
+
+    fn note(&mut self, end: End<'a>) {
+        let key: Vec<&Value> = match end {
+            End::Image(image) => self.key.iter().map(|at| &image.values()[*at]).collect(),
+            End::Gone(key) => key.iter().collect(),
+        };
+        let at = *self.places.entry(key).or_insert(self.ends.len());
+        match self.ends.get_mut(at) {
+            Some(former) => *former = end,
+            None => self.ends.push(end),
+        }
+    }
+
+    fn change(self) -> TableChange<'a> {
+        let mut change = TableChange { table: self.table, upserts: Vec::new(), deletes: Vec::new() };
+        for end in self.ends {
+            match end {
+                End::Image(image) => change.upserts.push(image),
+                End::Gone(key) => change.deletes.push(key),
+            }
+        }
+        change
+    }
 }
 
 /// The net effect of batches, table by table in order of first mention. The last word on a key counts; inside a batch
 /// deletions come before images.
 #[must_use]
 pub fn net(batches: &[RowBatch]) -> Vec<TableChange<'_>> {
-    let mut tables: Vec<(&'static TableDef, HashMap<String, End<'_>>)> = Vec::new();
-    let mut note = |table: &'static TableDef, key: String, end| {
-        let at = tables.iter().position(|(known, _)| known.name == table.name).unwrap_or_else(|| {
-            tables.push((table, HashMap::new()));
-            tables.len() - 1
-        });
-        tables[at].1.insert(key, end);
-    };
+    let mut tables: Vec<Ends<'_>> = Vec::new();
     for batch in batches {
-        for (table, key) in &batch.deletes {
-            note(table, key_text(key), End::Gone(key));
-        }
-        for (table, row) in &batch.upserts {
-            note(table, key_text(&table.key_of(row)), End::Image(row));
+        let gone = batch.deletes.iter().map(|(table, key)| (*table, End::Gone(key)));
+        let there = batch.upserts.iter().map(|(table, image)| (*table, End::Image(image)));
+        for (table, end) in gone.chain(there) {
+            let at = tables.iter().position(|known| known.table.name == table.name).unwrap_or_else(|| {
+                tables.push(Ends::of(table));
+                tables.len() - 1
+            });
+            tables[at].note(end);
         }
     }
-    tables.into_iter().map(|(table, ends)| change(table, ends)).collect()
+    tables.into_iter().map(Ends::change).collect()
 }
 
-fn change<'a>(table: &'static TableDef, ends: HashMap<String, End<'a>>) -> TableChange<'a> {
-    let mut change = TableChange { table, upserts: Vec::new(), deletes: Vec::new() };
-    for end in ends.into_values() {
-        match end {
-            End::Image(row) => change.upserts.push(row),
-            End::Gone(key) => change.deletes.push(key),
+/// Checkpoints after batches, where each batch begins at the checkpoint that its shard has by then; `None` otherwise.
+#[must_use]
+pub fn advanced(at: &BTreeMap<ShardId, u64>, batches: &[RowBatch]) -> Option<BTreeMap<ShardId, u64>> {
+    let mut at = at.clone();
+    for batch in batches {
+        let former = at.insert(batch.shard, batch.upto_seq).unwrap_or(0);
+        if former != batch.from_seq {
+            return None;
         }
     }
-    change
+    Some(at)
 }
 
 /// A key as one text, to compare keys by.

@@ -10,10 +10,12 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 mod fold;
+mod image;
 mod rows;
 pub mod table;
 pub mod tables;
 mod value;
 
 pub use fold::{apply, keys, reads, trace_id};
+pub use image::Image;
 pub use rows::{Changed, Rows};

@@ -5,111 +5,16 @@
 //!
 //! Invariant: a row is handed out at most once for each time it changed, however often events touched it.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::collections::HashMap;
 
 use nightshift_domain::recorded::Recorded;
 use serde_json::Value;
 
+pub(crate) use crate::image::Image;
 use crate::{
     table::{Row, RowKey, TableDef},
     tables,
 };
-
-/// A row by place of its columns: what folds work on. Names are added when it leaves.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Image {
-    values: Vec<Value>,
-    shard: u16,
-    seq: u64,
-}
-
-impl Image {
-    /// A row of nulls.
-    pub fn blank(table: &TableDef) -> Self {
-        Self { values: vec![Value::Null; table.columns.len()], shard: 0, seq: 0 }
-    }
-
-    fn from_row(table: &TableDef, mut row: Row) -> Self {
-        let values = table.columns.iter().map(|column| row.remove(column.name).unwrap_or(Value::Null)).collect();
-        let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
-        Self { values, shard: u16::try_from(number("shard_id")).unwrap_or(0), seq: number("src_seq") }
-    }
-
-    fn into_row(self, place: usize) -> Row {
-        let Self { mut values, shard, seq } = self;
-        let names = SORTED[place].iter().map(|(name, at)| {
-            let value = match *at {
-                Origin::Column(at) => std::mem::take(&mut values[at]),
-                Origin::Shard => Value::from(shard),
-                Origin::Seq => Value::from(seq),
-            };
-            ((*name).to_owned(), value)
-        });
-        names.collect()
-    }
-
-    /// The value in a column.
-    pub fn get(&self, column: usize) -> &Value {
-        &self.values[column]
-    }
-
-    /// The text in a column; empty when there is none.
-    pub fn text(&self, column: usize) -> &str {
-        self.values[column].as_str().unwrap_or_default()
-    }
-
-    /// The number in a column; 0 when there is none.
-    pub fn int(&self, column: usize) -> i64 {
-        self.values[column].as_i64().unwrap_or(0)
-    }
-
-    /// Adds to the number in a column.
-    pub fn add(&mut self, column: usize, more: i64) -> &mut Self {
-        let sum = self.int(column).saturating_add(more);
-        self.set(column, sum)
-    }
-
-    /// Whether a column is null.
-    pub fn is_null(&self, column: usize) -> bool {
-        self.values[column].is_null()
-    }
-
-    /// Puts a value into a column.
-    pub fn set(&mut self, column: usize, value: impl Into<Value>) -> &mut Self {
-        self.values[column] = value.into();
-        self
-    }
-
-    /// Puts null into columns.
-    pub fn clear(&mut self, columns: &[usize]) -> &mut Self {
-        columns.iter().for_each(|column| self.values[*column] = Value::Null);
-        self
-    }
-
-    /// The value in a column, to be changed in place.
-    pub fn get_mut(&mut self, column: usize) -> &mut Value {
-        &mut self.values[column]
-    }
-}
-
-/// Where a value of a row comes from.
-#[derive(Debug, Clone, Copy)]
-enum Origin {
-    Column(usize),
-    Shard,
-    Seq,
-}
-
-/// Names of each table in the order of a row's map, which is then built without a search.
-static SORTED: LazyLock<Vec<Vec<(&'static str, Origin)>>> = LazyLock::new(|| {
-    let sorted = tables::ALL.iter().map(|table| {
-        let columns = table.columns.iter().enumerate().map(|(at, column)| (column.name, Origin::Column(at)));
-        let mut names: Vec<_> = columns.chain([("shard_id", Origin::Shard), ("src_seq", Origin::Seq)]).collect();
-        names.sort_unstable_by_key(|(name, _)| *name);
-        names
-    });
-    sorted.collect()
-});
 
 /// What is known of one row.
 #[derive(Debug)]
@@ -122,7 +27,7 @@ struct Slot {
 }
 
 /// Final images of the rows that changed, and keys of the rows that are gone.
-pub type Changed = (Vec<(&'static TableDef, Row)>, Vec<(&'static TableDef, RowKey)>);
+pub type Changed = (Vec<(&'static TableDef, Image)>, Vec<(&'static TableDef, RowKey)>);
 
 /// The rows a page of events reads and changes. Load what [`crate::reads`] or [`crate::keys`] name, apply the events,
 /// take what changed.
@@ -172,7 +77,7 @@ impl Rows {
             let slot = &mut self.slots[at];
             let table = tables::ALL[slot.place];
             match slot.image.take() {
-                Some(image) => upserts.push((table, image.into_row(slot.place))),
+                Some(image) => upserts.push((table, image)),
                 None => deletes.extend(slot.gone.take().map(|key| (table, key))),
             }
         }
@@ -196,13 +101,13 @@ impl Rows {
             slot.changed = true;
             self.changed.push(at);
         }
-        (image.shard, image.seq) = (by.shard.0, by.seq);
+        image.stamp(by);
         Some(image)
     }
 
     /// Puts a whole row under its key, whatever stood there.
-    pub(crate) fn put(&mut self, table: &'static TableDef, key: RowKey, image: Image, by: &Recorded) {
-        let image = Image { shard: by.shard.0, seq: by.seq, ..image };
+    pub(crate) fn put(&mut self, table: &'static TableDef, key: RowKey, mut image: Image, by: &Recorded) {
+        image.stamp(by);
         self.replace(table, key, Some(image));
     }
 

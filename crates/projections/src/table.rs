@@ -59,6 +59,12 @@ impl TableDef {
         self.key.iter().map(|column| row.get(*column).cloned().unwrap_or(Value::Null)).collect()
     }
 
+    /// Places of the key columns among [`TableDef::columns`], in the order of [`TableDef::key`]. A name that no column
+    /// has is passed over.
+    pub fn key_places(&self) -> impl Iterator<Item = usize> {
+        self.key.iter().filter_map(|key| self.columns.iter().position(|column| column.name == *key))
+    }
+
     /// The column of that name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&'static Column> {

@@ -10,7 +10,6 @@ use nightshift_domain::{
 };
 use nightshift_projections::{Rows, apply, keys, reads, tables};
 use proptest::prelude::*;
-use serde_json::json;
 use support::{
     histories::{delivered, rows_of},
     record, samples, secs,
@@ -63,12 +62,12 @@ fn keys_name_every_row_that_is_written() {
         }
         apply(&mut rows, recorded, event);
         let (upserts, deletes) = rows.take_changed();
-        for (table, row) in &upserts {
-            let key = table.key_of(row);
-            let is_named = named.iter().any(|(other, named)| std::ptr::eq(*other, *table) && *named == key);
+        for (table, image) in upserts {
+            let key = image.key(table);
+            let is_named = named.iter().any(|(other, named)| std::ptr::eq(*other, table) && *named == key);
             let derived = recorded.event_type == "run.step_skipped" && table.name == "job_attempts";
             assert!(is_named || derived, "{} wrote {} {}", recorded.event_type, table.name, text_of(&key));
-            assert_eq!((&row["shard_id"], &row["src_seq"]), (&json!(recorded.shard.0), &json!(recorded.seq)));
+            assert_eq!((image.shard(), image.seq()), (recorded.shard.0, recorded.seq));
         }
         assert!(deletes.is_empty() || recorded.event_type == "source.content_expired");
         store.project(&[(recorded.clone(), event.clone())]);

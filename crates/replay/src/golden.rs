@@ -66,7 +66,8 @@ pub fn rows_of<'a>(events: impl Iterator<Item = &'a Recorded>) -> Result<Vec<Gol
     }
     let (upserts, _) = rows.take_changed();
     let mut sorted: BTreeMap<(usize, String), GoldenRow> = BTreeMap::new();
-    for (table, row) in upserts {
+    for (table, image) in upserts {
+        let row = image.into_row(table);
         let place = tables::ALL.iter().position(|known| known.name == table.name).unwrap_or(usize::MAX);
         let key = key_text(&table.key_of(&row));
         sorted.insert((place, key), GoldenRow { table: table.name.to_owned(), row: normal(table, row) });

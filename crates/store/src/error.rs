@@ -47,7 +47,8 @@ pub enum OpenError {
     },
     /// The server may lose what it confirmed.
     #[error(
-        "PostgreSQL at {host} runs with {setting} = {found}, which loses or tears confirmed work in a crash; it must be {needed}"
+        "PostgreSQL at {host} runs with {setting} = {found}, which loses or tears confirmed work in a crash; it must be \
+         {needed}: set {setting} = {needed} in the server's configuration and reload it"
     )]
     Unsafe {
         /// Host and port.

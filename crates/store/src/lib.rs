@@ -11,6 +11,7 @@ mod migrations;
 pub mod postgres;
 mod record;
 pub mod sqlite;
+mod staging;
 mod tables;
 
 pub use error::OpenError;

@@ -2,14 +2,44 @@
 //!
 //! Owns: the books, refusing a store that a newer program has changed.
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use std::{borrow::Cow, sync::LazyLock};
+
+use sqlx::{
+    AssertSqlSafe, SqlSafeStr,
+    migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
+};
 
 use crate::error::OpenError;
 
-/// Those of `schema/sqlite`.
-pub(crate) static SQLITE: Migrator = sqlx::migrate!("../../schema/sqlite");
-/// Those of `schema/postgres`: the same numbers and names.
-pub(crate) static POSTGRES: Migrator = sqlx::migrate!("../../schema/postgres");
+/// One line for each migration: number and name of its file, in both dialects. Not by sqlx's own macro: its crate is
+/// made of the drivers once more, for the build machine, and cost a cold build more than a minute.
+macro_rules! migrations {
+    ($($number:literal $name:literal),+ $(,)?) => {
+        /// Numbers and names of the files.
+        #[cfg(test)]
+        const FILES: &[(i64, &str)] = &[$(($number, $name)),+];
+
+        /// Those of `schema/sqlite`.
+        pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| {
+            migrator(&[$(($number, $name, include_str!(concat!("../../../schema/sqlite/", $name, ".sql")))),+])
+        });
+        /// Those of `schema/postgres`: the same numbers and names.
+        pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
+            migrator(&[$(($number, $name, include_str!(concat!("../../../schema/postgres/", $name, ".sql")))),+])
+        });
+    };
+}
+
+migrations!(1 "0001_log", 2 "0002_read_models");
+
+fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migration = |&(number, name, sql): &(i64, &'static str, &'static str)| {
+        let description = name.split_once('_').map_or(name, |(_, words)| words).replace('_', " ");
+        let sql = AssertSqlSafe(sql).into_sql_str();
+        Migration::new(number, Cow::Owned(description), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(files.iter().map(migration).collect())
+}
 
 /// sqlx keeps its book under this name.
 const BOOK: &str = "_sqlx_migrations";
@@ -69,4 +99,23 @@ pub(crate) fn failed(migrator: &Migrator) -> impl Fn(MigrateError) -> OpenError 
 
 fn as_number(version: i64) -> u32 {
     u32::try_from(version).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A migration that is forgotten in the list would be missing in the program.
+    #[test]
+    fn every_file_is_in_the_list() {
+        let listed: Vec<String> = FILES.iter().map(|(_, name)| format!("{name}.sql")).collect();
+        for dialect in ["sqlite", "postgres"] {
+            let folder = format!("{}/../../schema/{dialect}", env!("CARGO_MANIFEST_DIR"));
+            let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+            let mut found: Vec<String> = names.collect();
+            found.sort();
+            assert_eq!(found, listed, "{dialect}");
+        }
+        assert!(FILES.iter().all(|(number, name)| name.starts_with(&format!("{number:04}_"))));
+    }
 }

@@ -14,24 +14,20 @@ use nightshift_ports::{
     read_models::{Generation, Query},
     rows::{DEFAULT_LIMIT, all_columns, asked, clean, column_type, total_order},
 };
-use nightshift_projections::table::{ColumnType, Row, RowKey, TableDef};
+use nightshift_projections::{
+    Image,
+    table::{ColumnType, Row, RowKey, TableDef},
+};
+use serde::{
+    Serialize,
+    ser::{SerializeSeq, Serializer},
+};
 use serde_json::Value;
 
 use crate::error::corrupt;
 
 /// Name of the live checkpoints in `projection`.
 pub(crate) const LIVE: &str = "read_models";
-/// Name of the checkpoints of a rebuild.
-pub(crate) const REBUILT: &str = "read_models__rebuild";
-
-/// Name of a generation's checkpoints.
-pub(crate) const fn checkpoint_name(generation: Generation) -> &'static str {
-    match generation {
-        Generation::Live => LIVE,
-        Generation::Rebuilt => REBUILT,
-    }
-}
-
 /// Name of the cursors of a reader.
 pub(crate) fn cursor_name(reader: &str) -> String {
     format!("cursor:{reader}")
@@ -41,15 +37,18 @@ pub(crate) fn cursor_name(reader: &str) -> String {
 pub(crate) struct TableSql {
     pub(crate) live: GenerationSql,
     pub(crate) rebuilt: GenerationSql,
-    /// Makes the empty table that a rebuild fills; several statements.
+    /// Makes the empty table that a rebuild fills.
     pub(crate) stage: Arc<str>,
-    /// Puts its rows in place of the live ones and drops it; several statements.
+    /// Puts its rows in place of the live ones; several statements.
     pub(crate) publish: Arc<str>,
 }
 
-/// What is said to one table of one generation. Parameter 1 is an array of rows, or of keys, as JSON.
+/// What is said to one table of one generation. Parameter 1 is an array of rows, or of keys, as JSON; PostgreSQL takes
+/// rows as one array for each column.
 pub(crate) struct GenerationSql {
     pub(crate) upsert: Arc<str>,
+    /// Writes a lot of rows, with a parameter for each value. SQLite only.
+    pub(crate) upsert_lot: Arc<str>,
     pub(crate) delete: Arc<str>,
     pub(crate) by_key: Arc<str>,
 }
@@ -166,11 +165,6 @@ pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Name of the table that a rebuild fills.
-pub(crate) fn staged_name(table: &TableDef) -> String {
-    format!("{}__rebuild", table.name)
-}
-
 /// A list of names as identifiers.
 pub(crate) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quote).collect::<Vec<_>>().join(", ")
@@ -187,25 +181,42 @@ pub(crate) fn assignments(table: &TableDef) -> String {
     others.map(|(name, _)| format!("{0} = excluded.{0}", quote(name))).collect::<Vec<_>>().join(", ")
 }
 
-/// Rows as an array of arrays, in the order of the columns.
-pub(crate) fn rows_json(table: &TableDef, rows: &[&Row]) -> String {
-    let arrays = rows.iter().map(|row| {
-        Value::Array(
-            all_columns(table)
-                .map(|(name, _)| row.get(name).map_or(Value::Null, |value| clean(value.clone())))
-                .collect(),
-        )
-    });
-    Value::Array(arrays.collect()).to_string()
+/// A value without the character NUL, copied only when it has one.
+pub(crate) struct Cleaned<'a>(pub(crate) &'a Value);
+
+impl Serialize for Cleaned<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if has_nul(self.0) { clean(self.0.clone()).serialize(serializer) } else { self.0.serialize(serializer) }
+    }
 }
 
-/// Rows as an array of objects with the table's columns only.
-pub(crate) fn objects_json(table: &TableDef, rows: &[&Row]) -> String {
-    let objects = rows.iter().map(|row| {
-        let known = all_columns(table).filter_map(|(name, _)| Some((name.to_owned(), clean(row.get(name)?.clone()))));
-        Value::Object(known.collect())
-    });
-    Value::Array(objects.collect()).to_string()
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A row as an array of values in the order of [`all_columns`], written without a copy.
+struct AsArray<'a>(&'a Image);
+
+impl Serialize for AsArray<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(image) = self;
+        let mut row = serializer.serialize_seq(Some(image.values().len() + 2))?;
+        image.values().iter().try_for_each(|value| row.serialize_element(&Cleaned(value)))?;
+        row.serialize_element(&image.shard())?;
+        row.serialize_element(&image.seq())?;
+        row.end()
+    }
+}
+
+/// Rows as an array of arrays, in the order of the columns.
+pub(crate) fn rows_json(rows: &[&Image]) -> Result<String, serde_json::Error> {
+    let rows: Vec<AsArray<'_>> = rows.iter().map(|image| AsArray(image)).collect();
+    serde_json::to_string(&rows)
 }
 
 /// Keys as an array of arrays.

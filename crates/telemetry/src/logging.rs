@@ -13,6 +13,12 @@ use tracing_subscriber::{
 /// Libraries that talk about themselves: at `warn` unless the filter names them.
 const QUIET: &[&str] = &["ractor", "h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "rustls", "sqlx"];
 
+/// The target of the program itself; those of its crates begin with it.
+pub const OURS: &str = "nightshift";
+
+/// What a level may be called, in any case, from nothing to everything.
+pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -56,20 +62,21 @@ impl Default for LoggingConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoggingError {
     /// No such format.
-    #[error("log.format: found {found:?}; allowed is `text` or `json`")]
+    #[error("telemetry.log_format: found {found:?}; allowed is `text` or `json`")]
     Format {
         /// As written.
         found: String,
     },
     /// A directive of the filter is wrong.
     #[error(
-        "log.filter: found {found:?} ({why}); allowed are directives such as `info` or `info,nightshift_store=debug`, \
-         with levels trace, debug, info, warn, error, off"
+        "telemetry.log_filter: found {found:?} ({why}); allowed are directives such as `info` or \
+         `info,nightshift_store=debug`, with levels {}",
+        LEVELS.join(", ")
     )]
     Filter {
         /// The directive.
         found: String,
-        /// What the parser said.
+        /// What is wrong with it.
         why: String,
     },
     /// Somebody was first.
@@ -103,16 +110,26 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(config.colour);
+    // A closed standard error must not end a daemon: saying there that nothing can be said there would panic.
+    let layer = layer.log_internal_errors(false);
     match config.format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_ansi(false).boxed(),
     }
 }
 
+/// Whether a filter is one, without setting anything up: what [`init`] would say of it.
+///
+/// # Errors
+/// The first directive that is wrong.
+pub fn check_filter(directives: &str) -> Result<(), LoggingError> {
+    filter(directives).map(drop)
+}
+
 /// Reads the directives; what they do not name and is too talkative is kept quiet.
 fn filter(directives: &str) -> Result<EnvFilter, LoggingError> {
     let mut filter = EnvFilter::default();
-    let given: Vec<&str> = directives.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+    let given = split(directives);
     let named = |target: &str| given.iter().any(|text| text.split(['=', ':', '[']).next() == Some(target));
     for target in QUIET.iter().filter(|target| !named(target)) {
         filter = filter.add_directive(directive(&format!("{target}=warn"))?);
@@ -123,11 +140,48 @@ fn filter(directives: &str) -> Result<EnvFilter, LoggingError> {
     Ok(filter)
 }
 
+/// Cuts a filter at its commas, but for those between the fields of a span.
+fn split(directives: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let cut = |character: char| {
+        match character {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0
+    };
+    directives.split(cut).map(str::trim).collect()
+}
+
+/// A target that may stand without a level: lines of this program, or of a library that talks about itself.
+fn is_known(target: &str) -> bool {
+    let name = target.split("::").next().unwrap_or(target);
+    name == OURS || name.starts_with("nightshift_") || QUIET.contains(&name)
+}
+
 fn directive(text: &str) -> Result<tracing_subscriber::filter::Directive, LoggingError> {
-    text.parse().map_err(|error: tracing_subscriber::filter::ParseError| LoggingError::Filter {
-        found: text.to_owned(),
-        why: error.to_string(),
-    })
+    let wrong = |why: String| LoggingError::Filter { found: text.to_owned(), why };
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    if text.is_empty() {
+        return Err(wrong("it says nothing".to_owned()));
+    }
+    // What is in brackets is a span, and may hold anything.
+    let (before, after) = (text.split('[').next().unwrap_or(text), text.rsplit(']').next().unwrap_or(text));
+    match after.rsplit_once('=') {
+        Some((_, level)) if !is_level(level) => return Err(wrong(format!("{level:?} is no level"))),
+        // The parser would take any word for a target, and silence everything else.
+        None if before == text && !is_level(text) && !is_known(text) => {
+            return Err(wrong("neither a level nor a target of this program".to_owned()));
+        }
+        _ => {}
+    }
+    let path = |word: &str| word.chars().all(|it| it.is_alphanumeric() || matches!(it, '_' | ':' | '-' | '.'));
+    let target = before.split('=').next().unwrap_or(before);
+    if !path(target) || text.starts_with('=') {
+        return Err(wrong(format!("{target:?} is no target")));
+    }
+    text.parse().map_err(|error: tracing_subscriber::filter::ParseError| wrong(error.to_string()))
 }
 
 #[cfg(test)]
@@ -186,9 +240,43 @@ mod tests {
 
     #[test]
     fn a_wrong_directive_is_named() {
-        let config = LoggingConfig { filter: "info,nightshift=loud".to_owned(), ..LoggingConfig::default() };
-        let error = subscriber(&config, io::sink).map(drop).unwrap_err();
-        assert!(matches!(&error, LoggingError::Filter { found, .. } if found == "nightshift=loud"), "{error}");
+        for (filter, wrong) in [
+            ("shout", "shout"),
+            ("inof", "inof"),
+            ("info,shout", "shout"),
+            ("info,nightshift=loud", "nightshift=loud"),
+            ("nightshift=", "nightshift="),
+            ("=debug", "=debug"),
+            ("a b=debug", "a b=debug"),
+            ("sqlx=loud=warn", "sqlx=loud=warn"),
+            ("info,[span{x=1,y=2}]=loud", "[span{x=1,y=2}]=loud"),
+            ("info,[span{x=1", "[span{x=1"),
+            ("", ""),
+            ("info,,", ""),
+            ("nightshfit", "nightshfit"),
+        ] {
+            let config = LoggingConfig { filter: filter.to_owned(), ..LoggingConfig::default() };
+            let error = subscriber(&config, io::sink).map(drop).unwrap_err();
+            assert!(matches!(&error, LoggingError::Filter { found, .. } if found == wrong), "{filter:?}: {error}");
+            assert_eq!(check_filter(filter), Err(error), "{filter:?}");
+        }
         assert!(matches!("xml".parse::<LogFormat>(), Err(LoggingError::Format { .. })));
+    }
+
+    #[test]
+    fn levels_targets_and_spans_are_taken() {
+        for filter in [
+            "info",
+            "WARN",
+            "off",
+            "info,sqlx=warn",
+            "info, nightshift_actors::clock=trace",
+            "[run]=debug",
+            "nightshift",
+            "warn,nightshift_actors::clock,hyper",
+            "nightshift_actors[run{id=7,step=a}]=trace,info",
+        ] {
+            assert_eq!(check_filter(filter), Ok(()), "{filter}");
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Gathering: the content of a range of each source, read from the log itself, never from a read model.
+//!
+//! Owns: what is read for a range, and how it becomes the material of a document.
+//! Refuses to know: whether the range is the right one; that was decided with the run.
+//!
+//! Invariant: cost follows content, not how often a source was looked at meanwhile.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use nightshift_domain::{
     content::{Brief, Failure, FailureClass, Item, Material, MaterialGroup, Omission, SourceSnapshot},
     run::GatherSource,
-    source::{Event, State},
+    source::{Event, State, Stretch},
     streams::AnyEvent,
 };
 use nightshift_ports::blobs::digest_of;
@@ -14,6 +19,9 @@ use crate::context::Context;
 
 /// Events read at once.
 const PAGE: u32 = 500;
+
+/// Events before the end of a range among which the last look is expected.
+const TAIL: u64 = 16;
 
 /// Collects what the sources gave in their ranges.
 ///
@@ -32,35 +40,87 @@ pub async fn gather(
     Ok(Material { brief: brief.clone(), groups, feedback: feedback.to_vec() })
 }
 
+/// What was read of a source, each event once and in any order but for those with content, which come in theirs.
 #[derive(Default)]
 struct Collected {
     items: BTreeMap<String, (u64, Item)>,
     removed: Vec<String>,
     omitted: Vec<Omission>,
+    /// Version of the last look that was read.
+    looked: u64,
 }
 
 async fn group(context: &Arc<Context>, source: &GatherSource) -> Result<MaterialGroup, Failure> {
-    let transient = |error: &dyn std::fmt::Display| Failure::new(FailureClass::Transient, error.to_string());
+    let GatherSource { source_id, from_version, upto_version, .. } = source;
+    let (from, upto) = (*from_version, *upto_version);
+    let question = move |state: &State, _| {
+        let facts = (state.synced_at, state.cursor.clone(), state.latest_at);
+        (state.places.stretches(from, upto), state.places.last_look(), facts)
+    };
+    let asked = context.router().ask(source_id.stream(), question).await;
+    let (stretches, last_look, facts) = asked.map_err(|error| transient(&error))?;
     let mut collected = Collected::default();
-    let mut after = source.from_version;
-    while after < source.upto_version {
-        let page = context.log.read_stream(source.source_id.stream(), after, PAGE).await;
+    for stretch in stretches {
+        read(context, source, stretch, &mut collected).await?;
+    }
+    read_last_look(context, source, last_look, &mut collected).await?;
+    Ok(collected.finish(source, facts, context.clock_port.now()))
+}
+
+fn transient(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(FailureClass::Transient, error.to_string())
+}
+
+async fn read(
+    context: &Arc<Context>,
+    source: &GatherSource,
+    stretch: Stretch,
+    collected: &mut Collected,
+) -> Result<(), Failure> {
+    let Stretch { mut after, upto } = stretch;
+    while after < upto {
+        let limit = u32::try_from(upto - after).unwrap_or(PAGE).min(PAGE);
+        let page = context.log.read_stream(source.source_id.stream(), after, limit).await;
         let page = page.map_err(|error| transient(&error))?;
         let Some(last) = page.last() else { break };
         after = last.version;
-        for recorded in page.iter().filter(|recorded| recorded.version <= source.upto_version) {
-            let event = recorded.decode().map_err(|error| transient(&error))?;
-            if let AnyEvent::Source(event) = event {
+        for recorded in &page {
+            if let AnyEvent::Source(event) = recorded.decode().map_err(|error| transient(&error))? {
                 collected.take(recorded.version, event);
             }
         }
     }
-    let facts = context
-        .router()
-        .ask(source.source_id.stream(), |state: &State, _| (state.synced_at, state.cursor.clone(), state.latest_at))
-        .await
-        .map_err(|error| transient(&error))?;
-    Ok(collected.finish(source, facts, context.clock_port.now()))
+    Ok(())
+}
+
+/// What the last good look of the range left out is said in its event, which need not have content. When others have
+/// looked since, it is shortly before the end of the range, and is looked for from there.
+async fn read_last_look(
+    context: &Arc<Context>,
+    source: &GatherSource,
+    last_look: u64,
+    collected: &mut Collected,
+) -> Result<(), Failure> {
+    let upto = source.upto_version;
+    if last_look <= upto {
+        if last_look > source.from_version.max(collected.looked) {
+            read(context, source, Stretch { after: last_look - 1, upto: last_look }, collected).await?;
+        }
+        return Ok(());
+    }
+    let (mut end, mut length) = (upto, TAIL);
+    loop {
+        let begin = source.from_version.max(collected.looked);
+        if end <= begin {
+            return Ok(());
+        }
+        let after = end.saturating_sub(length).max(begin);
+        read(context, source, Stretch { after, upto: end }, collected).await?;
+        if collected.looked > begin {
+            return Ok(());
+        }
+        (end, length) = (after, length * 2);
+    }
 }
 
 type Facts = (
@@ -72,7 +132,7 @@ type Facts = (
 impl Collected {
     /// A later look at an item replaces an earlier one.
     fn take(&mut self, version: u64, event: Event) {
-        match event {
+        let omitted = match event {
             Event::ContentObserved { items, removed, omitted, .. } => {
                 for item in items {
                     self.removed.retain(|id| *id != item.item_id);
@@ -82,10 +142,13 @@ impl Collected {
                     self.items.remove(&id);
                     self.removed.push(id);
                 }
-                self.omitted = omitted;
+                omitted
             }
-            Event::Checked { omitted, .. } => self.omitted = omitted,
-            _ => {}
+            Event::Checked { omitted, .. } => omitted,
+            _ => return,
+        };
+        if version > self.looked {
+            (self.looked, self.omitted) = (version, omitted);
         }
     }
 

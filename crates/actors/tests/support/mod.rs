@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -19,7 +19,7 @@ use nightshift_actors::{
 use nightshift_domain::{
     calendar::{Rule, Schedule},
     content::{
-        Composer, Destination, Draft, Failure, FailureClass, Item, Material, Notice, Observation, Receipt,
+        Composer, Destination, Draft, Failure, FailureClass, Item, Material, Notice, Observation, Omission, Receipt,
         SourceFailure, SourceSpec, Text,
     },
     deliverable::{self, Binding, Classification, DeliverableType, Governance, Order},
@@ -29,6 +29,7 @@ use nightshift_domain::{
 use nightshift_ports::{
     blobs::digest_of,
     clock::{ManualClock, SeededIds},
+    log::EventLog,
     memory::MemoryStore,
     performer::{Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
 };
@@ -44,6 +45,9 @@ pub struct World {
     pub compose_failures: Mutex<Vec<Failure>>,
     pub delivered: Mutex<Vec<(String, u32)>>,
     pub mailed: Mutex<Vec<String>>,
+    /// Each look leaves something out, under a name of its own.
+    pub leaving_out: AtomicBool,
+    pub materials: Mutex<Vec<Material>>,
 }
 
 impl World {
@@ -61,7 +65,7 @@ fn text(body: &str) -> Text {
 #[async_trait]
 impl SourceReader for Made {
     async fn observe(&self, look: Look) -> Result<Observation, SourceFailure> {
-        self.0.looks.fetch_add(1, Ordering::Relaxed);
+        let look_number = self.0.looks.fetch_add(1, Ordering::Relaxed);
         if let Some(failure) = self.0.broken_source.lock().unwrap().clone() {
             return Err(failure);
         }
@@ -77,7 +81,10 @@ impl SourceReader for Made {
         });
         let items = items.filter(|item| look.known.get(&item.item_id) != Some(&item.text.digest)).collect();
         let removed = look.known.keys().filter(|id| !files.contains_key(*id)).cloned().collect();
-        Ok(Observation { items, removed, omitted: vec![], cursor: BTreeMap::new() })
+        let left_out = self.0.leaving_out.load(Ordering::Relaxed);
+        let omission = Omission { item_id: format!("look {look_number}"), reason: "it cannot be read".to_owned() };
+        let omitted = left_out.then_some(omission).into_iter().collect();
+        Ok(Observation { items, removed, omitted, cursor: BTreeMap::new() })
     }
 }
 
@@ -85,6 +92,7 @@ impl SourceReader for Made {
 impl Composing for Made {
     async fn compose(&self, material: &Material, call: &Call) -> Result<Draft, Failure> {
         self.0.composed.lock().unwrap().push(call.idempotency_key.clone());
+        self.0.materials.lock().unwrap().push(material.clone());
         if let Some(failure) = self.0.compose_failures.lock().unwrap().pop() {
             return Err(failure);
         }
@@ -129,6 +137,11 @@ impl Stage {
     }
 
     pub async fn start_with(&mut self, faults: Arc<dyn Faults>, settings: Settings) -> System {
+        self.start_over(self.store.clone(), faults, settings).await
+    }
+
+    /// On a log that may do more than the store's.
+    pub async fn start_over(&mut self, log: Arc<dyn EventLog>, faults: Arc<dyn Faults>, settings: Settings) -> System {
         self.ids += 1;
         let made = Arc::new(Made(Arc::clone(&self.world)));
         let performers =
@@ -137,7 +150,7 @@ impl Stage {
             settings,
             faults,
             ..Parts::new(
-                (self.store.clone(), self.store.clone()),
+                (log, self.store.clone()),
                 performers,
                 (Arc::new(self.clock.clone()), Arc::new(SeededIds::new(self.ids))),
                 Arc::new(ZonedCalendar::bundled()),

@@ -5,6 +5,7 @@
 //!
 //! Invariant: an item's version only grows, so "new since version v" is exact, whatever clocks say.
 
+mod places;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use crate::{
     ids::{StreamId, StreamKind, UserId, VersionId},
     time::Timestamp,
 };
+
+pub use places::{PLACES_MAX, Places, Stretch};
 
 /// The most items a source remembers; the oldest are forgotten first, which matters only to a source that still shows them.
 pub const ITEMS_MAX: usize = 5_000;
@@ -121,6 +124,8 @@ pub struct State {
     pub latest_at: Option<Timestamp>,
     /// Why the last look failed; none when it did not.
     pub failing: Option<String>,
+    /// Where the stream holds the content.
+    pub places: Places,
 }
 
 /// What is remembered of one item.
@@ -166,7 +171,7 @@ pub struct SourceDecider;
 
 impl Decider for SourceDecider {
     const KIND: StreamKind = StreamKind::Source;
-    const STATE_REVISION: u32 = 1;
+    const STATE_REVISION: u32 = 2;
     type State = State;
     type Command = Command;
     type Event = Event;
@@ -260,6 +265,7 @@ fn news(state: &State, spec: &SourceSpec, found: &Observation, now: Timestamp) -
 
 fn observed(state: &mut State, items: &[Item], removed: &[String], expires_at: Timestamp) {
     let version = state.version;
+    state.places.content(version);
     for item in items {
         state.removed.remove(&item.item_id);
         let known = Known { digest: item.text.digest.clone(), version, expires_at: Some(expires_at), expired: false };
@@ -287,6 +293,7 @@ fn forget_oldest<T>(map: &mut BTreeMap<String, T>, version: impl Fn(&T) -> u64) 
 }
 
 fn looked(state: &mut State, cursor: &Cursor, at: Timestamp) {
+    state.places.looked(state.version);
     state.cursor = cursor.clone();
     state.synced_at = Some(at);
     state.failing = None;

@@ -160,6 +160,13 @@ proptest! {
             prop_assert_eq!(it.state.version, it.history.len() as u64);
             prop_assert!(it.ledger.open.is_empty());
             prop_assert_eq!(it.state.fresh_since(it.state.version), 0);
+            let stretches = it.state.places.stretches(0, it.state.version);
+            let is_read = |version: u64| stretches.iter().any(|it| it.after < version && version <= it.upto);
+            for (at, (event, _)) in (1..).zip(&it.history) {
+                prop_assert!(!matches!(event, Event::ContentObserved { .. }) || is_read(at), "{} of {:?}", at, stretches);
+                let is_look = matches!(event, Event::ContentObserved { .. } | Event::Checked { .. });
+                prop_assert!(!is_look || at <= it.state.places.last_look());
+            }
             for (id, known) in &it.state.items {
                 prop_assert!(known.version <= it.state.version && !it.state.removed.contains_key(id));
                 prop_assert!(!known.expired || known.expires_at.is_none());

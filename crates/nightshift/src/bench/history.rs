@@ -153,7 +153,7 @@ pub(super) async fn rebuild(bench: &Bench<'_>, store: &AnyStore, report: &mut Re
     let (mut rates, mut cores) = (Vec::new(), Vec::new());
     for _ in 0..bench.sizes.repeats {
         let (began, cpu) = (elapsed(), machine::cpu_seconds());
-        let events = projector::rebuild(&*store.log(), &*store.read_models(), |_| ()).await? as f64;
+        let events = projector::rebuild(store.log(), store.read_models(), |_| ()).await? as f64;
         rates.push(events / (elapsed() - began).as_secs_f64());
         cores.push(events / (machine::cpu_seconds() - cpu));
     }

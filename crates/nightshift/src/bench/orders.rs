@@ -131,7 +131,7 @@ pub(super) async fn take(
             return Err(Exit::failed("somebody else writes to the store that is measured"));
         }
     }
-    projector::rebuild(&*log, &*store.read_models(), |_| ()).await?;
+    projector::rebuild(log, store.read_models(), |_| ()).await?;
     Ok(ids)
 }
 

@@ -123,7 +123,7 @@ impl Report {
     /// What is done now, for whoever waits.
     pub(super) fn doing(&self, what: &str) {
         if !self.json {
-            eprintln!("... {what}");
+            output::note(&format!("... {what}"));
         }
     }
 

@@ -123,7 +123,7 @@ async fn recovers(name: &str, fixture: &Fixture, quiet: bool) -> Result<bool, Ex
         progress(Progress { done: done as u64, of, doing: "recovering" });
         let recovered = prefixes.recover(cut).await.map_err(refused)?;
         for fault in &recovered.faults {
-            eprintln!("{name}: cut {}: {fault}", prefixes.describe(cut));
+            output::note(&format!("{name}: cut {}: {fault}", prefixes.describe(cut)));
             sound = false;
         }
     }

@@ -64,7 +64,7 @@ async fn info(env: &Env, store: &AnyStore) -> Result<Code, Exit> {
 async fn rebuild(env: &Env) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Write).await?;
     let bar = indicatif::ProgressBar::new(store.log().heads().await?.iter().map(|(_, head)| head).sum());
-    let folded = projector::rebuild(&*store.log(), &*store.read_models(), |done| bar.set_position(done)).await?;
+    let folded = projector::rebuild(store.log(), store.read_models(), |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     if env.json {
         output::json(&serde_json::json!({"events": folded}));

@@ -10,8 +10,8 @@ use nightshift_ports::{
     clock::{Clock, IdSource},
     log::Session,
     read_models::ReadModels,
+    store::Store,
 };
-use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -23,20 +23,23 @@ use super::Env;
 use crate::{
     app::{self, AnyStore, Mode, Purpose},
     config::Config,
-    control,
+    control::{self, SESSION_TTL_MS},
     exit::{Code, Exit},
-    names,
+    manager, names,
     observe::{Tracer, Watcher},
     real::{RandomIds, SystemClock},
 };
 
-/// A session lives so long without being renewed, in milliseconds.
-const SESSION_TTL_MS: i64 = 10_000;
+/// What was decided last is in the tables within this time, or at the next start.
+const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 
 /// The end of the process takes no longer.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// It is renewed so often, in milliseconds.
+/// Whether another process still lives is looked at so often, in milliseconds.
+const LOOK_MS: i64 = 1_000;
+
+/// The session is renewed so often, in milliseconds.
 const RENEW_MS: i64 = 2_500;
 
 /// Runs until a signal or until the tree gives up.
@@ -48,33 +51,39 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
     let watcher = Watcher::new()?;
     // Everything that can be refused is refused before anything is taken over.
     let listener = listen(config).await?;
-    let store = app::open(config, Mode::Write).await?;
+    let opening = format!("opening the store at {}", config.store.url);
+    let store = manager::patiently(&opening, app::open(config, Mode::Write)).await?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(|address| address.to_string());
     let session = Member::join(&store, address.clone(), config.store.takeover).await?;
     let token = control::make_token(&config.store.data_dir)?;
     announce(&store, address.as_deref())?;
     tracing::info!(store = %config.store.url, "taking the shards over");
+    manager::phase("taking the shards over");
     let system = app::start(config, &store, Purpose::daemon(watcher.clone())).await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     serve_http(&mut tasks, listener, &system, (token, &watcher), stopped.clone());
     trace(&mut tasks, config, (&system, &store), &watcher)?;
     tasks.spawn(upkeep(Arc::clone(&watcher), store.clone(), system.clone()));
-    tracing::info!(
-        recovered = system.recovered,
-        address = address.as_deref().unwrap_or("none"),
-        "ready: {} obligation(s) taken up again",
-        system.recovered
-    );
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let ready = format!("ready: {} obligation(s) taken up again", system.recovered);
+    let address = address.as_deref().unwrap_or("none");
+    tracing::info!(recovered = system.recovered, address, "{ready}");
+    manager::ready(&format!("{ready}; HTTP address: {address}"));
+    tasks.spawn(manager::live(system.clone()));
     let code = until_the_end(&system, &session).await;
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    manager::stopping("ending; what is under way is taken up at the next start");
     tracing::info!("ending; what is under way is taken up at the next start");
     stop.send_replace(true);
     let ending = async {
+        // So that the tables say what the log says while nobody runs: `verify` compares the two.
+        let shown = tokio::time::timeout(SHOWN_WITHIN, system.caught_up()).await;
+        if shown.is_err() {
+            tracing::info!("the read models are behind the log; the next start brings them up");
+        }
         system.stop().await;
         session.leave().await;
         tasks.shutdown().await;
+        store.end().await;
     };
     // Whatever does not end in time is cut off as a crash would: everything owed is in the log.
     if tokio::time::timeout(END_WITHIN, ending).await.is_err() {
@@ -141,7 +150,7 @@ fn trace(
     Ok(())
 }
 
-/// Keeps histograms small and queue figures fresh, and tells the service manager that the process lives.
+/// Keeps histograms small and queue figures fresh.
 async fn upkeep(watcher: Arc<Watcher>, store: AnyStore, system: System) {
     let clock = SystemClock;
     loop {
@@ -166,7 +175,6 @@ async fn upkeep(watcher: Arc<Watcher>, store: AnyStore, system: System) {
             })
             .collect();
         watcher.metrics.projection_lag("read_models", &lags);
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
     }
 }
 
@@ -204,17 +212,8 @@ impl Member {
         let ports = store.ports();
         // The lock of a SQLite file proves that nobody else lives, whatever a session of a killed process says.
         let alone = takeover || matches!(store, AnyStore::Sqlite(_));
-        let mut told = false;
-        loop {
-            let living = ports.living().await?;
-            let Some(other) = living.first().filter(|_| !alone) else { break };
-            if !told {
-                let address = other.address.as_deref().unwrap_or("no HTTP address");
-                tracing::info!(node = other.node, address, "another process works on this store; standing by");
-                told = true;
-            }
-            let clock = SystemClock;
-            clock.sleep_until(clock.now().plus_ms(1_000)).await;
+        if !alone {
+            stand_by(&*ports).await?;
         }
         // Sessions of processes that are dead or about to be fenced would lead commands astray.
         for other in ports.living().await? {
@@ -247,6 +246,34 @@ impl Member {
         {
             tracing::warn!(%error, "the session was not ended; it expires by itself");
         }
+    }
+}
+
+/// Returns when no other process lives on the store. It may be asked to wait for days, and says so.
+async fn stand_by(ports: &dyn Store) -> Result<(), Exit> {
+    let clock = SystemClock;
+    let mut waits = false;
+    loop {
+        match ports.living().await {
+            Ok(living) => match living.first() {
+                None => return Ok(()),
+                Some(other) => {
+                    let address = other.address.as_deref().unwrap_or("no HTTP address");
+                    if !waits {
+                        tracing::info!(node = other.node, address, "another process works on this store; standing by");
+                    }
+                    waits = true;
+                    manager::phase(&format!("standing by: node {} at {address} works on this store", other.node));
+                }
+            },
+            // Whoever takes over after a failure of the database must have outlived it.
+            Err(error) if waits => {
+                tracing::warn!(%error, "the store does not answer; standing by all the same");
+                manager::phase(&format!("standing by, waiting for the store: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        clock.sleep_until(clock.now().plus_ms(LOOK_MS)).await;
     }
 }
 

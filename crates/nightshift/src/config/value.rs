@@ -8,6 +8,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, time::Duration};
 
 use nightshift_spec::{ZonedCalendar, duration, fault::nearest};
+use nightshift_telemetry::logging::{self, LoggingError};
 use uuid::Uuid;
 
 use super::address::{StoreUrl, is_web, redacted};
@@ -240,7 +241,7 @@ impl Kind {
                 Some("put the secret into a variable or a file that only the service may read, and name that".into())
             }
             (Self::Choice(words, _), Raw::Text(text) | Raw::Word(text)) => meant(text, words.iter().copied()),
-            (Self::Filter, Raw::Text(text) | Raw::Word(text)) => meant(text, LEVELS),
+            (Self::Filter, Raw::Text(text) | Raw::Word(text)) => meant_filter(text),
             (Self::WebUrl, Raw::Text(text) | Raw::Word(text)) => {
                 let complete = format!("http://{text}");
                 is_web(&complete).then(|| format!("did you mean {complete:?}?"))
@@ -342,25 +343,20 @@ fn is_reference(text: &str) -> bool {
     text.strip_prefix("env:").is_some_and(variable) || text.strip_prefix("file:").is_some_and(path)
 }
 
+/// Asked of the part that reads the filter at the start, so that what is accepted here is taken there.
 fn is_filter(text: &str) -> bool {
-    // Fields of spans may hold commas; the subscriber knows their grammar.
-    is_line(text) && (text.contains('{') || text.split(',').all(|directive| is_directive(directive.trim())))
+    is_line(text) && logging::check_filter(text).is_ok()
 }
 
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// `level`, `target`, `target=level`. What stands in brackets, spans and fields, is left to the subscriber.
-fn is_directive(directive: &str) -> bool {
-    let level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
-    let target = |text: &str| {
-        let path = text.split('[').next().unwrap_or(text);
-        path.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | ':' | '-' | '.'))
-    };
-    match directive.rsplit_once('=') {
-        Some((name, text)) if !directive.ends_with(']') => target(name) && level(text),
-        // As a target, a misspelt level would silence everything else.
-        _ => level(directive) || (!directive.is_empty() && target(directive) && nearest(directive, LEVELS).is_none()),
+/// What was meant by the first wrong directive of a filter.
+fn meant_filter(text: &str) -> Option<String> {
+    let Err(LoggingError::Filter { found, .. }) = logging::check_filter(text) else { return None };
+    if let Some((target, level)) = found.rsplit_once('=') {
+        return nearest(level, logging::LEVELS).map(|level| format!("did you mean \"{target}={level}\"?"));
     }
+    let is_name = !found.is_empty() && found.chars().all(|it| it.is_alphanumeric() || matches!(it, '_' | ':'));
+    let words = logging::LEVELS.into_iter().chain([logging::OURS]);
+    meant(&found, words).or_else(|| is_name.then(|| format!("for a target, say its level: \"{found}=debug\"")))
 }
 
 fn is_mailbox(text: &str) -> bool {

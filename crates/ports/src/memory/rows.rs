@@ -51,18 +51,12 @@ impl ReadModels for MemoryStore {
     async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError> {
         let mut held = self.held();
         let tables = held.tables(generation)?;
-        let mut checkpoints = tables.checkpoints.clone();
-        for batch in batches {
-            if checkpoints.get(&batch.shard).copied().unwrap_or(0) != batch.from_seq {
-                return Ok(false);
-            }
-            checkpoints.insert(batch.shard, batch.upto_seq);
-        }
+        let Some(checkpoints) = rows::advanced(&tables.checkpoints, batches) else { return Ok(false) };
         tables.checkpoints = checkpoints;
         for TableChange { table, upserts, deletes } in rows::net(batches) {
             let rows = tables.rows.entry(table.name).or_default();
-            for row in upserts {
-                rows.insert(key_text(&table.key_of(row)), normal(table, row.clone()));
+            for image in upserts {
+                rows.insert(key_text(&image.key(table)), normal(table, image.clone().into_row(table)));
             }
             for key in deletes {
                 rows.remove(&key_text(key));

@@ -47,7 +47,8 @@ impl Store {
 
     pub fn write(&mut self, mut rows: Rows) {
         let (upserts, deletes) = rows.take_changed();
-        for (table, row) in upserts {
+        for (table, image) in upserts {
+            let row = image.into_row(table);
             check(table, &row);
             let key = text_of(&table.key_of(&row));
             self.tables.entry(table.name).or_default().insert(key, row);

@@ -8,23 +8,25 @@
 
 mod admin;
 mod append;
+mod cells;
 mod columns;
 mod facts;
 mod log;
 mod open;
 mod read_models;
+mod rebuild;
 mod sides;
 mod tables;
 
 use std::sync::Arc;
 
 use nightshift_ports::log::LogInfo;
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 pub use admin::{create_database, drop_database};
 pub use open::OpenOptions;
 
-use crate::tables::SqlBook;
+use crate::{staging::StagingSlot, tables::SqlBook};
 
 /// A store on a PostgreSQL server. Clones share its connections.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ struct Inner {
     pool: PgPool,
     /// For connections beside the pools.
     connect: PgConnectOptions,
+    /// The rebuild under way.
+    staging: StagingSlot<PgConnection>,
     sql: SqlBook,
 }
 

@@ -105,6 +105,7 @@ impl PostgresStore {
             lanes,
             pool: pool(options.connections, base.clone()),
             connect: base,
+            staging: tokio::sync::Mutex::new(None),
             sql: SqlBook::new(options.tables, tables::sql_of),
         };
         Ok(Self { inner: std::sync::Arc::new(inner) })

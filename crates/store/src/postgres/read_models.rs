@@ -11,17 +11,21 @@ use nightshift_projections::table::{Row, RowKey, TableDef};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{PostgresStore, tables::DIALECT};
+use super::{PostgresStore, cells, tables::DIALECT};
 use crate::{
     error::failed,
     record::{self, number},
-    tables::{LIVE, REBUILT, SqlBook, checkpoint_name, key_objects_json, objects_json, parse_counts, parse_row},
+    staging::{self, begun},
+    tables::{LIVE, SqlBook, key_objects_json, parse_counts, parse_row},
 };
 
 #[async_trait]
 impl ReadModels for PostgresStore {
     async fn checkpoints(&self, generation: Generation) -> Result<Vec<(ShardId, u64)>, StoreError> {
-        self.places(checkpoint_name(generation)).await
+        match generation {
+            Generation::Live => self.places(LIVE).await,
+            Generation::Rebuilt => Ok(staging::checkpoints(&self.inner.staging).await),
+        }
     }
 
     async fn rows(
@@ -34,58 +38,42 @@ impl ReadModels for PostgresStore {
             return Ok(Vec::new());
         }
         let sql = self.inner.sql.of(table);
-        let texts: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql.of(generation).by_key.clone()))
-            .bind(key_objects_json(table, keys))
-            .fetch_all(&self.inner.pool)
-            .await
-            .map_err(failed("read rows"))?;
-        texts.iter().map(|text| parse_row(table, text)).collect()
+        let by_key = sqlx::query_scalar(AssertSqlSafe(sql.of(generation).by_key.clone()));
+        let by_key = by_key.bind(key_objects_json(table, keys));
+        let texts: Result<Vec<String>, _> = match generation {
+            Generation::Live => by_key.fetch_all(&self.inner.pool).await,
+            Generation::Rebuilt => {
+                by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.conn).await
+            }
+        };
+        texts.map_err(failed("read rows"))?.iter().map(|text| parse_row(table, text)).collect()
     }
 
     async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError> {
+        if generation == Generation::Rebuilt {
+            return self.write_staged(batches).await;
+        }
         let fault = failed("write read models");
         let mut tx = self.inner.pool.begin().await.map_err(&fault)?;
         // Rows and checkpoint are lost together or not at all, and the log makes them again: no need to wait for the disk.
         sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await.map_err(&fault)?;
         for batch in batches {
-            if !advance(&mut tx, checkpoint_name(generation), batch).await.map_err(&fault)? {
+            if !advance(&mut tx, batch).await.map_err(&fault)? {
                 tx.rollback().await.map_err(&fault)?;
                 return Ok(false);
             }
         }
-        for change in rows::net(batches) {
-            apply(&mut tx, &self.inner.sql, generation, &change).await.map_err(&fault)?;
-        }
+        apply(&mut tx, &self.inner.sql, generation, &rows::net(batches)).await.map_err(&fault)?;
         tx.commit().await.map_err(&fault)?;
         Ok(true)
     }
 
     async fn begin_rebuild(&self) -> Result<(), StoreError> {
-        let fault = failed("begin a rebuild");
-        let mut tx = self.inner.pool.begin().await.map_err(&fault)?;
-        for table in self.inner.sql.tables {
-            let stage = self.inner.sql.of(table).stage.clone();
-            sqlx::raw_sql(AssertSqlSafe(stage)).execute(&mut *tx).await.map_err(&fault)?;
-        }
-        forget(&mut tx, REBUILT).await.map_err(&fault)?;
-        tx.commit().await.map_err(&fault)
+        self.stage().await
     }
 
     async fn swap_rebuilt(&self) -> Result<(), StoreError> {
-        let fault = failed("put the rebuilt tables in place");
-        let mut tx = self.inner.pool.begin().await.map_err(&fault)?;
-        for table in self.inner.sql.tables {
-            let publish = self.inner.sql.of(table).publish.clone();
-            sqlx::raw_sql(AssertSqlSafe(publish)).execute(&mut *tx).await.map_err(&fault)?;
-        }
-        forget(&mut tx, LIVE).await.map_err(&fault)?;
-        sqlx::query("UPDATE projection SET name = $1 WHERE name = $2")
-            .bind(LIVE)
-            .bind(REBUILT)
-            .execute(&mut *tx)
-            .await
-            .map_err(&fault)?;
-        tx.commit().await.map_err(&fault)
+        self.publish().await
     }
 
     async fn query(&self, table: &'static TableDef, query: &Query) -> Result<Vec<Row>, StoreError> {
@@ -107,10 +95,10 @@ impl ReadModels for PostgresStore {
     }
 }
 
-/// Moves a checkpoint; false when it was not as expected.
-async fn advance(conn: &mut PgConnection, name: &str, batch: &RowBatch) -> Result<bool, sqlx::Error> {
+/// Moves a live checkpoint; false when it was not as expected.
+async fn advance(conn: &mut PgConnection, batch: &RowBatch) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(include_str!("sql/checkpoints_advance.sql"))
-        .bind(name)
+        .bind(LIVE)
         .bind(i32::from(batch.shard.0))
         .bind(number(batch.from_seq))
         .bind(number(batch.upto_seq))
@@ -119,28 +107,33 @@ async fn advance(conn: &mut PgConnection, name: &str, batch: &RowBatch) -> Resul
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes the change of one table: one statement for what is gone, one for what is there.
-async fn apply(
+/// Writes changes: of each table one statement for what is gone, and one for what is there.
+pub(super) async fn apply(
     conn: &mut PgConnection,
     book: &SqlBook,
     generation: Generation,
-    change: &TableChange<'_>,
+    changes: &[TableChange<'_>],
 ) -> Result<(), sqlx::Error> {
-    let sql = book.of(change.table);
-    let sql = sql.of(generation);
-    if !change.deletes.is_empty() {
+    for change in changes.iter().filter(|change| !change.deletes.is_empty()) {
+        let delete = book.of(change.table).of(generation).delete.clone();
         let keys = key_objects_json(change.table, change.deletes.iter().copied());
-        sqlx::query(AssertSqlSafe(sql.delete.clone())).bind(keys).execute(&mut *conn).await?;
+        sqlx::query(AssertSqlSafe(delete)).bind(keys).execute(&mut *conn).await?;
     }
-    if !change.upserts.is_empty() {
-        let rows = objects_json(change.table, &change.upserts);
-        sqlx::query(AssertSqlSafe(sql.upsert.clone())).bind(rows).execute(&mut *conn).await?;
+    let mut upserts = changes.iter().filter(|change| !change.upserts.is_empty());
+    let ready = |change: &TableChange<'_>| {
+        let upsert = book.of(change.table).of(generation).upsert.clone();
+        Ok::<_, sqlx::Error>((upsert, cells::arguments(change.table, &change.upserts)?))
+    };
+    let mut next = upserts.next().map(ready).transpose()?;
+    while let Some((upsert, arguments)) = next {
+        // The server writes one table while the rows of the next are made ready.
+        let ahead = async { upserts.next().map(ready).transpose() };
+        let (written, made) =
+            tokio::join!(sqlx::query_with(AssertSqlSafe(upsert), arguments).execute(&mut *conn), ahead);
+        written?;
+        next = made?;
     }
     Ok(())
-}
-
-async fn forget(conn: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM projection WHERE name = $1").bind(name).execute(conn).await.map(drop)
 }
 
 impl PostgresStore {

@@ -3,7 +3,7 @@
 use nightshift_ports::rows::all_columns;
 use nightshift_projections::table::{ColumnType, TableDef};
 
-use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list, staged_name};
+use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
 
 /// PostgreSQL's way of putting questions.
 pub(super) const DIALECT: Dialect =
@@ -11,22 +11,28 @@ pub(super) const DIALECT: Dialect =
 
 /// All texts of a table.
 pub(super) fn sql_of(table: &TableDef) -> TableSql {
-    let (live, staged, columns) = (quote(table.name), quote(&staged_name(table)), all_quoted(table));
+    let (live, columns) = (quote(table.name), all_quoted(table));
+    let staged = quote(&format!("{}__rebuild", table.name));
     TableSql {
         live: generation(table, &live),
         rebuilt: generation(table, &staged),
-        stage: format!("DROP TABLE IF EXISTS {staged};\n{}", create(table, &staged)).into(),
-        publish: format!(
-            "DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\nDROP TABLE {staged};"
-        )
-        .into(),
+        // Temporary: not logged, and gone with its connection.
+        stage: format!("CREATE TEMPORARY TABLE {staged} {};\n", columns_of(table)).into(),
+        publish: format!("DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\n").into(),
     }
 }
 
 fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let columns = all_quoted(table);
     let key = quoted_list(table.key.iter().copied());
-    let record: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
+    let arrays: Vec<String> =
+        all_columns(table).enumerate().map(|(at, (_, kind))| format!("CAST(${} AS {}[])", at + 1, sent_as(kind))).collect();
+    let values: Vec<String> = all_columns(table)
+        .map(|(column, kind)| match kind {
+            ColumnType::Json => format!("CAST({} AS jsonb)", quote(column)),
+            _ => quote(column),
+        })
+        .collect();
     let asked: Vec<String> = all_columns(table)
         .filter(|(column, _)| table.key.contains(column))
         .map(|(column, kind)| declared(column, kind))
@@ -36,12 +42,14 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let on_key = on_key.join(" AND ");
     GenerationSql {
         upsert: format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM json_to_recordset(CAST($1 AS json)) AS given ({}) \
+            "INSERT INTO {name} ({columns}) SELECT {} FROM unnest({}) AS given ({columns}) \
              ON CONFLICT ({key}) DO UPDATE SET {}",
-            record.join(", "),
+            values.join(", "),
+            arrays.join(", "),
             assignments(table)
         )
         .into(),
+        upsert_lot: "".into(),
         delete: format!("DELETE FROM {name} AS t USING {asked} WHERE {on_key}").into(),
         by_key: format!("SELECT {} FROM {asked} JOIN {name} AS t ON {on_key}", image(table)).into(),
     }
@@ -51,10 +59,24 @@ fn declared(column: &str, kind: ColumnType) -> String {
     format!("{} {}", quote(column), type_name(kind))
 }
 
+/// A table from its description alone.
+#[cfg(feature = "conformance")]
 pub(super) fn create(table: &TableDef, name: &str) -> String {
+    format!("CREATE TABLE {name} {}", columns_of(table))
+}
+
+fn columns_of(table: &TableDef) -> String {
     let columns: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
     let key = quoted_list(table.key.iter().copied());
-    format!("CREATE TABLE {name} ({}, PRIMARY KEY ({key}));", columns.join(", "))
+    format!("({}, PRIMARY KEY ({key}))", columns.join(", "))
+}
+
+/// Documents are sent as texts and parsed by the server.
+const fn sent_as(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Json => "text",
+        kind => type_name(kind),
+    }
 }
 
 const fn type_name(kind: ColumnType) -> &'static str {

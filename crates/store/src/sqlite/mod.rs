@@ -6,6 +6,7 @@
 //! Invariant: a write is one transaction begun IMMEDIATE on the writing connection, so nothing is ever upgraded.
 
 mod append;
+mod cells;
 mod facts;
 mod lock;
 mod log;
@@ -15,10 +16,11 @@ mod page;
 #[cfg(test)]
 mod plans;
 mod read_models;
+mod rebuild;
 mod sides;
 mod tables;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use nightshift_ports::log::{LogInfo, StoreError};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -27,7 +29,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use lock::{LockHolder, lock_holder};
 pub use open::OpenOptions;
 
-use crate::tables::SqlBook;
+use crate::{error::failed, staging::StagingSlot, tables::SqlBook};
 
 /// A store in one file. Clones share it.
 #[derive(Clone)]
@@ -40,6 +42,9 @@ struct Inner {
     /// None when it was opened read-only.
     writer: Option<Mutex<Writer>>,
     readers: SqlitePool,
+    /// The rebuild under way.
+    staging: StagingSlot<SqliteConnection>,
+    path: PathBuf,
     sql: SqlBook,
     lock: Option<lock::FileLock>,
 }
@@ -62,12 +67,33 @@ impl SqliteStore {
         lock.write(Some(address)).map_err(|error| failed(error.to_string()))
     }
 
+    /// Ends reading for good, and moves what was written from the WAL into the file; the WAL is empty then. For the end
+    /// of a process, which cannot always [`close`](Self::close) because others hold clones.
+    ///
+    /// # Errors
+    /// Another process reads from the WAL, or the disk is full. Nothing is lost by it.
+    pub async fn fold_wal(&self) -> Result<(), StoreError> {
+        self.inner.readers.close().await;
+        let mut writer = self.writer().await?;
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut writer.conn)
+            .await
+            .map_err(failed("fold the WAL into the file"))?;
+        if busy == 0 {
+            return Ok(());
+        }
+        let why = "another process reads from it".to_owned();
+        Err(StoreError::Failed { doing: "fold the WAL into the file", why })
+    }
+
     /// Closes the file: what was written is moved from the WAL into it.
     pub async fn close(self) {
         self.inner.readers.close().await;
-        if let Some(inner) = Arc::into_inner(self.inner)
-            && let Some(writer) = inner.writer
-        {
+        let Some(inner) = Arc::into_inner(self.inner) else { return };
+        if let Some(staging) = inner.staging.into_inner() {
+            rebuild::end(staging, &inner.path).await;
+        }
+        if let Some(writer) = inner.writer {
             // Failing to tidy up loses nothing: the WAL is read at the next start.
             let _ = writer.into_inner().conn.close().await;
         }

@@ -82,6 +82,9 @@ impl SqliteStore {
         prepare_path(&options)?;
         let lock = if options.read_only { None } else { Some(FileLock::take(&options.path)?) };
         let mut conn = connect(&options).await?;
+        if !options.read_only {
+            refuse_read_only(&mut conn, &options.path).await?;
+        }
         let state = schema_state(&mut conn, &options.path).await?.check(!options.read_only)?;
         if !options.read_only {
             migrations::SQLITE.run(&mut conn).await.map_err(migrations::failed(&migrations::SQLITE))?;
@@ -99,7 +102,8 @@ impl SqliteStore {
             .map_err(OpenError::database("open the file for reading"))?;
         let writer = (!options.read_only).then(|| Mutex::new(Writer { conn, begun: false }));
         let sql = SqlBook::new(options.tables, tables::sql_of);
-        Ok(Self { inner: Arc::new(Inner { info, writer, readers, sql, lock }) })
+        let (staging, path) = (Mutex::new(None), options.path);
+        Ok(Self { inner: Arc::new(Inner { info, writer, readers, staging, path, sql, lock }) })
     }
 
     /// Where the schema of a file stands; it is only read.
@@ -138,16 +142,25 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// What every connection has that writes.
+fn writing(path: &Path) -> SqliteConnectOptions {
+    connect_options(path)
+        .pragma("cache_size", WRITER_CACHE)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "4000")
+}
+
+/// One more connection to a file that is there, as durable as the first.
+pub(super) async fn connect_for_writing(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnection::connect_with(&writing(path)).await
+}
+
 async fn connect(options: &OpenOptions) -> Result<SqliteConnection, OpenError> {
     let connect = if options.read_only {
         connect_options(&options.path).read_only(true)
     } else {
-        connect_options(&options.path)
-            .pragma("cache_size", WRITER_CACHE)
-            .create_if_missing(options.create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("wal_autocheckpoint", "4000")
+        writing(&options.path).create_if_missing(options.create)
     };
     SqliteConnection::connect_with(&connect).await.map_err(|error| open_error(&options.path, &error))
 }
@@ -160,6 +173,13 @@ fn open_error(path: &Path, error: &sqlx::Error) -> OpenError {
         Some(8 | 14) => OpenError::NotWritable { path: path.to_owned(), why },
         _ => OpenError::Database { doing: "open the file", why },
     }
+}
+
+/// SQLite opens a file that it may not write for reading, begins a transaction that would write, and says so at the
+/// first write only.
+async fn refuse_read_only(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let first_write = sqlx::raw_sql("BEGIN IMMEDIATE; CREATE TABLE may_write (x); ROLLBACK").execute(conn).await;
+    first_write.map(drop).map_err(|error| open_error(path, &error))
 }
 
 async fn schema_state(conn: &mut SqliteConnection, path: &Path) -> Result<SchemaState, OpenError> {

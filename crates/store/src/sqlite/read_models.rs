@@ -11,17 +11,24 @@ use nightshift_projections::table::{Row, RowKey, TableDef};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{SqliteStore, tables::DIALECT};
+use super::{
+    SqliteStore, cells,
+    tables::{DIALECT, LOT},
+};
 use crate::{
     error::failed,
     record::{self, number},
-    tables::{LIVE, REBUILT, SqlBook, checkpoint_name, keys_json, parse_counts, parse_row, rows_json},
+    staging::{self, begun},
+    tables::{GenerationSql, LIVE, keys_json, parse_counts, parse_row, rows_json},
 };
 
 #[async_trait]
 impl ReadModels for SqliteStore {
     async fn checkpoints(&self, generation: Generation) -> Result<Vec<(ShardId, u64)>, StoreError> {
-        self.places(checkpoint_name(generation)).await
+        match generation {
+            Generation::Live => self.places(LIVE).await,
+            Generation::Rebuilt => Ok(staging::checkpoints(&self.inner.staging).await),
+        }
     }
 
     async fn rows(
@@ -34,59 +41,42 @@ impl ReadModels for SqliteStore {
             return Ok(Vec::new());
         }
         let sql = self.inner.sql.of(table);
-        let texts: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql.of(generation).by_key.clone()))
-            .bind(keys_json(keys))
-            .fetch_all(&self.inner.readers)
-            .await
-            .map_err(failed("read rows"))?;
-        texts.iter().map(|text| parse_row(table, text)).collect()
+        let by_key = sqlx::query_scalar(AssertSqlSafe(sql.of(generation).by_key.clone())).bind(keys_json(keys));
+        let texts: Result<Vec<String>, _> = match generation {
+            Generation::Live => by_key.fetch_all(&self.inner.readers).await,
+            Generation::Rebuilt => {
+                by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.conn).await
+            }
+        };
+        texts.map_err(failed("read rows"))?.iter().map(|text| parse_row(table, text)).collect()
     }
 
     async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError> {
+        if generation == Generation::Rebuilt {
+            return self.write_staged(batches).await;
+        }
         let fault = failed("write read models");
         let mut writer = self.writer().await?;
         let mut tx = writer.conn.begin_with("BEGIN IMMEDIATE").await.map_err(&fault)?;
         for batch in batches {
-            if !advance(&mut tx, checkpoint_name(generation), batch).await.map_err(&fault)? {
+            if !advance(&mut tx, batch).await.map_err(&fault)? {
                 tx.rollback().await.map_err(&fault)?;
                 return Ok(false);
             }
         }
         for change in rows::net(batches) {
-            apply(&mut tx, &self.inner.sql, generation, &change).await.map_err(&fault)?;
+            apply(&mut tx, &self.inner.sql.of(change.table).live, &change).await.map_err(&fault)?;
         }
         tx.commit().await.map_err(&fault)?;
         Ok(true)
     }
 
     async fn begin_rebuild(&self) -> Result<(), StoreError> {
-        let fault = failed("begin a rebuild");
-        let mut writer = self.writer().await?;
-        let mut tx = writer.conn.begin_with("BEGIN IMMEDIATE").await.map_err(&fault)?;
-        for table in self.inner.sql.tables {
-            let stage = self.inner.sql.of(table).stage.clone();
-            sqlx::raw_sql(AssertSqlSafe(stage)).execute(&mut *tx).await.map_err(&fault)?;
-        }
-        forget(&mut tx, REBUILT).await.map_err(&fault)?;
-        tx.commit().await.map_err(&fault)
+        self.stage().await
     }
 
     async fn swap_rebuilt(&self) -> Result<(), StoreError> {
-        let fault = failed("put the rebuilt tables in place");
-        let mut writer = self.writer().await?;
-        let mut tx = writer.conn.begin_with("BEGIN IMMEDIATE").await.map_err(&fault)?;
-        for table in self.inner.sql.tables {
-            let publish = self.inner.sql.of(table).publish.clone();
-            sqlx::raw_sql(AssertSqlSafe(publish)).execute(&mut *tx).await.map_err(&fault)?;
-        }
-        forget(&mut tx, LIVE).await.map_err(&fault)?;
-        sqlx::query("UPDATE projection SET name = $1 WHERE name = $2")
-            .bind(LIVE)
-            .bind(REBUILT)
-            .execute(&mut *tx)
-            .await
-            .map_err(&fault)?;
-        tx.commit().await.map_err(&fault)
+        self.publish().await
     }
 
     async fn query(&self, table: &'static TableDef, query: &Query) -> Result<Vec<Row>, StoreError> {
@@ -108,10 +98,10 @@ impl ReadModels for SqliteStore {
     }
 }
 
-/// Moves a checkpoint; false when it was not as expected.
-async fn advance(conn: &mut SqliteConnection, name: &str, batch: &RowBatch) -> Result<bool, sqlx::Error> {
+/// Moves a live checkpoint; false when it was not as expected.
+async fn advance(conn: &mut SqliteConnection, batch: &RowBatch) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(include_str!("sql/checkpoints_advance.sql"))
-        .bind(name)
+        .bind(LIVE)
         .bind(batch.shard.0)
         .bind(number(batch.from_seq))
         .bind(number(batch.upto_seq))
@@ -120,28 +110,33 @@ async fn advance(conn: &mut SqliteConnection, name: &str, batch: &RowBatch) -> R
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes the change of one table: one statement for what is gone, one for what is there.
-async fn apply(
+/// Writes the change of one table: what is gone, then what is there.
+pub(super) async fn apply(
     conn: &mut SqliteConnection,
-    book: &SqlBook,
-    generation: Generation,
+    sql: &GenerationSql,
     change: &TableChange<'_>,
 ) -> Result<(), sqlx::Error> {
-    let sql = book.of(change.table);
-    let sql = sql.of(generation);
     if !change.deletes.is_empty() {
         let keys = keys_json(change.deletes.iter().copied());
         sqlx::query(AssertSqlSafe(sql.delete.clone())).bind(keys).execute(&mut *conn).await?;
     }
-    if !change.upserts.is_empty() {
-        let rows = rows_json(change.table, &change.upserts);
+    let mut lots = change.upserts.chunks_exact(LOT);
+    let mut next = lots.next().map(|rows| cells::arguments(change.table, rows)).transpose()?;
+    while let Some(arguments) = next {
+        let statements = sqlx::query_with(AssertSqlSafe(sql.upsert_lot.clone()), arguments);
+        // The connection's thread writes one lot while the next is made ready.
+        let ahead = async { lots.next().map(|rows| cells::arguments(change.table, rows)).transpose() };
+        let (written, ready) = tokio::join!(statements.execute(&mut *conn), ahead);
+        written?;
+        next = ready?;
+    }
+    // The few that are left are not worth the parameters.
+    let rest = lots.remainder();
+    if !rest.is_empty() {
+        let rows = rows_json(rest).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query(AssertSqlSafe(sql.upsert.clone())).bind(rows).execute(&mut *conn).await?;
     }
     Ok(())
-}
-
-async fn forget(conn: &mut SqliteConnection, name: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM projection WHERE name = $1").bind(name).execute(conn).await.map(drop)
 }
 
 impl SqliteStore {

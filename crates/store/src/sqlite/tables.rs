@@ -5,20 +5,27 @@
 use nightshift_ports::rows::all_columns;
 use nightshift_projections::table::{ColumnType, TableDef};
 
-use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list, staged_name};
+use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
 
 /// SQLite's way of putting questions.
 pub(super) const DIALECT: Dialect = Dialect { image, value, object: "json_object", parameter, by_bytes: "" };
 
+/// Name of the attached file that a rebuild fills.
+pub(super) const SCRATCH: &str = "rebuilt";
+
+/// Rows that are written by one exchange with the connection's thread. Not many: each is a prepared statement.
+pub(super) const LOT: usize = 32;
+
 /// All texts of a table.
 pub(super) fn sql_of(table: &TableDef) -> TableSql {
-    let (live, staged, columns) = (quote(table.name), quote(&staged_name(table)), all_quoted(table));
+    let (live, columns) = (quote(table.name), all_quoted(table));
+    let staged = format!("{SCRATCH}.{live}");
     TableSql {
-        live: generation(table, &live),
+        live: generation(table, &format!("main.{live}")),
         rebuilt: generation(table, &staged),
-        stage: format!("DROP TABLE IF EXISTS {staged};\n{}", create(table, &staged)).into(),
+        stage: create(table, &staged).into(),
         publish: format!(
-            "DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\nDROP TABLE {staged};"
+            "DELETE FROM main.{live};\nINSERT INTO main.{live} ({columns}) SELECT {columns} FROM {staged};"
         )
         .into(),
     }
@@ -33,14 +40,13 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
         .map(|(at, column)| format!("t.{} = asked.value ->> {at}", quote(column)))
         .collect();
     let asked = format!("json_each($1) AS asked CROSS JOIN {name} AS t ON {}", on_key.join(" AND "));
+    let into = format!("INSERT INTO {name} ({})", all_quoted(table));
+    let on_conflict = format!("ON CONFLICT ({key}) DO UPDATE SET {}", assignments(table));
+    let parameters = vec!["?"; all_columns(table).count()].join(", ");
     GenerationSql {
-        upsert: format!(
-            "INSERT INTO {name} ({}) SELECT {} FROM json_each($1) WHERE true ON CONFLICT ({key}) DO UPDATE SET {}",
-            all_quoted(table),
-            values(table),
-            assignments(table)
-        )
-        .into(),
+        upsert: format!("{into} SELECT {} FROM jsonb_each($1) WHERE true {on_conflict}", values(table)).into(),
+        // One statement for each row: with many rows in one, SQLite takes more than twice the time.
+        upsert_lot: format!("{into} VALUES ({parameters}) {on_conflict};\n").repeat(LOT).into(),
         delete: format!("DELETE FROM {name} WHERE rowid IN (SELECT t.rowid FROM {asked})").into(),
         by_key: format!("SELECT {} FROM {asked}", image(table)).into(),
     }

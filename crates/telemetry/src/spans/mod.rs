@@ -1,7 +1,8 @@
 //! Spans as a fold of a run's events.
 //!
-//! Owns: how trace and span ids derive from the log, and what a span says about a run and its attempts.
-//! Refuses to know: clocks, exporters, OpenTelemetry's types. The same events give the same spans on every machine.
+//! Owns: what a span says about a run and its attempts.
+//! Refuses to know: how ids derive from the log (`domain::trace`), clocks, exporters, OpenTelemetry's types. The same
+//! events give the same spans on every machine.
 //!
 //! Invariant: one tree per root run: child runs hang below the `run` span of the run that caused them.
 //! Invariant: each span belongs to exactly one event of the stream ([`SpanRecord::closed_by_version`]).
@@ -9,51 +10,13 @@
 mod fold;
 mod traceparent;
 
-use nightshift_domain::{
-    codec::DecodeError,
-    ids::{RunId, StreamId, derive_u64},
-    recorded::Recorded,
-    time::Timestamp,
-};
+use nightshift_domain::{codec::DecodeError, ids::StreamId, recorded::Recorded, time::Timestamp};
 
 pub use fold::RunTrace;
+pub use nightshift_domain::trace::{
+    SpanId, TraceId, attempt_span_id, complete_span_id, run_span_id, span_id, trace_id,
+};
 pub use traceparent::parse_traceparent;
-
-/// Sixteen bytes that name a trace.
-pub type TraceId = [u8; 16];
-/// Eight bytes that name a span.
-pub type SpanId = [u8; 8];
-
-/// The trace of a whole tree of runs: the bytes of the root run's id.
-#[must_use]
-pub fn trace_id(root: RunId) -> TraceId {
-    *root.uuid().as_bytes()
-}
-
-/// A span of a stream, named by a label that is unique in it. Never all zero, which would be no id at all.
-#[must_use]
-pub fn span_id(stream: StreamId, label: &str) -> SpanId {
-    let parts = [stream.kind.as_str().as_bytes(), stream.id.as_bytes(), label.as_bytes()];
-    derive_u64("span", &parts).max(1).to_be_bytes()
-}
-
-/// The short span at the top of a run.
-#[must_use]
-pub fn run_span_id(run: RunId) -> SpanId {
-    span_id(run.stream(), "run")
-}
-
-/// The span of an attempt; known before it ends, so that live spans can name it as their parent.
-#[must_use]
-pub fn attempt_span_id(run: RunId, step: &str, attempt: u32) -> SpanId {
-    span_id(run.stream(), &format!("attempt:{step}:{attempt}"))
-}
-
-/// The span over the whole of a run.
-#[must_use]
-pub fn complete_span_id(run: RunId) -> SpanId {
-    span_id(run.stream(), "complete")
-}
 
 /// One finished span.
 #[derive(Debug, Clone, PartialEq, Eq)]
