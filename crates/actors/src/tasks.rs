@@ -10,9 +10,7 @@ pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Starts a task and gives its handle.
-pub fn spawn_watched<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
+pub fn spawn_watched<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
     tokio::spawn(work)
 }
 

@@ -39,8 +39,23 @@ pub(crate) struct TableSql {
     pub(crate) rebuilt: GenerationSql,
     /// Makes the empty table that a rebuild fills.
     pub(crate) stage: Arc<str>,
+    /// How rows of a rebuild come in. PostgreSQL only.
+    pub(crate) fill: FillSql,
     /// Puts its rows in place of the live ones; several statements.
     pub(crate) publish: Arc<str>,
+}
+
+/// What is said to one table while a rebuild fills it.
+#[derive(Default)]
+pub(crate) struct FillSql {
+    /// Copies rows that cannot be there yet.
+    pub(crate) copy: String,
+    /// Makes the table that takes other rows until the end of the transaction, unless it is there.
+    pub(crate) incoming: String,
+    /// Copies rows into that table.
+    pub(crate) copy_incoming: String,
+    /// Writes the rows of that table over those that are there.
+    pub(crate) merge: String,
 }
 
 /// What is said to one table of one generation. Parameter 1 is an array of rows, or of keys, as JSON; PostgreSQL takes

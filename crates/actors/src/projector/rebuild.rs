@@ -43,6 +43,7 @@ pub async fn rebuild_in(
     let mut at = Checkpoints::new();
     let mut total = 0;
     let mut pass = Pass::default();
+    let mut written = Pass::default();
     loop {
         let busy: HashSet<ShardId> = pass.batches.iter().map(|batch| batch.shard).collect();
         let heads = log.heads().await?;
@@ -56,15 +57,17 @@ pub async fn rebuild_in(
             break;
         }
         let (from, models) = (Arc::clone(&log), Arc::clone(&read_models));
-        let next = tasks::spawn_watched(async move { Pass::folded((&*from, &*models), &behind, size).await });
-        let (written, next) = future::join(write(&*read_models, &pass.batches), next).await;
-        written?;
+        let next = tasks::spawn_watched(async move {
+            // Thousands of rows take their time to go: here nobody waits for it.
+            drop(written);
+            Pass::folded((&*from, &*models), &behind, size).await
+        });
+        let (done, next) = future::join(write(&*read_models, &pass.batches), next).await;
+        done?;
         total += pass.events;
         step(total);
         let lost = |lost: tokio::task::JoinError| StoreError::Failed { doing: "fold", why: lost.to_string() };
-        let written = std::mem::replace(&mut pass, next.map_err(lost)??);
-        // Thousands of rows take their time to go, and the next pass need not wait for it.
-        tasks::spawn(async move { drop(written) });
+        written = std::mem::replace(&mut pass, next.map_err(lost)??);
         at.extend(pass.batches.iter().map(|batch| (batch.shard, batch.upto_seq)));
     }
     read_models.swap_rebuilt().await?;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use nightshift_projections::{
     Image,
-    table::{ColumnType, TableDef},
+    table::{Column, ColumnType, TableDef},
 };
 use serde_json::Value;
 use sqlx::{
@@ -30,7 +30,7 @@ pub(super) fn arguments(table: &TableDef, rows: &[&Image]) -> Result<PgArguments
     for (at, column) in table.columns.iter().enumerate() {
         let cells = rows.iter().map(|image| &image.values()[at]);
         let added = match column.kind {
-            ColumnType::Text => array(cells, text).and_then(|column| arguments.add(column)),
+            ColumnType::Text => array(cells, |cell| Ok(text(cell))).and_then(|column| arguments.add(column)),
             ColumnType::Json => array(cells, document).and_then(|column| arguments.add(column)),
             ColumnType::Uuid => array(cells, uuid).and_then(|column| arguments.add(column)),
             ColumnType::Time => array(cells, instant).and_then(|column| arguments.add(column)),
@@ -38,7 +38,7 @@ pub(super) fn arguments(table: &TableDef, rows: &[&Image]) -> Result<PgArguments
             ColumnType::Bool => array(cells, truth).and_then(|column| arguments.add(column)),
             ColumnType::Real => array(cells, real).and_then(|column| arguments.add(column)),
         };
-        added.map_err(|error| sqlx::Error::Encode(format!("{}.{}: {error}", table.name, column.name).into()))?;
+        added.map_err(misfit(table, column))?;
     }
     let shards: Vec<i64> = rows.iter().map(|image| i64::from(image.shard())).collect();
     let places: Vec<i64> = rows.iter().map(|image| number(image.seq())).collect();
@@ -58,12 +58,17 @@ fn odd(cell: &Value) -> BoxDynError {
     format!("{cell} is not a value of this type").into()
 }
 
+/// A value that does not fit its column.
+pub(super) fn misfit(table: &TableDef, column: &Column) -> impl Fn(BoxDynError) -> sqlx::Error {
+    move |error| sqlx::Error::Encode(format!("{}.{}: {error}", table.name, column.name).into())
+}
+
 /// PostgreSQL keeps no NUL in a text.
-fn text(cell: &Value) -> Result<Cow<'_, str>, BoxDynError> {
+pub(super) fn text(cell: &Value) -> Cow<'_, str> {
     match cell {
-        Value::String(text) if text.contains('\0') => Ok(Cow::Owned(text.replace('\0', "\u{fffd}"))),
-        Value::String(text) => Ok(Cow::Borrowed(text)),
-        other => Ok(Cow::Owned(other.to_string())),
+        Value::String(text) if text.contains('\0') => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -71,22 +76,22 @@ fn document(cell: &Value) -> Result<String, BoxDynError> {
     Ok(serde_json::to_string(&Cleaned(cell))?)
 }
 
-fn uuid(cell: &Value) -> Result<Uuid, BoxDynError> {
+pub(super) fn uuid(cell: &Value) -> Result<Uuid, BoxDynError> {
     Ok(Uuid::parse_str(cell.as_str().ok_or_else(|| odd(cell))?)?)
 }
 
-fn instant(cell: &Value) -> Result<DateTime<Utc>, BoxDynError> {
+pub(super) fn instant(cell: &Value) -> Result<DateTime<Utc>, BoxDynError> {
     Ok(DateTime::parse_from_rfc3339(cell.as_str().ok_or_else(|| odd(cell))?)?.to_utc())
 }
 
-fn int(cell: &Value) -> Result<i64, BoxDynError> {
+pub(super) fn int(cell: &Value) -> Result<i64, BoxDynError> {
     cell.as_i64().ok_or_else(|| odd(cell))
 }
 
-fn truth(cell: &Value) -> Result<bool, BoxDynError> {
+pub(super) fn truth(cell: &Value) -> Result<bool, BoxDynError> {
     cell.as_bool().ok_or_else(|| odd(cell))
 }
 
-fn real(cell: &Value) -> Result<f64, BoxDynError> {
+pub(super) fn real(cell: &Value) -> Result<f64, BoxDynError> {
     cell.as_f64().ok_or_else(|| odd(cell))
 }

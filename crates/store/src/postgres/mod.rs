@@ -10,6 +10,7 @@ mod admin;
 mod append;
 mod cells;
 mod columns;
+mod copy;
 mod facts;
 mod log;
 mod open;

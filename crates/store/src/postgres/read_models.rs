@@ -42,9 +42,7 @@ impl ReadModels for PostgresStore {
         let by_key = by_key.bind(key_objects_json(table, keys));
         let texts: Result<Vec<String>, _> = match generation {
             Generation::Live => by_key.fetch_all(&self.inner.pool).await,
-            Generation::Rebuilt => {
-                by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.conn).await
-            }
+            Generation::Rebuilt => by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.conn).await,
         };
         texts.map_err(failed("read rows"))?.iter().map(|text| parse_row(table, text)).collect()
     }
@@ -63,7 +61,7 @@ impl ReadModels for PostgresStore {
                 return Ok(false);
             }
         }
-        apply(&mut tx, &self.inner.sql, generation, &rows::net(batches)).await.map_err(&fault)?;
+        apply(&mut tx, &self.inner.sql, &rows::net(batches)).await.map_err(&fault)?;
         tx.commit().await.map_err(&fault)?;
         Ok(true)
     }
@@ -108,20 +106,15 @@ async fn advance(conn: &mut PgConnection, batch: &RowBatch) -> Result<bool, sqlx
 }
 
 /// Writes changes: of each table one statement for what is gone, and one for what is there.
-pub(super) async fn apply(
-    conn: &mut PgConnection,
-    book: &SqlBook,
-    generation: Generation,
-    changes: &[TableChange<'_>],
-) -> Result<(), sqlx::Error> {
+async fn apply(conn: &mut PgConnection, book: &SqlBook, changes: &[TableChange<'_>]) -> Result<(), sqlx::Error> {
     for change in changes.iter().filter(|change| !change.deletes.is_empty()) {
-        let delete = book.of(change.table).of(generation).delete.clone();
+        let delete = book.of(change.table).live.delete.clone();
         let keys = key_objects_json(change.table, change.deletes.iter().copied());
         sqlx::query(AssertSqlSafe(delete)).bind(keys).execute(&mut *conn).await?;
     }
     let mut upserts = changes.iter().filter(|change| !change.upserts.is_empty());
     let ready = |change: &TableChange<'_>| {
-        let upsert = book.of(change.table).of(generation).upsert.clone();
+        let upsert = book.of(change.table).live.upsert.clone();
         Ok::<_, sqlx::Error>((upsert, cells::arguments(change.table, &change.upserts)?))
     };
     let mut next = upserts.next().map(ready).transpose()?;

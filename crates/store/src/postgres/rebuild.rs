@@ -5,17 +5,17 @@
 
 use nightshift_ports::{
     log::StoreError,
-    read_models::{Generation, RowBatch},
-    rows::{advanced, net},
+    read_models::RowBatch,
+    rows::{TableChange, advanced, net},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::{PostgresStore, read_models::apply};
+use super::{PostgresStore, copy};
 use crate::{
     error::failed,
     record::number,
     staging::{Staging, begun},
-    tables::LIVE,
+    tables::{FillSql, LIVE, SqlBook, key_objects_json},
 };
 
 /// Memory of the server for temporary tables, in its words: taken as it is needed.
@@ -31,9 +31,10 @@ impl PostgresStore {
             let _ = former.conn.close().await;
         }
         let options = self.inner.connect.clone().application_name("nightshift rebuild");
-        let options = options.options([("temp_buffers", TEMP_BUFFERS)]);
+        let options = options.options([("temp_buffers", TEMP_BUFFERS), ("client_min_messages", "warning")]);
         let mut conn = PgConnection::connect_with(&options).await.map_err(&fault)?;
-        let stages: String = self.inner.sql.tables.iter().map(|table| self.inner.sql.of(table).stage.to_string()).collect();
+        let stages: String =
+            self.inner.sql.tables.iter().map(|table| self.inner.sql.of(table).stage.to_string()).collect();
         sqlx::raw_sql(AssertSqlSafe(stages)).execute(&mut conn).await.map_err(&fault)?;
         *slot = Some(Staging::on(conn));
         Ok(())
@@ -46,7 +47,9 @@ impl PostgresStore {
         let staging = begun(&mut slot)?;
         let Some(after) = advanced(&staging.checkpoints, batches) else { return Ok(false) };
         let mut tx = staging.conn.begin().await.map_err(&fault)?;
-        apply(&mut tx, &self.inner.sql, Generation::Rebuilt, &net(batches)).await.map_err(&fault)?;
+        // A shard's rows come from its own events only: with its first page they cannot be there yet.
+        let fresh = batches.iter().all(|batch| batch.from_seq == 0);
+        fill(&mut tx, &self.inner.sql, &net(batches), fresh).await.map_err(&fault)?;
         tx.commit().await.map_err(&fault)?;
         staging.checkpoints = after;
         Ok(true)
@@ -78,5 +81,53 @@ impl PostgresStore {
             let _ = done.conn.close().await;
         }
         Ok(())
+    }
+}
+
+/// Writes rows into the temporary tables. Fresh ones are taken as they come, others go over those that are there.
+async fn fill(
+    conn: &mut PgConnection,
+    book: &SqlBook,
+    changes: &[TableChange<'_>],
+    fresh: bool,
+) -> Result<(), sqlx::Error> {
+    for change in changes.iter().filter(|change| !fresh && !change.deletes.is_empty()) {
+        let delete = book.of(change.table).rebuilt.delete.clone();
+        let keys = key_objects_json(change.table, change.deletes.iter().copied());
+        sqlx::query(AssertSqlSafe(delete)).bind(keys).execute(&mut *conn).await?;
+    }
+    let mut upserts = changes.iter().filter(|change| !change.upserts.is_empty());
+    let ready = |change: &TableChange<'_>| {
+        copy::bytes(change.table, &change.upserts).map(|bytes| (book.of(change.table), bytes))
+    };
+    let mut next = upserts.next().map(ready).transpose()?;
+    while let Some((sql, bytes)) = next {
+        // The server takes one table while the rows of the next are made ready.
+        let ahead = async { upserts.next().map(ready).transpose() };
+        let (taken, made) = tokio::join!(take(&mut *conn, &sql.fill, &bytes, fresh), ahead);
+        taken?;
+        next = made?;
+    }
+    Ok(())
+}
+
+async fn take(conn: &mut PgConnection, sql: &FillSql, bytes: &[u8], fresh: bool) -> Result<(), sqlx::Error> {
+    if fresh {
+        return copy_in(conn, &sql.copy, bytes).await;
+    }
+    sqlx::raw_sql(AssertSqlSafe(sql.incoming.clone())).execute(&mut *conn).await?;
+    copy_in(conn, &sql.copy_incoming, bytes).await?;
+    sqlx::query(AssertSqlSafe(sql.merge.clone())).execute(&mut *conn).await.map(drop)
+}
+
+async fn copy_in(conn: &mut PgConnection, statement: &str, bytes: &[u8]) -> Result<(), sqlx::Error> {
+    let mut copy = conn.copy_in_raw(statement).await?;
+    match copy.send(bytes).await {
+        Ok(_) => copy.finish().await.map(drop),
+        Err(error) => {
+            // The connection is of no use before the server was told; what it says then is known already.
+            let _ = copy.abort("the rows could not be sent").await;
+            Err(error)
+        }
     }
 }

@@ -3,7 +3,7 @@
 use nightshift_ports::rows::all_columns;
 use nightshift_projections::table::{ColumnType, TableDef};
 
-use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
+use crate::tables::{Dialect, FillSql, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
 
 /// PostgreSQL's way of putting questions.
 pub(super) const DIALECT: Dialect =
@@ -18,15 +18,37 @@ pub(super) fn sql_of(table: &TableDef) -> TableSql {
         rebuilt: generation(table, &staged),
         // Temporary: not logged, and gone with its connection.
         stage: format!("CREATE TEMPORARY TABLE {staged} {};\n", columns_of(table)).into(),
-        publish: format!("DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\n").into(),
+        fill: fill(table, &staged),
+        publish: format!("DELETE FROM {live};\nINSERT INTO {live} ({columns}) SELECT {columns} FROM {staged};\n")
+            .into(),
+    }
+}
+
+fn fill(table: &TableDef, staged: &str) -> FillSql {
+    let (columns, key) = (all_quoted(table), quoted_list(table.key.iter().copied()));
+    let incoming = quote(&format!("{}__incoming", table.name));
+    let declared: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
+    FillSql {
+        copy: format!("COPY {staged} ({columns}) FROM STDIN (FORMAT BINARY)"),
+        incoming: format!(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ({}) ON COMMIT DELETE ROWS",
+            declared.join(", ")
+        ),
+        copy_incoming: format!("COPY {incoming} ({columns}) FROM STDIN (FORMAT BINARY)"),
+        merge: format!(
+            "INSERT INTO {staged} ({columns}) SELECT {columns} FROM {incoming} ON CONFLICT ({key}) DO UPDATE SET {}",
+            assignments(table)
+        ),
     }
 }
 
 fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let columns = all_quoted(table);
     let key = quoted_list(table.key.iter().copied());
-    let arrays: Vec<String> =
-        all_columns(table).enumerate().map(|(at, (_, kind))| format!("CAST(${} AS {}[])", at + 1, sent_as(kind))).collect();
+    let arrays: Vec<String> = all_columns(table)
+        .enumerate()
+        .map(|(at, (_, kind))| format!("CAST(${} AS {}[])", at + 1, sent_as(kind)))
+        .collect();
     let values: Vec<String> = all_columns(table)
         .map(|(column, kind)| match kind {
             ColumnType::Json => format!("CAST({} AS jsonb)", quote(column)),

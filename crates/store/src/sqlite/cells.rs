@@ -3,6 +3,8 @@
 //! Owns: how a value of a row becomes one that SQLite keeps: truth as 0 and 1, documents as text.
 //! Refuses to know: statements, what a column means.
 
+use std::sync::Arc;
+
 use nightshift_projections::{
     Image,
     table::{ColumnType, TableDef},
@@ -31,7 +33,7 @@ pub(super) fn arguments(table: &TableDef, rows: &[&Image]) -> Result<SqliteArgum
                     None => arguments.add(count.as_f64()),
                 },
                 Value::String(text) if text.contains('\0') => arguments.add(text.replace('\0', "\u{fffd}")),
-                Value::String(text) => arguments.add(text.as_str()),
+                Value::String(text) => arguments.add(Arc::<str>::from(text.as_str())),
                 elsewhere => arguments.add(document(elsewhere)?),
             }
             .map_err(sqlx::Error::Encode)?;

@@ -35,7 +35,8 @@ pub(super) fn scratch_path(store: &Path) -> PathBuf {
 
 /// Makes the scratch file, empty whatever a rebuild left there that was cut short.
 fn make_scratch(store: &Path) -> Result<(), StoreError> {
-    let refused = |error: std::io::Error| StoreError::Failed { doing: "make the file of a rebuild", why: error.to_string() };
+    let refused =
+        |error: std::io::Error| StoreError::Failed { doing: "make the file of a rebuild", why: error.to_string() };
     std::fs::File::create(scratch_path(store)).map(drop).map_err(refused)
 }
 

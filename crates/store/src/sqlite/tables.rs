@@ -5,7 +5,7 @@
 use nightshift_ports::rows::all_columns;
 use nightshift_projections::table::{ColumnType, TableDef};
 
-use crate::tables::{Dialect, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
+use crate::tables::{Dialect, FillSql, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
 
 /// SQLite's way of putting questions.
 pub(super) const DIALECT: Dialect = Dialect { image, value, object: "json_object", parameter, by_bytes: "" };
@@ -13,7 +13,8 @@ pub(super) const DIALECT: Dialect = Dialect { image, value, object: "json_object
 /// Name of the attached file that a rebuild fills.
 pub(super) const SCRATCH: &str = "rebuilt";
 
-/// Rows that are written by one exchange with the connection's thread. Not many: each is a prepared statement.
+/// Rows that are written by one exchange with the connection's thread, an even number. Not many: each two are a prepared
+/// statement.
 pub(super) const LOT: usize = 32;
 
 /// All texts of a table.
@@ -24,6 +25,7 @@ pub(super) fn sql_of(table: &TableDef) -> TableSql {
         live: generation(table, &format!("main.{live}")),
         rebuilt: generation(table, &staged),
         stage: create(table, &staged).into(),
+        fill: FillSql::default(),
         publish: format!(
             "DELETE FROM main.{live};\nINSERT INTO main.{live} ({columns}) SELECT {columns} FROM {staged};"
         )
@@ -45,8 +47,8 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
     let parameters = vec!["?"; all_columns(table).count()].join(", ");
     GenerationSql {
         upsert: format!("{into} SELECT {} FROM jsonb_each($1) WHERE true {on_conflict}", values(table)).into(),
-        // One statement for each row: with many rows in one, SQLite takes more than twice the time.
-        upsert_lot: format!("{into} VALUES ({parameters}) {on_conflict};\n").repeat(LOT).into(),
+        // Two rows in a statement: with more, SQLite takes twice the time; with one, twice the answers are sent back.
+        upsert_lot: format!("{into} VALUES ({parameters}), ({parameters}) {on_conflict};\n").repeat(LOT / 2).into(),
         delete: format!("DELETE FROM {name} WHERE rowid IN (SELECT t.rowid FROM {asked})").into(),
         by_key: format!("SELECT {} FROM {asked}", image(table)).into(),
     }
