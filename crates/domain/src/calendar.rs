@@ -147,6 +147,12 @@ pub enum Overlap {
     Skip,
     /// Keep one instant and run it when the former run ended; a second one is skipped.
     BufferOne,
+    /// Keep each instant and run them one after another. For workflows only.
+    BufferAll,
+    /// Stop the former run; the instant runs when that has ended. For workflows only.
+    CancelOther,
+    /// Run beside it. For workflows only.
+    Allow,
 }
 
 /// Answers about due instants. Pure: equal questions get equal answers for one `tz_revision`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     calendar::Calendar,
+    expression::Expressions,
     ids::{CommandId, StreamId, StreamKind},
     run,
     streams::AnyCommand,
@@ -57,6 +58,8 @@ pub struct Ctx<'a> {
     pub shard_count: u16,
     /// Answers about due instants.
     pub calendar: &'a dyn Calendar,
+    /// Answers about conditions.
+    pub expressions: &'a dyn Expressions,
 }
 
 /// The part of a [`Ctx`] that is written beside each command, so that the decision can be made again.

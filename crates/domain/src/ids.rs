@@ -128,6 +128,10 @@ stream_ids! {
     ScheduleId => Schedule,
     /// Observed content of one source of one user.
     SourceId => Source,
+    /// The versions of one workflow definition.
+    DefinitionId => Definition,
+    /// One type of event, and who waits for it.
+    TopicId => Topic,
 }
 
 /// What a stream is about. The text form is part of the log's format.
@@ -142,11 +146,16 @@ pub enum StreamKind {
     Schedule,
     /// Observed content of a source.
     Source,
+    /// A workflow definition.
+    Definition,
+    /// A type of event.
+    Topic,
 }
 
 impl StreamKind {
-    /// Every kind, in the order of the text form.
-    pub const ALL: [Self; 4] = [Self::Deliverable, Self::Run, Self::Schedule, Self::Source];
+    /// Every kind; new ones are added at the end.
+    pub const ALL: [Self; 6] =
+        [Self::Deliverable, Self::Run, Self::Schedule, Self::Source, Self::Definition, Self::Topic];
 
     /// The category in front of the dash in a stream's name.
     #[must_use]
@@ -156,6 +165,8 @@ impl StreamKind {
             Self::Run => "run",
             Self::Schedule => "schedule",
             Self::Source => "source",
+            Self::Definition => "definition",
+            Self::Topic => "topic",
         }
     }
 

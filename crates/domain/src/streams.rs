@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{deliverable, ids::StreamKind, run, schedule, source};
+use crate::{definition, deliverable, ids::StreamKind, run, schedule, source, topic};
 
 /// A command to any stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,10 @@ pub enum AnyCommand {
     Schedule(schedule::Command),
     /// To a source.
     Source(source::Command),
+    /// To a workflow definition.
+    Definition(definition::Command),
+    /// To a topic.
+    Topic(topic::Command),
 }
 
 impl AnyCommand {
@@ -27,6 +31,8 @@ impl AnyCommand {
             Self::Run(_) => StreamKind::Run,
             Self::Schedule(_) => StreamKind::Schedule,
             Self::Source(_) => StreamKind::Source,
+            Self::Definition(_) => StreamKind::Definition,
+            Self::Topic(_) => StreamKind::Topic,
         }
     }
 }
@@ -66,6 +72,10 @@ pub enum AnyEvent {
     Schedule(schedule::Event),
     /// Of a source.
     Source(source::Event),
+    /// Of a workflow definition.
+    Definition(definition::Event),
+    /// Of a topic.
+    Topic(topic::Event),
 }
 
 impl From<deliverable::Event> for AnyEvent {
@@ -89,5 +99,29 @@ impl From<schedule::Event> for AnyEvent {
 impl From<source::Event> for AnyEvent {
     fn from(event: source::Event) -> Self {
         Self::Source(event)
+    }
+}
+
+impl From<definition::Command> for AnyCommand {
+    fn from(command: definition::Command) -> Self {
+        Self::Definition(command)
+    }
+}
+
+impl From<topic::Command> for AnyCommand {
+    fn from(command: topic::Command) -> Self {
+        Self::Topic(command)
+    }
+}
+
+impl From<definition::Event> for AnyEvent {
+    fn from(event: definition::Event) -> Self {
+        Self::Definition(event)
+    }
+}
+
+impl From<topic::Event> for AnyEvent {
+    fn from(event: topic::Event) -> Self {
+        Self::Topic(event)
     }
 }

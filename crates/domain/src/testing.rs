@@ -12,8 +12,10 @@ use crate::{
     calendar::{Calendar, CalendarError, CatchUp, Overlap, Rule, Schedule},
     codec,
     content::{Digest, Text},
-    decider::{Ctx, Decider, Decision, Delta, Obligation, decide_once},
+    decider::{Class, Ctx, Decider, Decision, Delta, Obligation, decide_once},
+    expression::Expressions,
     ids::{CommandId, DeliverableId, ShardId, StreamId, derive},
+    json::Json,
     time::Timestamp,
 };
 
@@ -87,24 +89,43 @@ pub fn never() -> CalendarError {
     CalendarError { what: "cron".to_owned(), why: "it never fires".to_owned() }
 }
 
+/// A language of conditions that knows paths: `parameters.go` holds when `true` is there, and does not when `false` is.
+pub struct Paths;
+
+impl Expressions for Paths {
+    fn holds(&self, condition: &str, facts: &Json) -> Result<bool, String> {
+        let found = condition.split('.').try_fold(facts, |value, name| value.get(name));
+        found.and_then(Json::as_bool).ok_or_else(|| format!("{condition} is neither true nor false"))
+    }
+}
+
 /// What is owed, folded from deltas, as the store keeps it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     pub open: BTreeMap<String, Obligation>,
+    /// What was told, and closed by that: whoever told it, not an event of the stream.
+    pub told: BTreeMap<String, Obligation>,
 }
 
 impl Ledger {
-    /// Closes, then opens. No key is closed that is not open, opened twice, or both closed and opened in one go (a
-    /// store could do the two in either order).
+    /// Closes, then opens. No key is closed that is not open or was told, opened twice, or both closed and opened in one go
+    /// (a store could do the two in either order).
     pub fn apply(&mut self, delta: &Delta) {
         for key in &delta.closes {
-            assert!(self.open.remove(key).is_some(), "closes {key}, which is not open: {:?}", self.keys());
+            let closed = self.open.remove(key).or_else(|| self.told.remove(key));
+            assert!(closed.is_some(), "closes {key}, which is not open: {:?}", self.keys());
         }
         for obligation in &delta.opens {
             assert!(!delta.closes.contains(&obligation.key), "closes and opens {}", obligation.key);
             let before = self.open.insert(obligation.key.clone(), obligation.clone());
             assert!(before.is_none(), "opens {} twice", obligation.key);
         }
+    }
+
+    /// An errand or a timer was told: it is owed no more, and an event that closes it closes nothing.
+    pub fn tell(&mut self, key: &str) {
+        let (key, obligation) = self.open.remove_entry(key).unwrap_or_else(|| panic!("{key} is not open"));
+        self.told.insert(key, obligation);
     }
 
     pub fn keys(&self) -> Vec<&str> {
@@ -122,6 +143,8 @@ pub struct Given<D: Decider> {
     pub state: D::State,
     pub ledger: Ledger,
     pub history: Vec<(D::Event, Timestamp)>,
+    /// Keys of errands and timers that decisions opened, in order.
+    pub errands: Vec<String>,
     pub now: Timestamp,
     commands: u64,
 }
@@ -130,7 +153,7 @@ impl<D: Decider> Clone for Given<D> {
     fn clone(&self) -> Self {
         let (stream, now, commands) = (self.stream, self.now, self.commands);
         let (state, ledger, history) = (self.state.clone(), self.ledger.clone(), self.history.clone());
-        Self { stream, state, ledger, history, now, commands }
+        Self { stream, state, ledger, history, errands: self.errands.clone(), now, commands }
     }
 }
 
@@ -142,7 +165,7 @@ pub struct When<D: Decider> {
 
 pub fn given<D: Decider>(stream: StreamId, events: impl IntoIterator<Item = D::Event>) -> Given<D> {
     let (state, ledger, history) = (D::State::default(), Ledger::default(), Vec::new());
-    let mut given = Given { stream, state, ledger, history, now: at(0), commands: 0 };
+    let mut given = Given { stream, state, ledger, history, errands: Vec::new(), now: at(0), commands: 0 };
     events.into_iter().for_each(|event| given.remember(event));
     given
 }
@@ -172,7 +195,7 @@ where
         self.commands += 1;
         let command_id = CommandId(derive("command", &[&self.commands.to_be_bytes()]));
         let (stream, now) = (self.stream, self.now);
-        let ctx = Ctx { stream, now, command_id, shard_count: SHARDS, calendar: &Grid };
+        let ctx = Ctx { stream, now, command_id, shard_count: SHARDS, calendar: &Grid, expressions: &Paths };
         let again = decide_once::<D>(&self.state, &command, &ctx);
         match decide_once::<D>(&self.state, &command, &ctx) {
             Err(rejection) => {
@@ -183,6 +206,8 @@ where
                 assert!(again.is_ok_and(|again| again.events == events && again.delta == delta));
                 let mut whole = self.ledger.clone();
                 whole.apply(&delta);
+                let errands = delta.opens.iter().filter(|open| matches!(open.duty.class(), Class::Send | Class::Timer));
+                self.errands.extend(errands.map(|open| open.key.clone()));
                 events.iter().for_each(|event| self.remember(event.clone()));
                 assert_eq!(self.state, after);
                 assert_eq!(self.ledger, whole);

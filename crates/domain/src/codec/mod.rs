@@ -17,10 +17,11 @@ use serde::{
 };
 
 use crate::{
-    deliverable,
+    definition, deliverable,
     ids::StreamKind,
     run, schedule, source,
     streams::{AnyCommand, AnyEvent},
+    topic,
 };
 
 /// An event as it goes to the log.
@@ -77,6 +78,8 @@ pub fn facts(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Run => facts::variants::<run::Event>(),
         StreamKind::Schedule => facts::variants::<schedule::Event>(),
         StreamKind::Source => facts::variants::<source::Event>(),
+        StreamKind::Definition => facts::variants::<definition::Event>(),
+        StreamKind::Topic => facts::variants::<topic::Event>(),
     }
 }
 
@@ -88,6 +91,8 @@ pub fn verbs(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Run => facts::variants::<run::Command>(),
         StreamKind::Schedule => facts::variants::<schedule::Command>(),
         StreamKind::Source => facts::variants::<source::Command>(),
+        StreamKind::Definition => facts::variants::<definition::Command>(),
+        StreamKind::Topic => facts::variants::<topic::Command>(),
     }
 }
 
@@ -140,6 +145,8 @@ pub fn encode_any(event: &AnyEvent) -> Result<Encoded, DecodeError> {
         AnyEvent::Run(event) => encode(StreamKind::Run, event),
         AnyEvent::Schedule(event) => encode(StreamKind::Schedule, event),
         AnyEvent::Source(event) => encode(StreamKind::Source, event),
+        AnyEvent::Definition(event) => encode(StreamKind::Definition, event),
+        AnyEvent::Topic(event) => encode(StreamKind::Topic, event),
     }
 }
 
@@ -210,6 +217,10 @@ pub fn decode_any(event_type: &str, version: u16, data: &[u8]) -> Result<AnyEven
             decode::<schedule::Event>(kind, event_type, version, data).map(AnyEvent::from)
         }
         Some(kind @ StreamKind::Source) => decode::<source::Event>(kind, event_type, version, data).map(AnyEvent::from),
+        Some(kind @ StreamKind::Definition) => {
+            decode::<definition::Event>(kind, event_type, version, data).map(AnyEvent::from)
+        }
+        Some(kind @ StreamKind::Topic) => decode::<topic::Event>(kind, event_type, version, data).map(AnyEvent::from),
         None => Err(DecodeError::UnknownType { event_type: event_type.to_owned() }),
     }
 }

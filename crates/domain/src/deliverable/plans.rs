@@ -6,7 +6,8 @@ use super::{Binding, Deliverable, Event, Order, SourceAssessment};
 use crate::{
     content::{Brief, Destination, Notice, NoticeKind, SourceSpec, Text},
     ids::{DeliverableId, RunId, VersionId},
-    run::{Action, Command, CrashPolicy, Created, GatherSource, Plan, RetryPolicy, StepPlan, Subject},
+    json::Json,
+    run::{Action, Command, CrashPolicy, Created, Flow, GatherSource, Plan, RetryPolicy, StepPlan, Subject},
     time::Timestamp,
 };
 
@@ -76,10 +77,10 @@ fn produced_by(id: DeliverableId, slot: uuid::Uuid) -> RunId {
 fn step(id: &str, action: Action, depends_on: &[&str], retry: RetryPolicy, crash: CrashPolicy) -> StepPlan {
     let timeout_ms = match action {
         Action::Compose {} => 180_000,
-        Action::Gather { .. } | Action::Validate {} | Action::Deliver { .. } | Action::Notify { .. } => 60_000,
+        _ => 60_000,
     };
     let depends_on = depends_on.iter().map(|id| (*id).to_owned()).collect();
-    StepPlan { id: id.to_owned(), action, depends_on, retry, timeout_ms, crash, optional: false }
+    StepPlan { id: id.to_owned(), action, depends_on, retry, timeout_ms, crash, optional: false, flow: Flow::default() }
 }
 
 fn create(
@@ -89,14 +90,19 @@ fn create(
     (version_number, nominal, root, parent): (u32, Timestamp, RunId, Option<RunId>),
 ) -> Command {
     Command::Create(Box::new(Created {
-        plan: Arc::new(Plan { definition: definition.to_owned(), steps, max_parallel: 1 }),
-        subject: Subject { deliverable: id, version_number, title: it.order.title.clone() },
+        id: None,
+        plan: Arc::new(Plan { definition: definition.to_owned(), steps, max_parallel: 1, output: None }),
+        subject: Subject::Version { deliverable: id, version_number, title: it.order.title.clone() },
         user: it.user.clone(),
         priority: PRIORITY,
         reply_to: Some(id.stream()),
         root,
         parent,
         nominal,
+        parameters: Json::Null,
+        trigger: Json::Null,
+        for_step: None,
+        path: Vec::new(),
     }))
 }
 

@@ -1,95 +1,277 @@
 //! What a run owes the world because of each event.
 //!
-//! Owns: which steps wait for a lease, which attempts are seen through, which retries wake the run, who is told the end.
+//! Owns: which steps wait for a lease, which attempts are seen through, which timers wake the run, which topics, definitions
+//! and runs are told what, who is told the end.
 //! Refuses to know: commands, and whether an event was legal.
+//!
+//! | key | what |
+//! |---|---|
+//! | `job:step:attempt` | a place is wanted |
+//! | `attempt:step:attempt` | work is under way |
+//! | `retry:step:attempt` | the next attempt may go at an instant |
+//! | `retry:step:reset{n}` | a step that was reset may go at an instant |
+//! | `timer:step:attempt` | a sleep ends, or nobody waits for an event any longer |
+//! | `timer:step:ask{round}` | nobody waits for an answer any longer |
+//! | `subscribe:step:attempt`, `unsubscribe:step:attempt` | a topic is told that a step waits, or waits no more |
+//! | `start:step:attempt`, `stop:step:attempt` | a definition is told to start a run, the run that nobody waits for it |
+//! | `ended`, `ended:{n}` | who asked is told the end; the second form after the run was opened again `n` times |
+//!
+//! Invariant: what is told under a key is told once in the life of a run, so an errand is never taken for another one.
 
-use super::{Command, End, Event, Run, State, StepStatus};
+use serde_json::json;
+
+use super::{Command, End, Event, How, Run, State, Step, StepStatus, Waits, memory};
 use crate::{
     decider::{Delta, Duty, Obligation},
-    deliverable,
-    ids::{RunId, StreamId},
+    definition, deliverable,
+    ids::{RunId, StreamId, StreamKind},
     streams::AnyCommand,
     time::Timestamp,
+    topic::{self, Subscriber},
 };
 
 /// What `event`, happening to `before` in `stream`, opens and closes.
 pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Delta {
     let Some(run) = before.run() else { return Delta::none() };
-    let priority = run.created.priority;
-    let owe = |key: String, due_at: Timestamp, duty: Duty| Obligation { key, due_at, priority, duty };
+    let said = Said { stream, run, at };
     match event {
-        Event::Created(_) | Event::StaleResult { .. } | Event::StepDied { .. } => Delta::none(),
-        Event::StepQueued { step, attempt } => close_waiting(run, step).open(owe(
-            job_key(step, *attempt),
-            at,
-            Duty::Lease { step: step.clone(), attempt: *attempt },
-        )),
-        Event::AttemptStarted { step, attempt, lease } => Delta::none().close(job_key(step, *attempt)).open(owe(
-            attempt_key(step, *attempt),
-            lease.until,
-            Duty::Attempt { step: step.clone(), attempt: *attempt, token: lease.token },
-        )),
-        Event::AttemptSucceeded { step, attempt, .. } | Event::LeaseExpired { step, attempt, .. } => {
-            Delta::none().close(attempt_key(step, *attempt))
+        Event::StepQueued { step, attempt } => {
+            let duty = Duty::Lease { step: step.clone(), attempt: *attempt };
+            said.settled(step).open(said.owe(key("job", step, attempt), at, duty))
         }
+        Event::AttemptStarted { step, attempt, lease } => {
+            let duty = Duty::Attempt { step: step.clone(), attempt: *attempt, token: lease.token };
+            let open = said.owe(key("attempt", step, attempt), lease.until, duty);
+            Delta::none().close(key("job", step, attempt)).open(open)
+        }
+        Event::AttemptSucceeded { step, .. } | Event::LeaseExpired { step, .. } => said.settled(step),
         Event::AttemptFailed { step, attempt, retry_at, .. } => {
-            let delta = Delta::none().close(attempt_key(step, *attempt));
+            let delta = said.failed(step);
             match retry_at {
-                Some(due) => delta.open(wake_again(stream, run, (step, attempt + 1), *due)),
+                Some(due) => delta.open(said.wake_again(&key("retry", step, attempt + 1), (step, attempt + 1), *due)),
                 None => delta,
             }
         }
-        Event::StepSkipped { step, .. } => close_waiting(run, step),
-        Event::Completed {} => tell_asker(stream, run, End::Completed { outputs: run.outputs() }, at),
-        Event::Failed { step, failure } => {
-            tell_asker(stream, run, End::Failed { step: step.clone(), failure: failure.clone() }, at)
-        }
-        Event::Cancelled { reason } => {
-            let mut delta = tell_asker(stream, run, End::Cancelled { reason: reason.clone() }, at);
-            run.created.plan.steps.iter().for_each(|plan| delta.absorb(close_waiting(run, &plan.id)));
-            delta
-        }
+        Event::StepDied { step, .. } | Event::StepSkipped { step, .. } => said.given_up(step),
+        Event::FannedOut { step, .. } => said.settled(step),
+        Event::StepParked { step, attempt, on } => said.parked(step, *attempt, on),
+        Event::StepCompleted { step, how: How::Replaced { .. }, .. } => said.given_up(step),
+        Event::StepCompleted { step, .. } => said.settled(step),
+        Event::StepReset { step, not_before, .. } => said.reset(step, *not_before),
+        Event::ApprovalRequested { step, approval } => said.asked(step, approval),
+        Event::ApprovalEscalated { step, .. } => said.settled(step),
+        Event::Paused { .. } => said.paused(),
+        Event::Completed { .. } | Event::Failed { .. } | Event::Cancelled { .. } => said.ended(event),
+        Event::Created(_)
+        | Event::StaleResult { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::Reopened { .. }
+        | Event::Resumed { .. } => Delta::none(),
     }
 }
 
-/// The run is told when the next attempt of a step may go.
-fn wake_again(stream: StreamId, run: &Run, (step, attempt): (&str, u32), due_at: Timestamp) -> Obligation {
-    let again = Command::RetryDue { step: step.to_owned(), attempt };
-    let duty = Duty::Wake { to: stream, command: Box::new(AnyCommand::Run(again)) };
-    Obligation { key: retry_key(step, attempt), due_at, priority: run.created.priority, duty }
+fn key(what: &str, step: &str, number: impl std::fmt::Display) -> String {
+    format!("{what}:{step}:{number}")
 }
 
-fn job_key(step: &str, attempt: u32) -> String {
-    format!("job:{step}:{attempt}")
+/// An event at an instant, happening to a run: what obligations are made of.
+struct Said<'a> {
+    stream: StreamId,
+    run: &'a Run,
+    at: Timestamp,
 }
 
-fn attempt_key(step: &str, attempt: u32) -> String {
-    format!("attempt:{step}:{attempt}")
-}
+impl Said<'_> {
+    fn owe(&self, key: String, due_at: Timestamp, duty: Duty) -> Obligation {
+        Obligation { key, due_at, priority: self.run.created.priority, duty }
+    }
 
-fn retry_key(step: &str, attempt: u32) -> String {
-    format!("retry:{step}:{attempt}")
-}
+    fn tell(&self, key: String, to: StreamId, command: AnyCommand) -> Obligation {
+        self.owe(key, self.at, Duty::Tell { to, command: Box::new(command) })
+    }
 
-/// Closes whatever keeps a step that is not complete alive.
-fn close_waiting(run: &Run, step: &str) -> Delta {
-    match run.step(step).map(|(_, step)| &step.status) {
-        Some(StepStatus::Queued { attempt, .. }) => Delta::none().close(job_key(step, *attempt)),
-        Some(StepStatus::Running { attempt, .. }) => Delta::none().close(attempt_key(step, *attempt)),
-        Some(StepStatus::Waiting { attempt, .. }) => Delta::none().close(retry_key(step, *attempt)),
-        _ => Delta::none(),
+    fn wake(&self, key: String, due_at: Timestamp, command: Command) -> Obligation {
+        let duty = Duty::Wake { to: self.stream, command: Box::new(AnyCommand::Run(command)) };
+        self.owe(key, due_at, duty)
+    }
+
+    /// The run is told when the next attempt of a step may go.
+    fn wake_again(&self, key: &str, (step, attempt): (&str, u32), due_at: Timestamp) -> Obligation {
+        self.wake(key.to_owned(), due_at, Command::RetryDue { step: step.to_owned(), attempt })
+    }
+
+    fn step(&self, step: &str) -> Option<&Step> {
+        self.run.step(step).map(|(_, step)| step)
+    }
+
+    /// Closes whatever keeps a step alive that is in the state it waited for.
+    fn settled(&self, step: &str) -> Delta {
+        let closed = Delta::none();
+        let Some(found) = self.step(step) else { return closed };
+        match &found.status {
+            StepStatus::Queued { attempt, .. } => closed.close(key("job", step, attempt)),
+            StepStatus::Running { attempt, .. } => closed.close(key("attempt", step, attempt)),
+            StepStatus::Waiting { attempt, .. } => closed.close(key("retry", step, attempt)),
+            StepStatus::Pending {} if found.not_before.is_some() => closed.close(reset_key(step, found.resets)),
+            StepStatus::Asking { approval, .. } if approval.deadline.is_some() => {
+                closed.close(ask_key(step, approval.round))
+            }
+            StepStatus::Parked { attempt, on, .. } => match &**on {
+                Waits::Until { .. } => closed.close(key("timer", step, attempt)),
+                Waits::Child { .. } => closed.close(key("start", step, attempt)),
+                Waits::Event { deadline, .. } => {
+                    let closed = closed.close(key("subscribe", step, attempt));
+                    if deadline.is_some() { closed.close(key("timer", step, attempt)) } else { closed }
+                }
+            },
+            _ => closed,
+        }
+    }
+
+    /// As [`Said::settled`], of a step that waits no more though what it waited for did not come: it says so.
+    fn given_up(&self, step: &str) -> Delta {
+        let delta = self.settled(step);
+        let Some(StepStatus::Parked { attempt, on, .. }) = self.step(step).map(|step| &step.status) else {
+            return delta;
+        };
+        match &**on {
+            Waits::Until { .. } => delta,
+            Waits::Event { topic, .. } => delta.open(self.unsubscribe(step, *attempt, *topic)),
+            Waits::Child { run, .. } => {
+                let stop = Command::Stop { reason: format!("step {step:?} of run {} waits no more", self.stream.id) };
+                delta.open(self.tell(key("stop", step, attempt), run.stream(), stop.into()))
+            }
+        }
+    }
+
+    /// An attempt failed: a wait for an event that was too long is given up, a run that ended needs no telling.
+    fn failed(&self, step: &str) -> Delta {
+        match self.step(step).map(|step| &step.status) {
+            Some(StepStatus::Parked { on, .. }) if matches!(**on, Waits::Child { .. }) => self.settled(step),
+            _ => self.given_up(step),
+        }
+    }
+
+    fn unsubscribe(&self, step: &str, attempt: u32, topic: StreamId) -> Obligation {
+        let command = topic::Command::Unsubscribe { subscriber: self.subscriber(step, attempt) };
+        self.tell(key("unsubscribe", step, attempt), topic, command.into())
+    }
+
+    fn subscriber(&self, step: &str, attempt: u32) -> Subscriber {
+        Subscriber::Step { stream: self.stream, step: step.to_owned(), attempt }
+    }
+
+    /// A step waits for what no worker does.
+    fn parked(&self, step: &str, attempt: u32, on: &Waits) -> Delta {
+        let delta = self.settled(step);
+        let due = |at: Timestamp| {
+            let command = Command::StepDue { step: step.to_owned(), attempt };
+            self.wake(key("timer", step, attempt), at, command)
+        };
+        match on {
+            Waits::Until { at } => delta.open(due(*at)),
+            Waits::Event { event, topic, correlation, deadline, since } => {
+                let subscribe = topic::Command::Subscribe {
+                    event_type: event.clone(),
+                    subscriber: self.subscriber(step, attempt),
+                    correlation: correlation.clone(),
+                    since: Some(*since),
+                };
+                let delta = delta.open(self.tell(key("subscribe", step, attempt), *topic, subscribe.into()));
+                deadline.iter().fold(delta, |delta, at| delta.open(due(*at)))
+            }
+            Waits::Child { definition, run, version, parameters } => {
+                let start = definition::Start {
+                    run: *run,
+                    version: version.clone(),
+                    parameters: parameters.clone(),
+                    user: self.run.created.user.clone(),
+                    trigger: json!({
+                        "type": "orchestration", "run": self.stream.id.to_string(), "step": step, "attempt": attempt,
+                    }),
+                    parent: Some(self.parent(step, attempt)),
+                    priority: Some(self.run.created.priority),
+                };
+                let command = definition::Command::Start(Box::new(start));
+                delta.open(self.tell(key("start", step, attempt), *definition, command.into()))
+            }
+        }
+    }
+
+    /// This run as the parent of another.
+    fn parent(&self, step: &str, attempt: u32) -> definition::Parent {
+        let created = &self.run.created;
+        let own = created.subject.workflow().map(|own| format!("{}/{}", own.owner, own.name));
+        definition::Parent {
+            run: RunId::from_uuid(self.stream.id),
+            root: created.root,
+            step: step.to_owned(),
+            attempt,
+            path: created.path.iter().cloned().chain(own).collect(),
+        }
+    }
+
+    fn asked(&self, step: &str, approval: &super::Approval) -> Delta {
+        if approval.checkpoint.advisory {
+            return Delta::none();
+        }
+        let delta = self.settled(step);
+        let round = approval.round;
+        approval.deadline.iter().fold(delta, |delta, at| {
+            let command = Command::AnswerDue { step: step.to_owned(), approval: approval.id };
+            delta.open(self.wake(ask_key(step, round), *at, command))
+        })
+    }
+
+    fn reset(&self, step: &str, not_before: Option<Timestamp>) -> Delta {
+        let delta = self.given_up(step);
+        let Some((found, due)) = self.step(step).zip(not_before) else { return delta };
+        // The command names the attempt that comes next; it is numbered on from the highest there was.
+        let again = (step, found.attempts + 1);
+        delta.open(self.wake_again(&reset_key(step, found.resets + 1), again, due))
+    }
+
+    /// Nobody waits for a place any more until the run goes on.
+    fn paused(&self) -> Delta {
+        self.run.all().fold(Delta::none(), |delta, (id, _, step)| match step.status {
+            StepStatus::Queued { attempt, .. } => delta.close(key("job", &id, attempt)),
+            _ => delta,
+        })
+    }
+
+    /// Whoever asked is told the end, in their own words.
+    fn ended(&self, event: &Event) -> Delta {
+        let created = &self.run.created;
+        let Some((to, end)) = created.reply_to.zip(memory::end(self.run, event)) else { return Delta::none() };
+        let run = RunId::from_uuid(self.stream.id);
+        let command: AnyCommand = match (to.kind, &created.for_step) {
+            (StreamKind::Deliverable, _) => deliverable::Command::RunEnded { run, end }.into(),
+            (StreamKind::Definition, _) => definition::Command::RunEnded { run, end: without_outputs(end) }.into(),
+            (StreamKind::Run, Some((step, attempt))) => {
+                Command::ChildEnded { step: step.clone(), attempt: *attempt, run: Some(run), end }.into()
+            }
+            _ => return Delta::none(),
+        };
+        let key = match self.run.reopened {
+            0 => "ended".to_owned(),
+            times => format!("ended:{times}"),
+        };
+        Delta::none().open(self.tell(key, to, command))
     }
 }
 
-fn tell_asker(stream: StreamId, run: &Run, end: End, at: Timestamp) -> Delta {
-    let Some(to) = run.created.reply_to else {
-        return Delta::none();
-    };
-    let ended = deliverable::Command::RunEnded { run: RunId::from_uuid(stream.id), end };
-    Delta::none().open(Obligation {
-        key: "ended".to_owned(),
-        due_at: at,
-        priority: run.created.priority,
-        duty: Duty::Tell { to, command: Box::new(ended.into()) },
-    })
+/// A definition wants to know that a run is over, not what it made.
+fn without_outputs(end: End) -> End {
+    match end {
+        End::Completed { .. } => End::Completed { outputs: std::collections::BTreeMap::new() },
+        other => other,
+    }
+}
+
+fn ask_key(step: &str, round: u32) -> String {
+    key("timer", step, format_args!("ask{round}"))
+}
+
+fn reset_key(step: &str, resets: u32) -> String {
+    key("retry", step, format_args!("reset{resets}"))
 }

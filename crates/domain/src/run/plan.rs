@@ -1,10 +1,14 @@
 //! Plans as data: steps, what each does, what a failure and a crash in the middle mean.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::flow::{Checkpoint, Flow};
 use crate::{
     content::{Brief, Destination, Digest, Draft, Notice, Receipt, SourceSnapshot, SourceSpec, Text},
     ids::{SourceId, VersionId},
+    json::Json,
     time::Timestamp,
 };
 
@@ -15,8 +19,11 @@ pub struct Plan {
     pub definition: String,
     /// The steps, in an order in which they could be done one by one.
     pub steps: Vec<StepPlan>,
-    /// How many steps may hold a place at once.
+    /// How many steps and instances may hold a place at once: those that workers or other runs do.
     pub max_parallel: u16,
+    /// What the run gives back when it is complete, as a template; none: the outputs of its steps by id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
 }
 
 /// One step.
@@ -38,6 +45,9 @@ pub struct StepPlan {
     /// The run goes on without it.
     #[serde(default)]
     pub optional: bool,
+    /// When and how often it goes, and what happens around it.
+    #[serde(default, skip_serializing_if = "Flow::is_plain")]
+    pub flow: Flow,
 }
 
 /// What a crash in the middle of an attempt means.
@@ -89,6 +99,91 @@ pub enum Action {
         /// What.
         notice: Notice,
     },
+    /// Call an HTTP endpoint. Texts and values below are templates.
+    Call {
+        /// Absolute address, or a path below the configured base address.
+        url: String,
+        /// `GET`, `POST`, ...
+        method: String,
+        /// Headers beside those that every call carries.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// JSON body; none: `{}` for methods that carry one.
+        body: Option<Json>,
+    },
+    /// Ask a registered agent.
+    Agent {
+        /// Its slug.
+        agent: String,
+        /// `CONVERSE`, `PLAN`, `BUILD` or `ORCHESTRATION`.
+        mode: String,
+        /// `userMessage`, `context`, `payload` and what else the agent reads; a template.
+        input: Json,
+    },
+    /// Run a program in a process group of its own, with a clean environment, JSON in and out.
+    Process {
+        /// Program and arguments; templates.
+        command: Vec<String>,
+        /// What it reads from its standard input, as JSON; a template.
+        input: Json,
+        /// Its environment beside `PATH`; values are templates.
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        /// Bytes of output that are read before it is stopped.
+        output_bytes_max: u64,
+        /// Bytes of memory it may have; none: as many as there are.
+        memory_bytes_max: Option<u64>,
+    },
+    /// Ask a language model.
+    Llm {
+        /// What it is told to be; a template.
+        system: Option<String>,
+        /// What it is asked; a template.
+        prompt: String,
+        /// Which model; none: the configured one.
+        model: Option<String>,
+        /// Most tokens of the answer.
+        max_tokens: Option<u32>,
+        /// The answer must be JSON and is parsed.
+        json: bool,
+    },
+    /// Wait so long.
+    Sleep {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Wait for an event that somebody publishes.
+    WaitForEvent {
+        /// Its type.
+        event: String,
+        /// Only one with this correlation; a template.
+        correlation: Option<String>,
+        /// The step fails after so many milliseconds; none: it waits for ever.
+        timeout_ms: Option<u64>,
+    },
+    /// Wait for a person's decision.
+    Approval {
+        /// Question, options, who, until when.
+        checkpoint: Box<Checkpoint>,
+        /// What is to be approved; a template.
+        payload: Json,
+    },
+    /// Start a run of another definition and wait for it.
+    Orchestration {
+        /// Owner of the definition.
+        owner: String,
+        /// Its name.
+        name: String,
+        /// Its version; none: the active one.
+        version: Option<String>,
+        /// Parameters; a template.
+        parameters: Json,
+    },
+    /// Nothing but a value for later steps.
+    Set {
+        /// The value; a template.
+        value: Json,
+    },
 }
 
 impl Action {
@@ -101,7 +196,36 @@ impl Action {
             Self::Validate {} => "validate",
             Self::Deliver { .. } => "deliver",
             Self::Notify { .. } => "notify",
+            Self::Call { .. } => "call",
+            Self::Agent { .. } => "agent",
+            Self::Process { .. } => "process",
+            Self::Llm { .. } => "llm",
+            Self::Sleep { .. } => "sleep",
+            Self::WaitForEvent { .. } => "wait_for_event",
+            Self::Approval { .. } => "approval",
+            Self::Orchestration { .. } => "orchestration",
+            Self::Set { .. } => "set",
         }
+    }
+
+    /// Whether a worker does it, under a lease. The others are done by the run itself, or waited for.
+    #[must_use]
+    pub const fn needs_a_worker(&self) -> bool {
+        !matches!(
+            self,
+            Self::Sleep { .. }
+                | Self::WaitForEvent { .. }
+                | Self::Approval { .. }
+                | Self::Orchestration { .. }
+                | Self::Set { .. }
+        )
+    }
+
+    /// Whether it holds one of the run's `max_parallel` places while it is done: by a worker, or by another run. Waits
+    /// for instants, events and people hold none.
+    #[must_use]
+    pub const fn takes_a_place(&self) -> bool {
+        self.needs_a_worker() || matches!(self, Self::Orchestration { .. })
     }
 }
 
@@ -144,6 +268,81 @@ pub enum StepOutput {
     },
     /// By `deliver` and `notify`.
     Receipt(Receipt),
+    /// By the steps of workflows.
+    Value(Outcome),
+}
+
+/// What a step of a workflow made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The value that later steps see. Null when it is kept elsewhere.
+    pub value: Json,
+    /// Where the value is when it is too large for an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// The step's `output_mapping` was applied by whoever reports the value, who had it whole. A value that is kept
+    /// elsewhere was always mapped before; any other is mapped by the run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mapped: bool,
+    /// Status code of the other side, when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// It was not done again: the value is the kept one of an earlier step with the same input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<CacheHit>,
+    /// The end of what was written beside the value (standard error, streamed lines), at most 4 KiB.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<String>,
+    /// Further facts: `model`, `prompt_tokens`, `etag`, `exit_code`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Outcome {
+    /// A value and nothing beside it.
+    #[must_use]
+    pub const fn of(value: Json) -> Self {
+        let (kept, mapped, status_code, cached) = (None, false, None, None);
+        Self { value, kept, mapped, status_code, cached, logs: Vec::new(), facts: BTreeMap::new() }
+    }
+
+    /// A value that is kept elsewhere.
+    #[must_use]
+    pub fn kept(kept: Kept) -> Self {
+        Self { kept: Some(kept), mapped: true, ..Self::of(Json::Null) }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A value in the content store, as JSON text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// SHA-256 of the text.
+    pub digest: Digest,
+    /// Length of the text in bytes.
+    pub bytes: u64,
+}
+
+impl Kept {
+    /// What stands for the value where it cannot be brought: `{"kept": {"digest", "bytes"}}`.
+    #[must_use]
+    pub fn reference(&self) -> Json {
+        serde_json::json!({"kept": {"digest": self.digest.0, "bytes": self.bytes}})
+    }
+}
+
+/// Where a value that was not made again comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheHit {
+    /// SHA-256 of the canonical input.
+    pub fingerprint: Digest,
+    /// When the value was kept.
+    pub stored_at: Timestamp,
+    /// The run that made it.
+    pub run: crate::ids::RunId,
 }
 
 /// When to try again.

@@ -59,9 +59,10 @@ impl RetryPolicy {
     }
 }
 
-/// Milliseconds until the attempt after `attempt`; none when there is none.
+/// Milliseconds until the attempt after `attempt` of a step, or of the instance of one with this `id`; none when there is
+/// none.
 pub fn retry_after_ms(
-    run: RunId,
+    (run, id): (RunId, &str),
     step: &StepPlan,
     attempt: u32,
     (failed, free): (u32, u32),
@@ -74,21 +75,21 @@ pub fn retry_after_ms(
         FailureClass::Timeout | FailureClass::Lost if step.crash == CrashPolicy::Never => None,
         FailureClass::RateLimited if free < FREE_ATTEMPTS_MAX => {
             let delay = asked.unwrap_or(RATE_LIMITED_MS).max(step.retry.floor_ms);
-            Some(delay.saturating_add(jitter_ms(run, step, attempt)))
+            Some(delay.saturating_add(jitter_ms((run, id), step, attempt)))
         }
         FailureClass::Transient | FailureClass::Timeout | FailureClass::Lost if failed < step.retry.attempts_max => {
-            let delay = step.retry.delay_ms(failed).saturating_add(jitter_ms(run, step, attempt));
+            let delay = step.retry.delay_ms(failed).saturating_add(jitter_ms((run, id), step, attempt));
             Some(delay.max(asked.unwrap_or(0)))
         }
         _ => None,
     }
 }
 
-fn jitter_ms(run: RunId, step: &StepPlan, attempt: u32) -> u64 {
+fn jitter_ms((run, id): (RunId, &str), step: &StepPlan, attempt: u32) -> u64 {
     match step.retry.jitter {
         Jitter::None | Jitter::UpTo(0) => 0,
         Jitter::UpTo(most) => {
-            derive_u64("retry", &[run.uuid().as_bytes(), step.id.as_bytes(), &attempt.to_be_bytes()]) % most
+            derive_u64("retry", &[run.uuid().as_bytes(), id.as_bytes(), &attempt.to_be_bytes()]) % most
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The decisions of a schedule.
 
-use super::{Command, Event, Rejection, State, catch_up::Asked};
+use super::{Cause, Command, Event, Rejection, State, catch_up::Asked, extra};
 use crate::{
     calendar::Schedule,
     decider::{Ctx, Decider, Delta, Duty, Obligation},
-    deliverable,
-    ids::{StreamId, StreamKind, derive_u64},
+    definition, deliverable,
+    ids::{ScheduleId, StreamId, StreamKind, derive_u64},
     streams::AnyCommand,
     time::Timestamp,
 };
@@ -15,7 +15,7 @@ pub struct ScheduleDecider;
 
 impl Decider for ScheduleDecider {
     const KIND: StreamKind = StreamKind::Schedule;
-    const STATE_REVISION: u32 = 1;
+    const STATE_REVISION: u32 = 2;
     type State = State;
     type Command = Command;
     type Event = Event;
@@ -41,20 +41,23 @@ impl Decider for ScheduleDecider {
             }
             (State::Live { .. }, Command::Retime { schedule }) => retime(state, schedule, ctx),
             (State::Live { target, .. }, Command::End {}) => Ok(vec![Event::Ended { target: *target }]),
+            (State::Live { .. }, Command::TriggerNow {}) => Ok(extra::trigger_now(state, ctx)),
+            (State::Live { .. }, Command::Backfill { from, upto }) => extra::backfill(state, *from, *upto, ctx),
         }
     }
 
     fn evolve(state: &mut State, event: &Event, _at: Timestamp) {
         if let Event::Created { schedule, target, paused, next_due, .. } = event {
             let next_due = next_due.filter(|_| !paused);
-            *state = State::Live { schedule: schedule.clone(), target: *target, paused: *paused, next_due, last: None };
+            let (schedule, target, paused) = (schedule.clone(), *target, *paused);
+            *state = State::Live { schedule, target, paused, next_due, last: None, by_hand: None, triggered: 0 };
             return;
         }
         if let Event::Ended { .. } = event {
             *state = State::Ended;
             return;
         }
-        let State::Live { schedule, paused, next_due, last, .. } = state else {
+        let State::Live { schedule, paused, next_due, last, by_hand, triggered, .. } = state else {
             return;
         };
         let following = match event {
@@ -78,6 +81,13 @@ impl Decider for ScheduleDecider {
                 *schedule = new.clone();
                 *next_due
             }
+            Event::Triggered { nominal, cause, .. } => {
+                *triggered += 1;
+                if *cause == Cause::Hand {
+                    *by_hand = (*by_hand).max(Some(*nominal));
+                }
+                return;
+            }
             Event::Created { .. } | Event::Ended { .. } => return,
         };
         *next_due = following.filter(|_| !*paused);
@@ -93,20 +103,48 @@ impl Decider for ScheduleDecider {
                 Delta { opens: needed.into_iter().collect(), closes: open.map(|open| open.key).into_iter().collect() }
             }
         };
-        let Event::Fired { target, nominal, next_due, .. } = event else {
-            return delta;
-        };
-        let slot = deliverable::Command::SlotDue { nominal: *nominal, next_due: *next_due };
-        delta.open(Obligation {
-            key: format!("slot:{}", nominal.micros()),
-            due_at: at,
-            priority: 100,
-            duty: Duty::Tell { to: *target, command: Box::new(slot.into()) },
-        })
+        match event {
+            Event::Fired { target, nominal, next_due, .. } => {
+                let key = format!("slot:{}", nominal.micros());
+                let slot = slot_due(stream, *target, *nominal, *next_due, Cause::Timer);
+                delta.open(tell(key, *target, slot, at))
+            }
+            Event::Triggered { target, nominal, cause, .. } => {
+                // The same instant may be asked for again, so the key counts.
+                let (ordinal, next_due) = match before {
+                    State::Live { triggered, next_due, .. } => (*triggered + 1, *next_due),
+                    State::Unborn | State::Ended => (1, None),
+                };
+                let key = format!("slot:{}#{ordinal}", nominal.micros());
+                delta.open(tell(key, *target, slot_due(stream, *target, *nominal, next_due, *cause), at))
+            }
+            _ => delta,
+        }
     }
 
     fn ended(state: &State) -> bool {
         matches!(state, State::Ended)
+    }
+}
+
+fn tell(key: String, to: StreamId, command: AnyCommand, due_at: Timestamp) -> Obligation {
+    Obligation { key, due_at, priority: 100, duty: Duty::Tell { to, command: Box::new(command) } }
+}
+
+/// What the target is told of a slot.
+fn slot_due(
+    stream: StreamId,
+    target: StreamId,
+    nominal: Timestamp,
+    next_due: Option<Timestamp>,
+    cause: Cause,
+) -> AnyCommand {
+    match target.kind {
+        StreamKind::Definition => {
+            let schedule = ScheduleId::from_uuid(stream.id);
+            definition::Command::SlotDue { schedule, nominal, cause }.into()
+        }
+        _ => deliverable::Command::SlotDue { nominal, next_due }.into(),
     }
 }
 
@@ -153,7 +191,7 @@ fn create(schedule: &Schedule, target: StreamId, paused: bool, ctx: &Ctx<'_>) ->
 
 /// The timer of `nominal` went off: fire it, or sort out what was missed since.
 fn fire(state: &State, nominal: Timestamp, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
-    let State::Live { schedule, target, paused, next_due, last } = state else {
+    let State::Live { schedule, target, paused, next_due, last, .. } = state else {
         return Err(Rejection::Unknown);
     };
     if *next_due == Some(nominal) {

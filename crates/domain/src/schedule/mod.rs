@@ -4,10 +4,12 @@
 //! Refuses to know: what the target does with a slot.
 //!
 //! Invariant: every due instant that comes while it is not paused is covered by exactly one event: `fired` or `skipped`.
+//! What people ask for beside (`triggered`) covers nothing and moves no timer.
 //! Invariant: exactly one timer is open while it is live, not paused and not exhausted; otherwise none.
 
 mod catch_up;
 mod decide;
+mod extra;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +56,16 @@ pub enum Command {
     },
     /// Stop for ever.
     End {},
+    /// Tell the target of a slot now, also while paused; each such command is another slot.
+    TriggerNow {},
+    /// Tell the target of each due instant in a range once more, by the rule of today; those that have a timer of their
+    /// own or are still to come are left to it. The target knows the slots it had.
+    Backfill {
+        /// The first instant that counts.
+        from: Timestamp,
+        /// The last instant that counts.
+        upto: Timestamp,
+    },
 }
 
 /// What can happen to a schedule.
@@ -135,6 +147,40 @@ pub enum Event {
         /// Whom it told.
         target: StreamId,
     },
+    /// Somebody asked for a slot; the target is told.
+    Triggered {
+        /// Whom it tells.
+        target: StreamId,
+        /// The instant of the slot.
+        nominal: Timestamp,
+        /// Who asked.
+        cause: Cause,
+    },
+}
+
+/// Who says that a slot is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its timer.
+    #[default]
+    Timer,
+    /// Somebody who did not want to wait.
+    Hand,
+    /// Somebody who wants instants of the past.
+    Backfill,
+}
+
+impl Cause {
+    /// The word in facts and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Hand => "hand",
+            Self::Backfill => "backfill",
+        }
+    }
 }
 
 /// Why due instants were passed over.
@@ -186,6 +232,10 @@ pub enum State {
         next_due: Option<Timestamp>,
         /// The last instant that was fired or skipped.
         last: Option<Timestamp>,
+        /// The last slot that was triggered by hand.
+        by_hand: Option<Timestamp>,
+        /// How many slots were triggered; names what is owed for each.
+        triggered: u64,
     },
     /// It stopped for ever.
     Ended,
@@ -215,4 +265,15 @@ pub enum Rejection {
     /// No due instant can be computed.
     #[error(transparent)]
     Calendar(CalendarError),
+    /// The range holds too much.
+    #[error("more than {most} instants are due in that range; ask for it in parts, the first up to {last}")]
+    TooMany {
+        /// How many may be asked for at once.
+        most: u32,
+        /// The last instant of as many.
+        last: Timestamp,
+    },
+    /// The target makes nothing of slots of the past.
+    #[error("a deliverable takes the newest material, so there is nothing to make up for; run it now instead")]
+    NoPast,
 }

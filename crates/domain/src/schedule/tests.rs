@@ -1,5 +1,7 @@
 //! Decider tables and properties of the schedule.
 
+mod extra;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -247,6 +249,8 @@ fn every_phase_answers_every_command() {
         "pause" => pause(),
         "resume" => Command::Resume {},
         "retime" => Command::Retime { schedule: every(120) },
+        "trigger_now" => Command::TriggerNow {},
+        "backfill" => Command::Backfill { from: at(0), upto: at(60) },
         _ => Command::End {},
     };
     crate::testing::covers_every_pair::<ScheduleDecider>(
@@ -258,24 +262,32 @@ fn every_phase_answers_every_command() {
             ("unborn resume", "unknown"),
             ("unborn retime", "unknown"),
             ("unborn end", "unknown"),
+            ("unborn trigger_now", "unknown"),
+            ("unborn backfill", "unknown"),
             ("live create", "exists"),
             ("live fire", "fired"),
             ("live pause", "paused"),
             ("live resume", "-"),
             ("live retime", "re_timed"),
             ("live end", "ended"),
+            ("live trigger_now", "triggered"),
+            ("live backfill", "no_past"),
             ("paused create", "exists"),
             ("paused fire", "-"),
             ("paused pause", "-"),
             ("paused resume", "resumed"),
             ("paused retime", "re_timed"),
             ("paused end", "ended"),
+            ("paused trigger_now", "triggered"),
+            ("paused backfill", "no_past"),
             ("ended create", "ended"),
             ("ended fire", "ended"),
             ("ended pause", "ended"),
             ("ended resume", "ended"),
             ("ended retime", "ended"),
             ("ended end", "-"),
+            ("ended trigger_now", "ended"),
+            ("ended backfill", "ended"),
         ],
         |phase, verb| phases(phase).when(command(verb)).result.map(|events| events.iter().map(word).collect()),
     );

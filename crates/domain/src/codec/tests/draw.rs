@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use uuid::Uuid;
 
+use super::draw_runs::checkpoint;
 use crate::{
     calendar::{CatchUp, Frequency, Overlap, Rule, Schedule, Weekday},
     content::{
@@ -15,10 +16,13 @@ use crate::{
     deliverable::{
         Binding, Classification, DeliverableType, EditMeasure, Governance, Order, Skipped, SourceAssessment, Trigger,
     },
-    ids::{DeliverableId, RunId, ScheduleId, ShardId, SourceId, StreamId, UserId, VersionId, derive, derive_u64},
+    ids::{
+        DefinitionId, DeliverableId, RunId, ScheduleId, ShardId, SourceId, StreamId, UserId, VersionId, derive,
+        derive_u64,
+    },
     run::{
-        Action, CrashPolicy, Created, End, GatherSource, Jitter, Lease, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
-        Subject, Token,
+        Action, CacheHit, CachePolicy, CrashPolicy, Created, End, Flow, GatherSource, Jitter, Kept, Lease, Outcome,
+        Part, Plan, RetryPolicy, Rollback, Shape, StepOutput, StepPlan, Subject, Token, WorkflowRef,
     },
     time::Timestamp,
 };
@@ -303,7 +307,7 @@ impl Draw {
     }
 
     pub fn action(&mut self) -> Action {
-        match self.below(5) {
+        match self.below(14) {
             0 => Action::Gather {
                 sources: self.list(Self::gather),
                 brief: self.brief(),
@@ -318,10 +322,76 @@ impl Draw {
                 text: self.words(),
                 staged_at: self.at(),
             },
-            _ => Action::Notify {
+            4 => Action::Notify {
                 to: self.list(Self::text),
                 notice: Notice { kind: self.notice_kind(), subject: self.text(), body: self.text() },
             },
+            other => self.workflow_action(other),
+        }
+    }
+
+    fn workflow_action(&mut self, kind: u64) -> Action {
+        match kind {
+            5 => Action::Call {
+                url: self.text(),
+                method: self.text(),
+                headers: self.map(Self::text),
+                body: self.opt(Self::some_json),
+            },
+            6 => Action::Agent { agent: self.text(), mode: self.text(), input: self.any_json() },
+            7 => Action::Process {
+                command: self.list(Self::text),
+                input: self.any_json(),
+                env: self.map(Self::text),
+                output_bytes_max: self.n(),
+                memory_bytes_max: self.opt(Self::n),
+            },
+            8 => Action::Llm {
+                system: self.opt(Self::text),
+                prompt: self.text(),
+                model: self.opt(Self::text),
+                max_tokens: self.opt(Self::u32),
+                json: self.bool(),
+            },
+            9 => Action::Sleep { ms: self.n() },
+            10 => Action::WaitForEvent {
+                event: self.text(),
+                correlation: self.opt(Self::text),
+                timeout_ms: self.opt(Self::n),
+            },
+            11 => Action::Approval { checkpoint: Box::new(checkpoint(self)), payload: self.any_json() },
+            12 => Action::Orchestration {
+                owner: self.text(),
+                name: self.text(),
+                version: self.opt(Self::text),
+                parameters: self.any_json(),
+            },
+            _ => Action::Set { value: self.any_json() },
+        }
+    }
+
+    pub fn flow(&mut self) -> Flow {
+        let part = self.one_of(&[Part::Main, Part::OnFailure, Part::Finally]);
+        let cache = self.opt(|draw| CachePolicy { ttl_s: draw.opt(Self::u32) });
+        let rollback = self.opt(|draw| Rollback {
+            reversible: draw.bool(),
+            manual_only: draw.bool(),
+            description: draw.opt(Self::text),
+            label: draw.opt(Self::text),
+        });
+        Flow {
+            label: self.opt(Self::text),
+            when: self.opt(Self::text),
+            for_each: self.opt(Self::some_json),
+            for_each_parallel: self.opt(Self::u16),
+            part,
+            output_mapping: self.map(Self::any_json),
+            checkpoint: self.opt(|draw| Box::new(checkpoint(draw))),
+            cache,
+            no_skip: self.bool(),
+            queue: self.opt(Self::text),
+            concurrency_key: self.opt(Self::text),
+            rollback,
         }
     }
 
@@ -343,25 +413,65 @@ impl Draw {
             timeout_ms: self.n(),
             crash: self.one_of(&[CrashPolicy::Retry, CrashPolicy::Keyed, CrashPolicy::Never]),
             optional: self.bool(),
+            flow: self.flow(),
         }
     }
 
+    fn workflow(&mut self) -> WorkflowRef {
+        WorkflowRef {
+            definition: self.opt(|draw| DefinitionId::on_shard(draw.id(), draw.shard())),
+            owner: self.text(),
+            name: self.text(),
+            version: self.text(),
+            digest: self.digest(),
+        }
+    }
+
+    fn subject(&mut self) -> Subject {
+        if self.bool() {
+            return Subject::Workflow { workflow: self.workflow(), title: self.text() };
+        }
+        Subject::Version { deliverable: self.deliverable_id(), version_number: self.u32(), title: self.text() }
+    }
+
     pub fn created(&mut self) -> Box<Created> {
-        let plan = Plan { definition: self.text(), steps: self.list(Self::step), max_parallel: self.u16() };
+        let plan = Plan {
+            definition: self.text(),
+            steps: self.list(Self::step),
+            max_parallel: self.u16(),
+            output: self.opt(Self::some_json),
+        };
         Box::new(Created {
+            id: self.opt(Self::run_id),
             plan: Arc::new(plan),
-            subject: Subject { deliverable: self.deliverable_id(), version_number: self.u32(), title: self.text() },
+            subject: self.subject(),
             user: self.user(),
             priority: self.u16() as i16,
             reply_to: self.opt(Self::stream),
             root: self.run_id(),
             parent: self.opt(Self::run_id),
             nominal: self.at(),
+            parameters: self.any_json(),
+            trigger: self.any_json(),
+            for_step: self.opt(|draw| (draw.text(), draw.u32())),
+            path: self.list(Self::text),
         })
     }
 
+    pub fn outcome(&mut self) -> Outcome {
+        Outcome {
+            value: self.any_json(),
+            kept: self.opt(|draw| Kept { digest: draw.digest(), bytes: draw.n() }),
+            mapped: self.bool(),
+            status_code: self.opt(Self::u16),
+            cached: self.opt(|draw| CacheHit { fingerprint: draw.digest(), stored_at: draw.at(), run: draw.run_id() }),
+            logs: self.list(Self::text),
+            facts: self.map(Self::text),
+        }
+    }
+
     pub fn output(&mut self) -> StepOutput {
-        match self.below(4) {
+        match self.below(5) {
             0 => StepOutput::Material {
                 digest: self.digest(),
                 bytes: self.n(),
@@ -370,7 +480,8 @@ impl Draw {
             },
             1 => StepOutput::Draft(self.draft()),
             2 => StepOutput::Validated { warnings: self.list(Self::text) },
-            _ => StepOutput::Receipt(self.receipt()),
+            3 => StepOutput::Receipt(self.receipt()),
+            _ => StepOutput::Value(self.outcome()),
         }
     }
 

@@ -4,6 +4,8 @@
 //! changes a golden file, and refuses a changed one.
 
 mod draw;
+mod draw_runs;
+mod draw_workflows;
 mod streams;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -130,6 +132,8 @@ fn every_command_has_a_golden_file_and_decodes_for_ever() {
             AnyCommand::Run(command) => crate::testing::word(command),
             AnyCommand::Schedule(command) => crate::testing::word(command),
             AnyCommand::Source(command) => crate::testing::word(command),
+            AnyCommand::Definition(command) => crate::testing::word(command),
+            AnyCommand::Topic(command) => crate::testing::word(command),
         };
         format!("{}.{word}", command.kind().as_str())
     };
@@ -199,7 +203,8 @@ fn what_cannot_be_read_says_why() {
     let error = decode_any("source.observation_failed", 1, bad_word).unwrap_err();
     assert!(error.to_string().starts_with("event source.observation_failed version 1 does not decode"), "{error}");
     // Bytes behind the payload are no payload.
-    let Encoded { mut data, .. } = encode(StreamKind::Run, &run::Event::Completed {}).unwrap();
+    let Encoded { mut data, .. } =
+        encode(StreamKind::Run, &run::Event::Completed { output: crate::json::Json::Null }).unwrap();
     data.push(0xc0);
     let error = decode_any("run.completed", 1, &data).unwrap_err();
     assert!(error.to_string().ends_with("more bytes follow the value"), "{error}");
@@ -246,9 +251,11 @@ fn doc_of(event_type: &str) -> String {
     let kind = StreamKind::parse(event_type.split('.').next().unwrap()).unwrap();
     let docs = docs(match kind {
         StreamKind::Deliverable => include_str!("../../deliverable/event.rs"),
-        StreamKind::Run => include_str!("../../run/mod.rs"),
+        StreamKind::Run => include_str!("../../run/event.rs"),
         StreamKind::Schedule => include_str!("../../schedule/mod.rs"),
         StreamKind::Source => include_str!("../../source/mod.rs"),
+        StreamKind::Definition => include_str!("../../definition/event.rs"),
+        StreamKind::Topic => include_str!("../../topic/mod.rs"),
     });
     assert_eq!(docs.len(), facts(kind).len(), "each event of {kind:?} has one line of comment");
     let at = facts(kind).iter().position(|fact| event_type.ends_with(&format!(".{fact}"))).unwrap();

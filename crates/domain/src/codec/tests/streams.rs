@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draw::Draw;
+use super::{draw::Draw, draw_runs};
 use crate::{
     content::SourceFailure,
     deliverable, run,
@@ -20,6 +20,8 @@ impl Draw {
         events.extend(self.order_events().into_iter().map(AnyEvent::from));
         events.extend(self.version_events().into_iter().map(AnyEvent::from));
         events.extend(self.delivery_events().into_iter().map(AnyEvent::from));
+        events.extend(self.definition_events().into_iter().map(AnyEvent::from));
+        events.extend(self.topic_events().into_iter().map(AnyEvent::from));
         events
     }
 
@@ -45,6 +47,7 @@ impl Draw {
             E::Resumed { target, next_due, tz_revision: tz() },
             E::ReTimed { target, schedule: self.schedule(), next_due, tz_revision: tz() },
             E::Ended { target },
+            E::Triggered { target, nominal: self.at(), cause: self.cause() },
         ]
     }
 
@@ -52,7 +55,7 @@ impl Draw {
         use run::Event as E;
         let (step, attempt) = (self.text(), self.u32());
         let step = || step.clone();
-        vec![
+        let mut events = vec![
             E::Created(self.created()),
             E::StepQueued { step: step(), attempt },
             E::AttemptStarted { step: step(), attempt, lease: self.lease() },
@@ -68,10 +71,12 @@ impl Draw {
             E::StaleResult { step: step(), attempt, token: self.token(), succeeded: self.bool() },
             E::StepDied { step: step(), failure: self.failure() },
             E::StepSkipped { step: step(), reason: self.text() },
-            E::Completed {},
+            E::Completed { output: self.any_json() },
             E::Failed { step: step(), failure: self.failure() },
             E::Cancelled { reason: self.text() },
-        ]
+        ];
+        events.extend(draw_runs::events(self));
+        events
     }
 
     fn source_events(&mut self) -> Vec<source::Event> {
@@ -172,6 +177,8 @@ impl Draw {
         commands.extend(self.run_commands().into_iter().map(AnyCommand::from));
         commands.extend(self.source_commands().into_iter().map(AnyCommand::from));
         commands.extend(self.deliverable_commands().into_iter().map(AnyCommand::from));
+        commands.extend(self.definition_commands().into_iter().map(AnyCommand::from));
+        commands.extend(self.topic_commands().into_iter().map(AnyCommand::from));
         commands
     }
 
@@ -184,6 +191,8 @@ impl Draw {
             C::Resume {},
             C::Retime { schedule: self.schedule() },
             C::End {},
+            C::TriggerNow {},
+            C::Backfill { from: self.at(), upto: self.at() },
         ]
     }
 
@@ -192,14 +201,16 @@ impl Draw {
         let (step, attempt, token) = (self.text(), self.u32(), self.token());
         let step = || step.clone();
         let result = if self.full || self.bool() { Ok(self.output()) } else { Err(self.failure()) };
-        vec![
+        let mut commands = vec![
             C::Create(self.created()),
             C::Grant { step: step(), attempt, lease: self.lease() },
             C::Finish { step: step(), attempt, token, result, offer: self.opt(Self::lease) },
             C::Expire { step: step(), attempt, token, reason: self.text() },
             C::RetryDue { step: step(), attempt },
             C::Cancel { reason: self.text() },
-        ]
+        ];
+        commands.extend(draw_runs::commands(self));
+        commands
     }
 
     fn source_commands(&mut self) -> Vec<source::Command> {

@@ -1,0 +1,124 @@
+//! JSON values: the data of workflows.
+//!
+//! Owns: the value type, its canonical text, its fingerprint, and how changes are laid over a value.
+//! Refuses to know: where values come from and what they mean.
+//!
+//! Invariant: equal values have equal canonical texts, whatever order their keys were written in.
+
+use serde_json::Map;
+use sha2::{Digest as _, Sha256};
+
+use crate::content::Digest;
+
+/// A JSON value. Objects keep their keys sorted.
+pub type Json = serde_json::Value;
+
+/// A JSON object.
+pub type Object = Map<String, Json>;
+
+/// The canonical text: keys sorted by their bytes, no space, arrays in order, text as UTF-8.
+#[must_use]
+pub fn canonical(value: &Json) -> String {
+    let mut text = String::new();
+    write(value, &mut text);
+    text
+}
+
+fn write(value: &Json, text: &mut String) {
+    match value {
+        Json::Array(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                write(item, text);
+            }
+            text.push(']');
+        }
+        Json::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_by_key(|(name, _)| name.as_bytes());
+            text.push('{');
+            for (at, (name, field)) in sorted.into_iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                text.push_str(&Json::String(name.clone()).to_string());
+                text.push(':');
+                write(field, text);
+            }
+            text.push('}');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+/// SHA-256 of the canonical text.
+#[must_use]
+pub fn fingerprint(value: &Json) -> Digest {
+    digest(&canonical(value))
+}
+
+/// SHA-256 of a text's UTF-8 bytes.
+#[must_use]
+pub fn digest(text: &str) -> Digest {
+    Digest(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Lays `changes` over `value`: objects are merged field by field, everything else is replaced.
+pub fn merge(value: &mut Json, changes: &Json) {
+    match (value, changes) {
+        (Json::Object(fields), Json::Object(changes)) => {
+            for (name, change) in changes {
+                merge(fields.entry(name.clone()).or_insert(Json::Null), change);
+            }
+        }
+        (value, changes) => *value = changes.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn order_of_keys_does_not_matter_and_order_of_items_does() {
+        // The vectors of the step cache's key.
+        for (value, text, digest) in [
+            (
+                json!({"b": 1, "a": [3, 2, 1]}),
+                r#"{"a":[3,2,1],"b":1}"#,
+                "3ce2bce0ad5f581d642ebf7b59c400e6f60fa4416e9fb08e3061bb0a35f6fb2b",
+            ),
+            (
+                json!({"a": [1, 2, 3], "b": 1}),
+                r#"{"a":[1,2,3],"b":1}"#,
+                "5bf78e9b6650ca72df266067a6c73fbd9f9a2dab800b942374edc55271b64751",
+            ),
+            (json!({}), "{}", "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"),
+            (
+                json!({"nested": {"z": null, "y": true, "x": "é"}}),
+                r#"{"nested":{"x":"é","y":true,"z":null}}"#,
+                "aab5bb52525b654eabef991b27b4627e8c1a8b7f75009bb0292636ad9ffd5289",
+            ),
+            (
+                json!({"n": 1.5, "s": "1.5"}),
+                r#"{"n":1.5,"s":"1.5"}"#,
+                "b4c2500f02ecd904a7535d3e3c1b28df559921eeb48ef98fece8bb11c6469177",
+            ),
+        ] {
+            assert_eq!(canonical(&value), text);
+            assert_eq!(fingerprint(&value).0, digest);
+        }
+    }
+
+    #[test]
+    fn changes_are_laid_over_field_by_field() {
+        let mut value = json!({"parameters": {"grouping": "day", "from": 1}, "list": [1, 2]});
+        merge(&mut value, &json!({"parameters": {"grouping": "week"}, "list": [3], "new": null}));
+        assert_eq!(value, json!({"parameters": {"grouping": "week", "from": 1}, "list": [3], "new": null}));
+    }
+}

@@ -1,0 +1,308 @@
+//! What can be asked of a run, and why not.
+//!
+//! Owns: the words. Refuses to know: what follows from them.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, ApprovalId, End, Plan, StepOutput, Subject};
+use crate::{
+    content::{Digest, Failure},
+    ids::{RunId, StreamId, UserId},
+    json::Json,
+    time::Timestamp,
+};
+
+/// Fencing token of a lease: the shard's epoch and a nonce; the shard is the run's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Token {
+    /// Epoch of the shard under which the lease was granted.
+    pub epoch: i64,
+    /// Drawn for this grant.
+    pub nonce: u64,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:016x}", self.epoch, self.nonce)
+    }
+}
+
+/// A place in the queue, offered to a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Proof of the grant.
+    pub token: Token,
+    /// When it runs out unless renewed.
+    pub until: Timestamp,
+    /// Who does the work.
+    pub worker: String,
+}
+
+/// What can be asked of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Begin.
+    Create(Box<Created>),
+    /// The queue has a place for this step.
+    Grant {
+        /// The step.
+        step: String,
+        /// The attempt that waits.
+        attempt: u32,
+        /// The place.
+        lease: Lease,
+    },
+    /// An attempt ended.
+    Finish {
+        /// The step.
+        step: String,
+        /// The attempt.
+        attempt: u32,
+        /// The lease it ran under.
+        token: Token,
+        /// What came of it.
+        result: Result<StepOutput, Failure>,
+        /// A place for a step that becomes ready by this.
+        #[serde(default)]
+        offer: Option<Lease>,
+    },
+    /// A lease ran out, or its holder is known to be gone.
+    Expire {
+        /// The step.
+        step: String,
+        /// The attempt.
+        attempt: u32,
+        /// The lease.
+        token: Token,
+        /// How it is known.
+        reason: String,
+    },
+    /// The wait before another attempt is over.
+    RetryDue {
+        /// The step.
+        step: String,
+        /// The attempt that may go now.
+        attempt: u32,
+    },
+    /// Stop.
+    Cancel {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Whoever waited for this run waits no more: stop, or never begin.
+    Stop {
+        /// Why, for people.
+        reason: String,
+    },
+    /// A wait that has an end in time is over: a sleep, the deadline of an event.
+    StepDue {
+        /// The step.
+        step: String,
+        /// The attempt that waits.
+        attempt: u32,
+    },
+    /// Nobody answered a question in time.
+    AnswerDue {
+        /// The step it is about.
+        step: String,
+        /// The question.
+        approval: ApprovalId,
+    },
+    /// An event came that a step waits for.
+    EventArrived {
+        /// The step.
+        step: String,
+        /// The attempt that waits.
+        attempt: u32,
+        /// What came: `{type, payload, correlation, id, at}`.
+        event: Json,
+    },
+    /// A run that a step waits for is over.
+    ChildEnded {
+        /// The step.
+        step: String,
+        /// The attempt that waits.
+        attempt: u32,
+        /// The run; none when it could not be started.
+        run: Option<RunId>,
+        /// How it ended.
+        end: End,
+    },
+    /// A person's answer.
+    Answer(Box<Answer>),
+    /// Do a step again that is dead or skipped, or go on waiting no longer for its retry. A run that has failed is opened
+    /// again, and with it every other step that kept it from going on.
+    RetryStep {
+        /// The step.
+        step: String,
+        /// Laid over its input.
+        modifications: Option<Json>,
+        /// Not before so many milliseconds.
+        delay_ms: u64,
+        /// Who asked, and why.
+        by: Asked,
+    },
+    /// Take this for the output of a step and go on.
+    SkipStep {
+        /// The step.
+        step: String,
+        /// What later steps see; none or null: `{"skipped": true}`.
+        output: Option<Json>,
+        /// Who asked, and why.
+        by: Asked,
+    },
+    /// Do this step and all that depend on it once more, and what has no output because the run ended before; outputs of
+    /// the others are kept. The run must be over.
+    Rerun {
+        /// The step; none: all steps.
+        from: Option<String>,
+        /// Who asked, and why.
+        by: Asked,
+    },
+    /// Start nothing more until resumed; what runs goes on.
+    Pause {
+        /// Who asked, and why.
+        by: Asked,
+    },
+    /// Go on.
+    Resume {
+        /// Who asked, and why.
+        by: Asked,
+    },
+}
+
+/// Who asked for something, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Asked {
+    /// A user, or `cli`.
+    pub by: String,
+    /// For people.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The first fact of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// The run itself. Whoever asks for it need not say; it is filled in when a run of a workflow begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RunId>,
+    /// What is to be done.
+    pub plan: Arc<Plan>,
+    /// What the run is for.
+    pub subject: Subject,
+    /// Whose run it is.
+    pub user: UserId,
+    /// Lower goes first.
+    pub priority: i16,
+    /// Who is told when it is over.
+    pub reply_to: Option<StreamId>,
+    /// The run at the top of the tree; names the trace.
+    pub root: RunId,
+    /// The run that caused this one.
+    pub parent: Option<RunId>,
+    /// The due instant or the request that caused it.
+    pub nominal: Timestamp,
+    /// Checked parameters with their defaults; null when the plan takes none.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub parameters: Json,
+    /// What caused it, for conditions and templates: `{type, ...}`.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub trigger: Json,
+    /// The step of another run that waits for this one, and its attempt; told at `reply_to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_step: Option<(String, u32)>,
+    /// Definitions of the runs above this one, from the top of the tree down, `owner/name`. Its own is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+}
+
+/// Why a command is illegal here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejection {
+    /// It exists already.
+    #[error("the run exists already")]
+    Exists,
+    /// There is no such run.
+    #[error("there is no such run")]
+    Unknown,
+    /// It is over.
+    #[error("the run is over: {end}")]
+    Over {
+        /// `completed`, `failed` or `cancelled`.
+        end: String,
+    },
+    /// The plan has no such step.
+    #[error("the run has no step {step:?}")]
+    NoSuchStep {
+        /// As asked.
+        step: String,
+    },
+    /// The step is in another state.
+    #[error("step {step:?} is {status}, not {wanted}, at attempt {attempt}")]
+    StepIs {
+        /// The step.
+        step: String,
+        /// Its state.
+        status: String,
+        /// The state that was expected.
+        wanted: String,
+        /// The attempt that was named.
+        attempt: u32,
+    },
+    /// The plan cannot be carried out.
+    #[error("the plan is not sound: {why}")]
+    Unsound {
+        /// What is wrong.
+        why: String,
+    },
+    /// No such question is open.
+    #[error("there is no open approval {approval}")]
+    NoSuchApproval {
+        /// As asked.
+        approval: ApprovalId,
+    },
+    /// It was decided before.
+    #[error("approval {approval} was decided already: {action} by {by}")]
+    Decided {
+        /// Which.
+        approval: ApprovalId,
+        /// What was decided.
+        action: String,
+        /// By whom.
+        by: String,
+    },
+    /// What was to be approved is not what was looked at.
+    #[error("approval {approval} is about {current}, not about {seen}: look again")]
+    AnotherPayload {
+        /// Which.
+        approval: ApprovalId,
+        /// Digest of what is to be approved.
+        current: Digest,
+        /// The digest that came with the answer.
+        seen: Digest,
+    },
+    /// The question does not allow this answer.
+    #[error("approval {approval} does not allow {what}; allowed: {allowed}")]
+    NotAnOption {
+        /// Which.
+        approval: ApprovalId,
+        /// What was answered.
+        what: String,
+        /// What could be.
+        allowed: String,
+    },
+    /// The step may not be skipped.
+    #[error("step {step:?} may not be skipped (allow_skip is false)")]
+    NoSkip {
+        /// The step.
+        step: String,
+    },
+    /// The run goes on; it has to end, or to be cancelled, before.
+    #[error("the run is not over")]
+    NotOver,
+}

@@ -1,0 +1,208 @@
+//! What people do to runs: retry, skip, do again, pause.
+
+use super::*;
+
+/// `a`, then `b`, then `c`, and `d` beside them; `last` goes finally.
+fn steps() -> Vec<StepPlan> {
+    vec![
+        step("a", &[]),
+        step("b", &["a"]),
+        step("c", &["b"]),
+        step("d", &[]),
+        in_part(step("last", &[]), Part::Finally),
+    ]
+}
+
+/// `b` died, `d` was done, `last` was done, the run has failed.
+fn failed_run() -> Runs {
+    let it = goes(goes(flow(2, steps()), "a", 1, json!("a1")), "d", 1, json!("d1"));
+    goes(dies(it, "b", 1), "last", 1, json!("l1"))
+}
+
+fn key(it: &Runs, step: &str) -> String {
+    it.state.run().unwrap().idempotency_key(id(), step).unwrap()
+}
+
+#[test]
+fn a_retry_opens_a_failed_run_and_takes_back_what_was_skipped_because_of_it() {
+    let over = failed_run().owes(&[]);
+    let it = over.clone().when(retry_step("b"));
+    let it = it.then_facts(&["reopened", "step_reset", "step_reset", "step_reset", "step_queued"]).owes(&["job:b:2"]);
+    assert_eq!(key(&it, "b"), key(&over, "b"), "what was done already is not done again");
+    assert_eq!((it.value("a"), it.value("d"), it.status("last")), (json!("a1"), json!("d1"), "pending"));
+    let it = goes(goes(it, "b", 2, json!(1)), "c", 1, json!(1));
+    assert_eq!(goes(it.owes(&["job:last:2"]), "last", 2, json!(1)).end().as_str(), "completed");
+}
+
+#[test]
+fn a_retry_may_change_the_input_and_come_later() {
+    let agent = Action::Agent { agent: "w".to_owned(), mode: "BUILD".to_owned(), input: json!({"by": "day", "n": 1}) };
+    let it = dies(flow(1, vec![does("a", &[], agent)]), "a", 1);
+    let before = key(&it, "a");
+    let modifications = Some(json!({"by": "week"}));
+    let later = Command::RetryStep { step: "a".to_owned(), modifications, delay_ms: 5_000, by: by() };
+    let it = it.at(1).when(later).then_facts(&["reopened", "step_reset"]).owes(&["retry:a:reset1"]);
+    assert_eq!(it.ledger.open["retry:a:reset1"].due_at, at(6));
+    let it = it.at(6).after(retry("a", 2)).owes(&["job:a:2"]);
+    let Action::Agent { input, .. } = it.action("a") else { panic!("agent") };
+    assert_eq!(input, json!({"by": "week", "n": 1}));
+    assert_ne!(key(&it, "a"), before, "something else is asked for");
+    // The timer counts, though the clock says otherwise.
+    let early = dies(flow(1, vec![step("a", &[])]), "a", 1).at(10);
+    let later = Command::RetryStep { step: "a".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    early.after(later).at(11).after(retry("a", 2)).owes(&["job:a:2"]);
+}
+
+#[test]
+fn a_retry_that_waits_can_be_had_at_once() {
+    let it = chain().after(grant("a", 1, 1)).after(failed("a", 1, 1, FailureClass::Transient)).owes(&["retry:a:2"]);
+    it.after(retry_step("a")).owes(&["job:a:2"]);
+}
+
+#[test]
+fn all_that_keeps_a_run_from_going_on_is_done_again_with_the_one_that_is_named() {
+    let it = flow(2, vec![step("a", &[]), step("b", &[]), step("c", &["a", "b"])]);
+    let it = it.after(grant("a", 1, 1)).after(grant("b", 1, 2));
+    let it = it.after(failed("a", 1, 1, FailureClass::Permanent)).after(failed("b", 1, 2, FailureClass::Permanent));
+    it.after(retry_step("b")).owes(&["job:a:2", "job:b:2"]);
+}
+
+#[test]
+fn the_last_steps_go_again_only_when_the_main_part_does() {
+    let last = |step| in_part(step, Part::Finally);
+    let steps = || vec![step("m", &[]), last(step("x", &[])), last(step("y", &[])), last(step("z", &["y"]))];
+    let over = dies(goes(goes(flow(1, steps()), "m", 1, json!(1)), "x", 1, json!(1)), "y", 1);
+    assert_eq!((over.why("z"), over.end().as_str()), ("step \"y\" is dead", "failed"));
+    let it = over.clone().when(retry_step("y")).then_facts(&["reopened", "step_reset", "step_reset", "step_queued"]);
+    assert_eq!(["x", "y", "z"].map(|step| it.status(step)), ["completed", "queued", "pending"]);
+    let it = over.after(rerun(Some("m"))).owes(&["job:m:2"]);
+    assert_eq!(["x", "y", "z"].map(|step| it.status(step)), ["pending"; 3]);
+}
+
+#[test]
+fn an_instance_that_is_named_lets_its_list_go_on_and_its_delay_counts() {
+    let list = optional(checked(for_each(step("f", &[]), "{{ two }}"), question()));
+    let it = goes(dies(flow(3, vec![list, step("a", &[])]), "f[1]", 1), "f[0]", 1, json!(1));
+    let no = is("f[1]", "dead", "in a list that goes on", 1);
+    it.clone().when(retry_step("f[1]")).then_rejected(no);
+    let over = dies(it, "a", 1);
+    assert_eq!((over.why("f"), over.end().as_str()), ("step \"a\" is dead", "failed"));
+    let later = Command::RetryStep { step: "f[1]".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    let it = over.after(later).owes(&["job:a:2", "retry:f[1]:reset1"]);
+    assert_eq!((it.status("f"), it.status("f[0]")), ("running", "completed"));
+}
+
+#[test]
+fn an_output_in_the_place_of_a_step_lets_the_run_go_on() {
+    let it = failed_run().when(skip_step("b", Some(json!({"by": "hand"}))));
+    let it =
+        it.then_facts(&["reopened", "step_completed", "step_reset", "step_reset", "step_queued"]).owes(&["job:c:1"]);
+    assert_eq!(it.value("b"), json!({"by": "hand"}));
+    assert_eq!(failed_run().after(skip_step("b", None)).value("b"), json!({"skipped": true}));
+    // A step that waits for anything can be skipped; what it waited for is told.
+    for (it, owes) in [
+        (flow(1, vec![wait_for("x", &[], Some(1)), step("y", &["x"])]), &["job:y:1", "unsubscribe:x:1"][..]),
+        (flow(1, vec![step("x", &[]), step("y", &["x"])]), &["job:y:1"]),
+        (goes(flow(1, vec![checked(step("x", &[]), question()), step("y", &["x"])]), "x", 1, json!(1)), &["job:y:1"]),
+    ] {
+        it.after(skip_step("x", None)).owes(owes);
+    }
+    let running = chain().after(grant("a", 1, 1));
+    running.when(skip_step("a", None)).then_rejected(is("a", "running", "dead, waiting or not begun", 1));
+}
+
+#[test]
+fn an_instance_can_be_retried_and_replaced() {
+    let it = flow(9, vec![for_each(step("f", &[]), "{{ three }}"), set("b", &["f"], json!("{{ steps.f }}"))]);
+    let over = dies(goes(it, "f[0]", 1, json!("a")), "f[1]", 1);
+    assert_eq!((over.why("f[2]"), over.end().as_str()), ("step \"f[1]\" is dead", "failed"));
+    let it = over.clone().after(skip_step("f[1]", Some(json!("b")))).owes(&["job:f[2]:2"]);
+    assert_eq!(goes(it, "f[2]", 2, json!("c")).value("b"), json!(["a", "b", "c"]));
+    let it = over.clone().after(retry_step("f[1]")).owes(&["job:f[1]:2", "job:f[2]:2"]);
+    assert_eq!(goes(goes(it, "f[1]", 2, json!("B")), "f[2]", 2, json!("C")).value("b"), json!(["a", "B", "C"]));
+    let it = over.after(skip_step("f", Some(json!(["all"]))));
+    assert_eq!((it.value("b"), it.end().as_str()), (json!(["all"]), "completed"));
+}
+
+#[test]
+fn a_run_is_done_again_from_a_step_and_keeps_what_was_made_before_it() {
+    let it = goes(goes(failed_run().after(skip_step("b", None)), "c", 1, json!("c1")), "last", 2, json!("l2"));
+    assert_eq!(it.end().as_str(), "completed");
+    let keys = ["a", "b", "c"].map(|step| key(&it, step));
+    let again = it.clone().when(rerun(Some("b")));
+    let again =
+        again.then_facts(&["reopened", "step_reset", "step_reset", "step_reset", "step_queued"]).owes(&["job:b:2"]);
+    assert_eq!((again.value("a"), again.status("c"), again.status("last")), (json!("a1"), "pending", "pending"));
+    assert_eq!(key(&again, "a"), keys[0]);
+    assert!(key(&again, "b") != keys[1] && key(&again, "c") != keys[2], "another run of it is another request");
+    it.after(rerun(None)).owes(&["job:a:2", "job:d:2"]);
+    // What a cancelled run never did is done, also when it does not depend on the step.
+    let cancelled = goes(flow(1, steps()), "a", 1, json!(1)).after(cancel());
+    let it = cancelled.after(rerun(Some("c")));
+    assert_eq!(["a", "b", "c", "d"].map(|step| it.status(step)), ["completed", "queued", "pending", "pending"]);
+}
+
+#[test]
+fn the_first_key_of_a_step_is_what_it_always_was() {
+    let id: RunId = "00000000-0000-8003-8000-000000000001".parse().unwrap();
+    assert_eq!(idempotency_key(id, "deliver"), idempotency_key_of(id, "deliver", 0));
+    let derived = crate::ids::derive("effect", &[id.uuid().as_bytes(), b"deliver"]);
+    assert_eq!(idempotency_key(id, "deliver"), derived.to_string());
+    assert_ne!(idempotency_key_of(id, "deliver", 1), idempotency_key_of(id, "deliver", 2));
+}
+
+#[test]
+fn a_paused_run_starts_nothing_and_misses_nothing() {
+    let it = flow(2, vec![step("a", &[]), step("b", &[]), step("c", &["a"]), does("s", &[], Action::Sleep { ms: 1 })]);
+    let it = it.after(grant("a", 1, 1)).owes(&["attempt:a:1", "job:b:1", "timer:s:1"]);
+    let paused = it.when(Command::Pause { by: by() }).then_facts(&["paused"]).owes(&["attempt:a:1", "timer:s:1"]);
+    paused.clone().when(Command::Pause { by: by() }).then([]);
+    paused.clone().when(grant("b", 1, 9)).then_rejected(is("b", "pending", "queued", 1));
+    let paused = paused.after(Command::StepDue { step: "s".to_owned(), attempt: 1 });
+    let mut waiting = paused.clone().after(failed("a", 1, 1, FailureClass::Transient)).owes(&["retry:a:2"]);
+    waiting.clone().when(retry("a", 2)).then([]);
+    waiting.ledger.tell("retry:a:2");
+    let resume = Command::Resume { by: by() };
+    let resumed = waiting.at(9).when(resume.clone()).then_facts(&["resumed", "step_queued", "step_queued"]);
+    resumed.owes(&["job:a:2", "job:b:1"]).when(resume.clone()).then([]);
+    let done = paused.after(done("a", 1, 1)).owes(&[]);
+    assert_eq!((done.status("c"), done.status("s")), ("pending", "completed"));
+    done.after(resume).owes(&["job:b:1", "job:c:1"]);
+    let lost = chain().after(grant("a", 1, 1)).after(Command::Pause { by: by() }).after(expire("a", 1, 1)).owes(&[]);
+    lost.after(Command::Resume { by: by() }).owes(&["job:a:2"]);
+}
+
+#[test]
+fn a_run_of_a_deliverable_that_is_over_stays_over() {
+    let over = chain().after(grant("a", 1, 1)).after(failed("a", 1, 1, FailureClass::Permanent));
+    let failed = || Rejection::Over { end: "failed".to_owned() };
+    for command in [retry_step("a"), skip_step("a", None), rerun(None)] {
+        over.clone().when(command).then_rejected(failed());
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let cancelled = flow(1, steps()).after(cancel());
+    cancelled.when(retry_step("a")).then_rejected(Rejection::Over { end: "cancelled".to_owned() });
+    flow(1, steps()).when(rerun(None)).then_rejected(Rejection::NotOver);
+    flow(1, steps()).when(retry_step("b")).then_rejected(is("b", "pending", "dead", 0));
+    failed_run().when(rerun(Some("x"))).then_rejected(Rejection::NoSuchStep { step: "x".to_owned() });
+    // The last steps go already, and count on what the main part came to.
+    let ending =
+        goes(dies(goes(goes(flow(2, steps()), "a", 1, json!(1)), "d", 1, json!(1)), "b", 1), "last", 1, json!(1));
+    assert_eq!(ending.end().as_str(), "failed");
+    let ending = dies(goes(goes(flow(2, steps()), "a", 1, json!(1)), "d", 1, json!(1)), "b", 1).owes(&["job:last:1"]);
+    ending.clone().when(retry_step("b")).then_rejected(Rejection::NotOver);
+    ending.when(skip_step("b", None)).then_rejected(Rejection::NotOver);
+}
+
+#[test]
+fn an_end_after_a_run_was_opened_again_is_told_under_another_key() {
+    let parent = crate::deliverable::produce_run_id(the_deliverable(), crate::testing::uuid(2)).stream();
+    let created =
+        Created { reply_to: Some(parent), for_step: Some(("s".to_owned(), 1)), ..*asked_for(1, vec![step("a", &[])]) };
+    let it =
+        dies(given::<RunDecider>(id().stream(), []).after(Command::Create(Box::new(created))), "a", 1).owes(&["ended"]);
+    goes(it.after(retry_step("a")), "a", 2, json!(1)).owes(&["ended", "ended:1"]);
+}

@@ -1,0 +1,322 @@
+//! Templates: JSON values with `{{ path }}` in their texts, and `$`-paths into values.
+//!
+//! Owns: the syntax of both, what they refer to, and what they become.
+//! Refuses to know: where the values come from; they arrive as a [`Scope`].
+//!
+//! A text that is one `{{ path }}` and nothing else becomes the value itself, with its type. Inside a longer text a value
+//! is written out, objects and lists as JSON. What is not there is null, or nothing inside a text. `${name}` in a text is
+//! the older spelling of `{{ name }}`.
+
+use std::fmt;
+
+use serde_json::Map;
+
+use crate::json::{Json, canonical};
+
+/// Where the names of a template lead.
+pub trait Scope {
+    /// The value under the first name of a path; none when there is no such name.
+    fn root(&self, name: &str) -> Option<Json>;
+    /// The output of a step, for `steps.<id>`; none when it has none (yet).
+    fn step(&self, id: &str) -> Option<Json>;
+}
+
+/// A path as it is written between braces: `steps.fetch-data.rows[0].v`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    /// The first name.
+    pub root: String,
+    /// What follows.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a path behind its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A field of an object.
+    Field(String),
+    /// An element of a list, from 0.
+    Index(usize),
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.root)?;
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Field(name) => write!(f, ".{name}"),
+            Part::Index(at) => write!(f, "[{at}]"),
+        })
+    }
+}
+
+/// A text that is no path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no path: {why}; a path is names and numbers, as in steps.fetch.rows[0].id")]
+pub struct NoPath {
+    /// As written.
+    pub text: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Path {
+    /// Reads a path. Names are letters, digits, `_` and `-`, or anything in `["..."]`.
+    ///
+    /// # Errors
+    /// The text is no path.
+    pub fn parse(text: &str) -> Result<Self, NoPath> {
+        let no = |why: &str| NoPath { text: text.trim().to_owned(), why: why.to_owned() };
+        let mut rest = text.trim();
+        let mut parts = Vec::new();
+        let root = take_name(&mut rest).ok_or_else(|| no("it does not begin with a name"))?;
+        while !rest.is_empty() {
+            let part = if let Some(after) = rest.strip_prefix('.') {
+                rest = after;
+                take_name(&mut rest).map(Part::Field).ok_or_else(|| no("a dot is not followed by a name"))?
+            } else if let Some(after) = rest.strip_prefix('[') {
+                let (inside, behind) = after.split_once(']').ok_or_else(|| no("a bracket is not closed"))?;
+                rest = behind;
+                bracketed(inside).ok_or_else(|| no("brackets hold a number from 0 or a quoted name"))?
+            } else {
+                return Err(no("names are letters, digits, _ and -, with dots or brackets between them"));
+            };
+            parts.push(part);
+        }
+        Ok(Self { root, parts })
+    }
+
+    /// The value the path leads to.
+    #[must_use]
+    pub fn find(&self, scope: &dyn Scope) -> Option<Json> {
+        let (start, parts) = match (self.root.as_str(), self.parts.split_first()) {
+            ("steps", Some((Part::Field(id), parts))) => (scope.step(id)?, parts),
+            _ => (scope.root(&self.root)?, self.parts.as_slice()),
+        };
+        follow(&start, parts).cloned()
+    }
+}
+
+/// Follows parts into a value.
+fn follow<'a>(value: &'a Json, parts: &[Part]) -> Option<&'a Json> {
+    parts.iter().try_fold(value, |value, part| match part {
+        Part::Field(name) => value.get(name),
+        Part::Index(at) => value.get(at),
+    })
+}
+
+fn take_name(rest: &mut &str) -> Option<String> {
+    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
+    let (name, behind) = rest.split_at(end);
+    *rest = behind;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn bracketed(inside: &str) -> Option<Part> {
+    let inside = inside.trim();
+    let quoted = |mark: char| inside.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+    match quoted('"').or_else(|| quoted('\'')) {
+        Some(name) => Some(Part::Field(name.to_owned())),
+        None => inside.parse().ok().map(Part::Index),
+    }
+}
+
+/// A piece of a text.
+enum Piece<'a> {
+    Plain(&'a str),
+    /// What stands between the braces.
+    Hole(&'a str),
+}
+
+/// Cuts a text at its holes. An opening that is never closed is plain text.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((at, open, close)) = next_hole(rest) {
+        let Some(length) = rest[at + open.len()..].find(close) else { break };
+        let (before, hole) = (&rest[..at], &rest[at + open.len()..at + open.len() + length]);
+        if !before.is_empty() {
+            found.push(Piece::Plain(before));
+        }
+        found.push(Piece::Hole(hole));
+        rest = &rest[at + open.len() + length + close.len()..];
+    }
+    if !rest.is_empty() {
+        found.push(Piece::Plain(rest));
+    }
+    found
+}
+
+fn next_hole(text: &str) -> Option<(usize, &'static str, &'static str)> {
+    let double = text.find("{{").map(|at| (at, "{{", "}}"));
+    let dollar = text.find("${").map(|at| (at, "${", "}"));
+    [double, dollar].into_iter().flatten().min_by_key(|(at, ..)| *at)
+}
+
+/// Every path a template refers to, and every hole that holds none.
+#[must_use]
+pub fn references(template: &Json) -> Vec<Result<Path, NoPath>> {
+    let mut found = Vec::new();
+    each_text(template, &mut |text| {
+        for piece in pieces(text) {
+            if let Piece::Hole(hole) = piece {
+                found.push(Path::parse(hole));
+            }
+        }
+    });
+    found
+}
+
+fn each_text(value: &Json, visit: &mut dyn FnMut(&str)) {
+    match value {
+        Json::String(text) => visit(text),
+        Json::Array(items) => items.iter().for_each(|item| each_text(item, visit)),
+        Json::Object(fields) => fields.values().for_each(|field| each_text(field, visit)),
+        _ => {}
+    }
+}
+
+/// What a template becomes. Keys of objects stay as they are.
+#[must_use]
+pub fn render(template: &Json, scope: &dyn Scope) -> Json {
+    match template {
+        Json::String(text) => render_text(text, scope),
+        Json::Array(items) => Json::Array(items.iter().map(|item| render(item, scope)).collect()),
+        Json::Object(fields) => {
+            let rendered = fields.iter().map(|(name, field)| (name.clone(), render(field, scope)));
+            Json::Object(rendered.collect::<Map<_, _>>())
+        }
+        scalar => scalar.clone(),
+    }
+}
+
+/// What a text becomes when it must stay a text.
+#[must_use]
+pub fn render_to_text(text: &str, scope: &dyn Scope) -> String {
+    written(&render_text(text, scope))
+}
+
+fn render_text(text: &str, scope: &dyn Scope) -> Json {
+    let found = pieces(text);
+    if let [Piece::Hole(hole)] = found.as_slice() {
+        return look_up(hole, scope).unwrap_or(Json::Null);
+    }
+    let mut whole = String::with_capacity(text.len());
+    for piece in found {
+        match piece {
+            Piece::Plain(plain) => whole.push_str(plain),
+            Piece::Hole(hole) => whole.push_str(&look_up(hole, scope).as_ref().map(written).unwrap_or_default()),
+        }
+    }
+    Json::String(whole)
+}
+
+fn look_up(hole: &str, scope: &dyn Scope) -> Option<Json> {
+    Path::parse(hole).ok()?.find(scope)
+}
+
+/// A value inside a text.
+fn written(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => canonical(other),
+    }
+}
+
+/// Reads a `$`-path (`$.content.rows[0]`) out of a value, or gives the literal back. What is not there is null.
+#[must_use]
+pub fn map_output(mapped: &Json, value: &Json) -> Json {
+    match mapped {
+        Json::String(text) if text == "$" => value.clone(),
+        Json::String(text) if text.starts_with("$.") || text.starts_with("$[") => {
+            let parts = Path::parse(&format!("root{}", &text[1..])).map(|path| path.parts);
+            parts.ok().and_then(|parts| follow(value, &parts).cloned()).unwrap_or(Json::Null)
+        }
+        Json::Object(fields) => {
+            Json::Object(fields.iter().map(|(name, field)| (name.clone(), map_output(field, value))).collect())
+        }
+        Json::Array(items) => Json::Array(items.iter().map(|item| map_output(item, value)).collect()),
+        literal => literal.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Facts {
+        parameters: Json,
+        results: Json,
+    }
+
+    impl Scope for Facts {
+        fn root(&self, name: &str) -> Option<Json> {
+            match name {
+                "parameters" => Some(self.parameters.clone()),
+                "steps" => Some(self.results.clone()),
+                other => self.parameters.get(other).cloned(),
+            }
+        }
+
+        fn step(&self, id: &str) -> Option<Json> {
+            self.results.get(id).cloned()
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            parameters: json!({"kpis": ["a", "b"], "n": 3}),
+            results: json!({"fetch-data": {"rows": [{"v": 7}], "note": "ok"}}),
+        }
+    }
+
+    #[test]
+    fn a_whole_text_keeps_the_type_and_a_part_is_written_out() {
+        for (template, becomes) in [
+            (json!("{{ kpis }}"), json!(["a", "b"])),
+            (json!("{{ parameters.n }}"), json!(3)),
+            (json!("n={{ n }}"), json!("n=3")),
+            (json!("{{ steps.fetch-data.rows[0].v }}"), json!(7)),
+            (json!("{{ steps.fetch-data.rows[9].v }}"), json!(null)),
+            (json!("x{{ steps.none }}y"), json!("xy")),
+            (json!("k={{ kpis }}"), json!("k=[\"a\",\"b\"]")),
+            (json!("${n}-shape"), json!("3-shape")),
+            (json!("{{ n }}{{ n }}"), json!("33")),
+            (json!("never {{ closed"), json!("never {{ closed")),
+            (json!({"deep": ["{{ n }}", 1, null]}), json!({"deep": [3, 1, null]})),
+            (json!("{{ steps[\"fetch-data\"].note }}"), json!("ok")),
+            (json!("{{ steps.fetch-data[\"note\"] }}"), json!("ok")),
+        ] {
+            assert_eq!(render(&template, &facts()), becomes, "{template}");
+        }
+    }
+
+    #[test]
+    fn every_reference_is_found_and_every_fault_named() {
+        let template =
+            json!({"a": "x {{ n }} {{ steps.fetch-data.note }}", "b": ["${ kpis }", "{{ n + 1 }}", "{{ }}"]});
+        let found: Vec<String> = references(&template)
+            .into_iter()
+            .map(|path| path.map_or_else(|error| format!("! {}", error.text), |path| path.to_string()))
+            .collect();
+        assert_eq!(found, ["n", "steps.fetch-data.note", "kpis", "! n + 1", "! "]);
+    }
+
+    #[test]
+    fn mappings_read_paths_and_keep_literals() {
+        let made = json!({"content": {"deliverable": {"content": "t", "rows": [1, 2]}}});
+        for (mapped, becomes) in [
+            (json!("$.content.deliverable.content"), json!("t")),
+            (json!("$.content.deliverable.rows[1]"), json!(2)),
+            (json!("$.content.none.deeper"), json!(null)),
+            (json!("$"), made.clone()),
+            (json!("plain"), json!("plain")),
+            (json!({"x": "$.content.deliverable.rows"}), json!({"x": [1, 2]})),
+            (json!(5), json!(5)),
+        ] {
+            assert_eq!(map_output(&mapped, &made), becomes, "{mapped}");
+        }
+    }
+}
