@@ -71,16 +71,24 @@ impl Value {
 /// # Errors
 /// The text is neither YAML 1.2 nor JSON, holds no or several documents, repeats a key, or exceeds the budget.
 pub fn read(text: &str, file: &str) -> Result<Node, Box<Fault>> {
+    read_nested(text, file, 16)
+}
+
+/// Reads one document that may be nested `depth_max` deep.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_nested(text: &str, file: &str, depth_max: usize) -> Result<Node, Box<Fault>> {
     const DOCUMENT_BYTES_MAX: usize = 1 << 20;
     let fault = |location: Option<Location>, found: String, remedy: Option<String>| {
         let (line, column) = location.map_or((0, 0), |at| (at.line(), at.column()));
-        let allowed = "one YAML 1.2 or JSON document of at most 1 MiB, nested at most 16 deep".to_owned();
+        let allowed = format!("one YAML 1.2 or JSON document of at most 1 MiB, nested at most {depth_max} deep");
         Box::new(Fault { file: file.to_owned(), line, column, path: String::new(), found, allowed, remedy })
     };
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(fault(None, format!("{} bytes", text.len()), None));
     }
-    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options(depth_max)).map_err(|error| {
         // The place is told in front of the fault already.
         let message = error.without_snippet().to_string();
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
@@ -89,14 +97,14 @@ pub fn read(text: &str, file: &str) -> Result<Node, Box<Fault>> {
     Ok(settle(raw, text))
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(depth_max: usize) -> serde_saphyr::Options {
     serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
         budget: serde_saphyr::budget! {
             max_nodes: 20_000,
             max_events: 60_000,
-            max_depth: 16,
+            max_depth: depth_max,
             max_documents: 1,
             max_aliases: 100,
             max_anchors: 100,

@@ -1,4 +1,5 @@
-//! From text to checked values: schedules to due instants, deliverable documents to orders, edits to measures.
+//! From text to checked values: schedules to due instants, deliverable documents to orders, workflow documents to
+//! plans, conditions to answers, edits to measures.
 //!
 //! Owns: the authoring forms, their faults, the calendar, the measures of a text.
 //! Refuses to know: clocks, files, sockets, databases. What a path is, what time it is and which edition of the zone
@@ -12,13 +13,17 @@ pub mod cron;
 mod document;
 pub mod duration;
 pub mod edit;
+pub mod expressions;
 pub mod fault;
 pub mod order_file;
 mod pattern;
 mod reader;
 pub mod schedule;
+mod table;
 pub mod validate;
+pub mod workflow;
 mod zone;
 
 pub use calendar::ZonedCalendar;
+pub use expressions::Cel;
 pub use fault::{Fault, Faults};

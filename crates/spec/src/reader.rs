@@ -11,7 +11,11 @@ use crate::{
     document::{Entry, Node, Position, Value},
     duration,
     fault::{Fault, did_you_mean, quote},
+    table::Table,
 };
+
+/// Faults that are kept of one document; a document may be wrong in very many places.
+const FAULTS_MAX: usize = 200;
 
 /// Collects the faults of one document.
 pub struct Reader {
@@ -34,19 +38,36 @@ pub struct Map<'n> {
     path: String,
     at: Position,
     entries: &'n [Entry],
+    table: Option<&'static Table>,
 }
 
 impl<'n> Map<'n> {
-    /// A field; a key without a value counts as absent.
+    /// A field, under any spelling of its key; a key without a value counts as absent.
     pub fn get(&self, key: &str) -> Option<Field<'n>> {
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        let field = Field { path: self.path_of(key), at: entry.at, value: &entry.node.value };
+        let known = self.table.and_then(|table| table.key(key));
+        debug_assert!(self.table.is_none() || known.is_some(), "{key} is not in its table");
+        let is_it = |word: &str| known.map_or(word == key, |known| known.is(word));
+        let entry = self.entries.iter().find(|entry| is_it(&entry.key))?;
+        let field = Field { path: self.path_of(&entry.key), at: entry.at, value: &entry.node.value };
         (!matches!(field.value, Value::Null)).then_some(field)
     }
 
     /// Every field, in the order written.
     pub fn fields(&self) -> impl Iterator<Item = Field<'n>> {
-        self.entries.iter().filter_map(|entry| self.get(&entry.key))
+        let field = |entry: &'n Entry| Field { path: self.path_of(&entry.key), at: entry.at, value: &entry.node.value };
+        self.entries.iter().map(field).filter(|field| !matches!(field.value, Value::Null))
+    }
+
+    /// Every field with its key, in the order written; keys of the author's own may hold dots.
+    pub fn entries(&self) -> impl Iterator<Item = (&'n str, Field<'n>)> {
+        self.fields()
+            .zip(self.entries.iter().filter(|entry| !matches!(entry.node.value, Value::Null)))
+            .map(|(field, entry)| (entry.key.as_str(), field))
+    }
+
+    /// The field that a key without a value would be.
+    pub fn absent(&self, key: &str) -> Field<'n> {
+        Field { path: self.path_of(key), ..self.whole() }
     }
 
     /// The map itself as a field, for faults about it as a whole.
@@ -79,10 +100,24 @@ impl Reader {
     /// The faults found so far, in the order of their places.
     pub fn into_faults(mut self) -> Vec<Fault> {
         self.faults.sort_by_key(|fault| (fault.line, fault.column));
+        if self.is_full() {
+            let mend = Some("mend these and read the document again".to_owned());
+            let (found, allowed) = (format!("{FAULTS_MAX} faults"), "at most so many are told at once".to_owned());
+            let (file, path) = (self.file.clone(), String::new());
+            self.faults.push(Fault { file, line: 0, column: 0, path, found, allowed, remedy: mend });
+        }
         self.faults
     }
 
+    /// Whether so many faults were found that no more are kept.
+    pub fn is_full(&self) -> bool {
+        self.faults.len() >= FAULTS_MAX
+    }
+
     pub fn fault(&mut self, field: &Field<'_>, found: String, allowed: &str, remedy: Option<String>) {
+        if self.is_full() {
+            return;
+        }
         self.faults.push(Fault {
             file: self.file.clone(),
             line: field.at.line,
@@ -105,7 +140,7 @@ impl Reader {
             self.refuse(field, &format!("a map with the keys {}", keys.join(", ")), None);
             return None;
         };
-        let map = Map { path: field.path.clone(), at: field.at, entries };
+        let map = Map { path: field.path.clone(), at: field.at, entries, table: None };
         for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
             let unknown = Field { path: map.path_of(&entry.key), at: entry.at, value: &entry.node.value };
             let remedy = did_you_mean(&entry.key, keys.iter().copied());
@@ -114,12 +149,43 @@ impl Reader {
         Some(map)
     }
 
+    /// A map with the keys of a table, each once whatever its spelling.
+    pub fn table<'n>(&mut self, field: &Field<'n>, table: &'static Table) -> Option<Map<'n>> {
+        let Value::Map(entries) = field.value else {
+            self.refuse(field, &format!("a map with the keys {}", table.names().join(", ")), None);
+            return None;
+        };
+        let map = Map { path: field.path.clone(), at: field.at, entries, table: Some(table) };
+        for (at, entry) in entries.iter().enumerate() {
+            let here = Field { path: map.path_of(&entry.key), at: entry.at, value: &entry.node.value };
+            let Some(key) = table.key(&entry.key) else {
+                let remedy = did_you_mean(&entry.key, table.spellings());
+                let found = format!("the unknown key {}", quote(&entry.key));
+                self.fault(&here, found, &table.names().join(", "), remedy);
+                continue;
+            };
+            if let Some(first) = entries[..at].iter().find(|other| key.is(&other.key)) {
+                let found = format!("{} beside {}, which mean the same", quote(&entry.key), quote(&first.key));
+                self.fault(&here, found, &format!("{} once", key.name), Some("drop one of the two".to_owned()));
+            }
+        }
+        Some(map)
+    }
+
+    /// A map with names of the author's own.
+    pub fn named<'n>(&mut self, field: &Field<'n>, allowed: &str) -> Option<Map<'n>> {
+        let Value::Map(entries) = field.value else {
+            self.refuse(field, allowed, None);
+            return None;
+        };
+        Some(Map { path: field.path.clone(), at: field.at, entries, table: None })
+    }
+
     /// A field that must be there.
     pub fn required<'n>(&mut self, map: &Map<'n>, key: &str, allowed: &str) -> Option<Field<'n>> {
         let field = map.get(key);
         if field.is_none() {
-            let missing = Field { path: map.path_of(key), ..map.whole() };
-            self.fault(&missing, "nothing".to_owned(), allowed, Some(format!("add the key {key}")));
+            self.fault(&map.absent(key), "nothing".to_owned(), allowed, Some(format!("add the key {key}")));
         }
         field
     }

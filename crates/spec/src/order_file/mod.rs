@@ -6,7 +6,7 @@
 //!
 //! Invariant: all faults are found in one reading; an order comes back only when there is none.
 
-mod outside;
+pub(crate) mod outside;
 mod render;
 mod sources;
 mod template;

@@ -116,7 +116,7 @@ pub(super) fn url(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
     Some(text)
 }
 
-fn check_url(text: &str) -> Result<(), Option<String>> {
+pub(crate) fn check_url(text: &str) -> Result<(), Option<String>> {
     let Some((scheme, rest)) = text.split_once("://") else {
         let likely = text.contains('.') && !text.contains([' ', '@']) && check_url(&format!("https://{text}")).is_ok();
         return Err(likely.then(|| format!("did you mean {:?}?", format!("https://{text}"))));
@@ -189,7 +189,7 @@ fn is_mail_address(text: &str) -> bool {
 }
 
 /// Reads a reference to a secret. What stands there instead is never shown: it may be the secret.
-fn secret_reference(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
+pub(crate) fn secret_reference(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
     let text = reader.text(field)?;
     let env = text.strip_prefix("env:").is_some_and(|name| {
         !name.is_empty()

@@ -39,6 +39,15 @@ pub const KEYS: [&str; 12] = [
 /// `catch_up: all` without a number makes up for this many instants.
 pub const CATCH_UP_ALL_DEFAULT: u32 = 100;
 
+/// What a schedule can say of a former run that goes on. The first two are for every kind of work.
+pub(crate) const OVERLAPS: [(&str, Overlap); 5] = [
+    ("skip", Overlap::Skip),
+    ("buffer_one", Overlap::BufferOne),
+    ("buffer_all", Overlap::BufferAll),
+    ("cancel_other", Overlap::CancelOther),
+    ("allow", Overlap::Allow),
+];
+
 const CATCH_UP_MAX: u32 = 10_000;
 const YEAR_S: u64 = 366 * 86_400;
 
@@ -62,14 +71,24 @@ pub(crate) fn read(
     now: Timestamp,
 ) -> Option<Schedule> {
     let map = reader.map(field, &KEYS)?;
-    let timezone = read_timezone(reader, &map, calendar);
+    read_from(reader, &map, calendar, now, &OVERLAPS[..2])
+}
+
+/// Reads a schedule out of a map that may hold more, with the policies of overlap that its kind of work has.
+pub(crate) fn read_from(
+    reader: &mut Reader,
+    map: &Map<'_>,
+    calendar: &ZonedCalendar,
+    now: Timestamp,
+    overlaps: &[(&str, Overlap)],
+) -> Option<Schedule> {
+    let timezone = read_timezone(reader, map, calendar);
     let catch_up = map.get("catch_up").map_or(Some(CatchUp::default()), |field| read_catch_up(reader, &field));
     let window = map.get("catch_up_window").map(|field| reader.duration(&field, 1..=YEAR_S));
-    let words = [("skip", Overlap::Skip), ("buffer_one", Overlap::BufferOne)];
-    let overlap = map.get("overlap").map_or(Some(Overlap::default()), |field| reader.word(&field, &words));
+    let overlap = map.get("overlap").map_or(Some(Overlap::default()), |field| reader.word(&field, overlaps));
     // An unknown zone is one fault; the rule is still checked, in UTC, for faults of its own.
     let zone = timezone.as_deref().map_or(Ok(jiff::tz::TimeZone::UTC), |name| calendar.zone(name));
-    let rule = rule::read(reader, &map, &zone.unwrap_or(jiff::tz::TimeZone::UTC), now);
+    let rule = rule::read(reader, map, &zone.unwrap_or(jiff::tz::TimeZone::UTC), now);
     let jitter = map.get("jitter").map_or(Some(0), |field| read_jitter(reader, &field, rule.as_ref()));
     Some(Schedule {
         rule: rule?,

@@ -3,11 +3,14 @@
 //! Owns: the lines of a `schedule` block. Refuses to know: the document around it.
 
 use nightshift_domain::{
-    calendar::{CatchUp, Overlap, Rule, Schedule},
+    calendar::{CatchUp, Rule, Schedule},
     time::Timestamp,
 };
 
-use super::rule::{FREQUENCIES, WEEKDAYS};
+use super::{
+    OVERLAPS,
+    rule::{FREQUENCIES, WEEKDAYS},
+};
 use crate::duration;
 
 /// The keys and values of a schedule, a line each, without indentation. Reading them gives the same schedule.
@@ -23,10 +26,7 @@ pub fn render(schedule: &Schedule) -> Vec<String> {
     if let Some(window) = schedule.catch_up_window_s {
         lines.push(format!("catch_up_window: {}", duration::render(window)));
     }
-    lines.push(match schedule.overlap {
-        Overlap::Skip => "overlap: skip".to_owned(),
-        Overlap::BufferOne => "overlap: buffer_one".to_owned(),
-    });
+    lines.extend(OVERLAPS.iter().find(|(_, o)| *o == schedule.overlap).map(|(word, _)| format!("overlap: {word}")));
     if schedule.jitter_s > 0 {
         lines.push(format!("jitter: {}", duration::render(u64::from(schedule.jitter_s))));
     }
