@@ -13,13 +13,14 @@ use std::{
 use async_trait::async_trait;
 use nightshift_domain::{
     content::{Brief, Cursor, Digest, Material, MaterialGroup, Observation, SourceFailure, SourceSnapshot, SourceSpec},
-    ids::UserId,
+    ids::{RunId, UserId},
     time::Timestamp,
 };
 use nightshift_effects::{EffectsConfig, digest_of, full_text, performers};
 use nightshift_ports::{
     blobs::Blobs,
     log::StoreError,
+    memory::MemoryStepCache,
     performer::{Call, Look},
 };
 
@@ -85,7 +86,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let wanted = arguments()?;
     let blobs: Arc<dyn Blobs> = Arc::new(Memory::default());
-    let performers = performers(EffectsConfig::default(), blobs.clone())?;
+    let performers = performers(EffectsConfig::default(), blobs.clone(), Arc::new(MemoryStepCache::default()))?;
     let mut groups = Vec::new();
     for spec in &wanted.specs {
         let look = Look {
@@ -101,12 +102,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     groups.iter_mut().for_each(|group| group.snapshot.synced_at = nominal);
     let material = Material { brief: brief(&wanted, nominal), groups, feedback: Vec::new() };
     let call = Call {
+        run: RunId::from_uuid(uuid::Uuid::nil()),
+        step: "compose".to_owned(),
         idempotency_key: "example".to_owned(),
         attempt: 1,
         fencing_token: "0.0.0".to_owned(),
         timeout_ms: 60_000,
         traceparent: None,
         now: nominal,
+        cache: None,
     };
     let draft = performers.composing.compose(&material, &call).await?;
     println!("{}", full_text(&draft.text, blobs.as_ref()).await?.unwrap_or_default());

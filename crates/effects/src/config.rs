@@ -3,7 +3,10 @@
 //! Owns: the plain structs and the check of their values.
 //! Refuses to know: files, environment variables, defaults of the program; the binary fills these in.
 
-use crate::secrets::{SecretError, check_reference};
+use crate::{
+    secrets::{SecretError, check_reference},
+    steps::StepsConfig,
+};
 
 /// What one item of a source may have when nobody says otherwise: larger texts are data, not notes.
 const ITEM_BYTES_MAX: u64 = 1024 * 1024;
@@ -23,6 +26,8 @@ pub struct EffectsConfig {
     pub user_agent: String,
     /// Requests to loopback addresses go past any proxy that the environment names.
     pub loopback_no_proxy: bool,
+    /// What the steps of workflows need.
+    pub steps: StepsConfig,
 }
 
 impl Default for EffectsConfig {
@@ -33,6 +38,7 @@ impl Default for EffectsConfig {
             max_item_bytes: ITEM_BYTES_MAX,
             user_agent: concat!("nightshift/", env!("CARGO_PKG_VERSION")).to_owned(),
             loopback_no_proxy: true,
+            steps: StepsConfig::default(),
         }
     }
 }
@@ -150,7 +156,7 @@ impl EffectsConfig {
         if let Some(smtp) = &self.smtp {
             check_smtp(smtp)?;
         }
-        Ok(())
+        self.steps.check()
     }
 }
 
@@ -192,18 +198,18 @@ fn check_smtp(smtp: &SmtpConfig) -> Result<(), EffectsError> {
     check_secret("smtp.password", smtp.password.as_deref())
 }
 
-fn check_positive(field: &'static str, found: u64) -> Result<(), EffectsError> {
+pub(crate) fn check_positive(field: &'static str, found: u64) -> Result<(), EffectsError> {
     if found == 0 {
         return Err(value(field, "0", "more than nothing"));
     }
     Ok(())
 }
 
-fn check_secret(field: &'static str, reference: Option<&str>) -> Result<(), EffectsError> {
+pub(crate) fn check_secret(field: &'static str, reference: Option<&str>) -> Result<(), EffectsError> {
     reference.map_or(Ok(()), check_reference).map_err(|source| EffectsError::Secret { field, source })
 }
 
-fn value(field: &'static str, found: &str, allowed: &'static str) -> EffectsError {
+pub(crate) fn value(field: &'static str, found: &str, allowed: &'static str) -> EffectsError {
     EffectsError::Value { field, found: found.to_owned(), allowed }
 }
 

@@ -1,6 +1,6 @@
 //! What every HTTP conversation of this crate shares.
 //!
-//! Owns: the clients, bounded bodies, `Retry-After`, and which answer is which class of failure.
+//! Owns: the clients, what travels with every request, bounded bodies, `Retry-After`, and which answer is which class of failure.
 //! Refuses to know: what is fetched or posted.
 
 use std::time::Duration;
@@ -9,7 +9,12 @@ use nightshift_domain::{
     content::{Failure, FailureClass},
     time::Timestamp,
 };
-use reqwest::{Client, Response, StatusCode, Url, header, redirect};
+use nightshift_ports::performer::Call;
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    redirect,
+};
 
 use crate::{config::EffectsError, text::excerpt};
 
@@ -20,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is kept of an error page, in characters.
 const EXCERPT_CHARS: usize = 200;
 /// The longest wait another side may ask for; more is an error on its side.
-const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
+pub(crate) const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
 
 /// HTTP clients: one that follows redirects and one that does not, each with and without the environment's proxy.
 #[derive(Clone)]
@@ -139,6 +144,38 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// The work, or the failure that it took too long.
+pub(crate) async fn within<T>(
+    limit_ms: u64,
+    whom: &str,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(Duration::from_millis(limit_ms), work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(timed_out(whom, limit_ms)),
+    }
+}
+
+/// The headers by which the other side knows the run, the step, the attempt and its lease, and sees a repetition.
+pub(crate) fn carried(call: &Call) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut carry = |name: &'static str, value: &str| {
+        // A step's id may hold what a header cannot: then the other side does without.
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    carry("x-idempotency-key", &call.idempotency_key);
+    carry("x-attempt", &call.attempt.to_string());
+    carry("x-fencing-token", &call.fencing_token);
+    carry("x-workflow-run-id", &call.run.to_string());
+    carry("x-step-id", &call.step);
+    if let Some(parent) = &call.traceparent {
+        carry("traceparent", parent);
+    }
+    headers
 }
 
 /// Class of an answer that is not a success.

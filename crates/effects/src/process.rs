@@ -1,14 +1,24 @@
 //! Running a program and taking what it prints.
 //!
-//! Owns: the clean environment, the process group, the limits on time and output, and the reaping.
+//! Owns: the clean environment, where a program is found, the limits on time and output.
 //! Refuses to know: which program and why.
 
-use std::{ffi::OsStr, io, process::Stdio, time::Duration};
+mod group;
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    process::{Child, Command},
+    process::Command,
 };
+
+pub(crate) use self::group::{Group, Pipes};
 
 /// Kept of what a program says on its error output.
 const STDERR_BYTES_MAX: usize = 16 * 1024;
@@ -37,6 +47,14 @@ pub(crate) enum ProcessError {
     Timeout { program: String, limit: Duration },
 }
 
+/// No file to run.
+#[derive(Debug, thiserror::Error)]
+#[error("{program} is no executable file; searched: {searched}")]
+pub(crate) struct NoProgram {
+    program: String,
+    searched: String,
+}
+
 /// Limits of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -56,24 +74,15 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
         io::ErrorKind::NotFound => ProcessError::Missing { program: named() },
         _ => ProcessError::Failed { program: named(), source },
     })?;
-    let mut group = Group { pid: child.id(), child };
-    match tokio::time::timeout(limits.time, collect(&mut group.child, limits.stdout_bytes)).await {
-        Ok(Ok((output, finished))) => {
-            if finished {
-                group.pid = None;
-            } else {
-                group.end().await;
-            }
-            Ok(output)
-        }
-        Ok(Err(source)) => {
-            group.end().await;
-            Err(ProcessError::Failed { program: named(), source })
-        }
-        Err(_) => {
-            group.end().await;
-            Err(ProcessError::Timeout { program: named(), limit: limits.time })
-        }
+    let mut group = Group::new(child, Duration::ZERO);
+    let collected = tokio::time::timeout(limits.time, collect(&mut group, limits.stdout_bytes)).await;
+    if !matches!(&collected, Ok(Ok((_, true)))) {
+        group.parts().0.end().await;
+    }
+    match collected {
+        Ok(Ok((output, _))) => Ok(output),
+        Ok(Err(source)) => Err(ProcessError::Failed { program: named(), source }),
+        Err(_) => Err(ProcessError::Timeout { program: named(), limit: limits.time }),
     }
 }
 
@@ -89,43 +98,48 @@ fn command<A: AsRef<OsStr>>(program: &str, args: &[A], extra: &[(&str, &str)]) -
     command
 }
 
-/// A child and the group it leads. Dropping it (a cancelled look) kills the whole group.
-struct Group {
-    pid: Option<u32>,
-    child: Child,
+/// The file that `program` names: a path as it is, a bare name as the first executable of `path`.
+pub(crate) fn find(program: &str, path: &OsStr) -> Result<PathBuf, NoProgram> {
+    use std::os::unix::fs::PermissionsExt;
+    let runs =
+        |file: &Path| file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    let searched = path.to_string_lossy().into_owned();
+    let missing = |searched| NoProgram { program: program.to_owned(), searched };
+    if program.contains('/') {
+        let file = PathBuf::from(program);
+        return if runs(&file) { Ok(file) } else { Err(missing("that path".to_owned())) };
+    }
+    let found = std::env::split_paths(path).map(|folder| folder.join(program)).find(|file| runs(file));
+    found.filter(|_| !program.is_empty()).ok_or_else(|| missing(searched))
 }
 
-impl Group {
-    async fn end(&mut self) {
-        self.kill();
-        let _ = self.child.wait().await;
-    }
-
-    fn kill(&mut self) {
-        let pid = self.pid.take().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
-        if let Some(pid) = pid {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-    }
+/// The `PATH` of this process.
+#[expect(clippy::disallowed_methods, reason = "programs are found where an operator's shell would find them")]
+pub(crate) fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"))
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// A command in a process group of its own with nothing in its environment, and pipes to all three of its streams.
+#[expect(clippy::disallowed_methods, reason = "steps of workflows start their programs here, under the same limits")]
+pub(crate) fn bare(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// Reads both outputs side by side; true when the program ended by itself.
-async fn collect(child: &mut Child, stdout_max: usize) -> io::Result<(Output, bool)> {
-    let stdout = child.stdout.take().expect("stdout is piped");
-    let stderr = child.stderr.take().expect("stderr is piped");
+async fn collect(group: &mut Group, stdout_max: usize) -> io::Result<(Output, bool)> {
+    let (leader, pipes) = group.parts();
+    let stdout = pipes.stdout.take().expect("stdout is piped");
+    let stderr = pipes.stderr.take().expect("stderr is piped");
     let ((out, truncated), (err, _)) =
         tokio::try_join!(bounded(stdout, stdout_max, false), bounded(stderr, STDERR_BYTES_MAX, true))?;
     let stderr = String::from_utf8_lossy(&err).trim().to_owned();
     if truncated {
         return Ok((Output { success: false, stdout: out, truncated, stderr }, false));
     }
-    let status = child.wait().await?;
+    let status = leader.alone().await?;
     Ok((Output { success: status.success(), stdout: out, truncated, stderr }, true))
 }
 

@@ -1,6 +1,6 @@
 //! Secrets by reference.
 //!
-//! Owns: what `env:NAME` and `file:/path` mean, and the moment a reference becomes a value.
+//! Owns: what `env:NAME` and `file:/path` mean, the moment a reference becomes a value, and taking a value out of a text.
 //! Refuses to know: what a secret is for. An error names the reference, never a value.
 
 /// Longest secret that is read from a file; a larger file is surely the wrong file.
@@ -87,6 +87,14 @@ pub fn resolve(reference: &str) -> Result<String, SecretError> {
 )]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The text without the value of a secret that was sent along: the other side may have sent it back.
+pub(crate) fn without(text: String, secret: Option<&str>) -> String {
+    match secret.filter(|secret| !secret.is_empty() && text.contains(secret)) {
+        Some(secret) => text.replace(secret, "[secret]"),
+        None => text,
+    }
 }
 
 fn read_file(path: &str) -> Result<String, String> {

@@ -12,6 +12,7 @@ mod racing;
 mod reading;
 mod rows;
 mod sides;
+pub mod step_cache;
 mod trace;
 
 use std::{future::Future, pin::Pin};
@@ -59,6 +60,9 @@ pub const PROMISES: &[Promise] = promises! {
     sides:
         the_inbox_keeps_a_command_until_it_is_recorded, the_inbox_is_read_oldest_first, an_expired_session_is_dead,
         a_session_that_ended_is_gone, content_is_kept_under_its_digest, cursors_are_kept_by_name;
+    step_cache:
+        entries_come_back_as_they_were, an_expired_entry_is_not_given, a_later_entry_replaces_an_earlier_one,
+        every_hit_is_counted, pruning_removes_what_expired_and_what_was_longest_unused;
     rows:
         rows_come_back_as_they_were, a_checkpoint_is_compared_and_set, a_row_can_be_replaced_and_deleted,
         batches_of_shards_are_written_together, questions_are_answered, an_unknown_column_is_refused,

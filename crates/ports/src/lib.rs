@@ -6,11 +6,12 @@
 pub mod batch;
 pub mod blobs;
 pub mod clock;
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod log;
 pub mod memory;
 pub mod performer;
 pub mod read_models;
 pub mod rows;
+pub mod step_cache;
 pub mod store;

@@ -6,6 +6,7 @@
 mod log;
 mod rows;
 mod sides;
+mod step_cache;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,6 +21,7 @@ use nightshift_domain::{
 use nightshift_projections::table::Row;
 use uuid::Uuid;
 
+pub use self::step_cache::MemoryStepCache;
 use crate::{
     clock::Clock,
     log::{InboxItem, LogInfo, Owed, RecordedCommand, Session, Snapshot, StoreError},
@@ -31,6 +33,7 @@ pub struct MemoryStore {
     info: LogInfo,
     clock: Arc<dyn Clock>,
     held: Arc<Mutex<Held>>,
+    steps: Arc<MemoryStepCache>,
 }
 
 /// Everything it holds.
@@ -83,7 +86,7 @@ impl MemoryStore {
             cursors: BTreeMap::new(),
         };
         let info = LogInfo { cluster_id, shard_count, schema: 0, engine: "memory" };
-        Self { info, clock, held: Arc::new(Mutex::new(held)) }
+        Self { info, clock, held: Arc::new(Mutex::new(held)), steps: Arc::default() }
     }
 
     /// A panic while the lock was held cannot leave a half-done call behind: each checks first and changes after.

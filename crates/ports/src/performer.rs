@@ -10,15 +10,20 @@ use nightshift_domain::{
     content::{
         Cursor, Destination, Digest, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, SourceSpec,
     },
-    ids::VersionId,
+    ids::{RunId, VersionId},
+    run::{Action, Outcome},
     time::Timestamp,
 };
 
-use crate::blobs::Blobs;
+use crate::{blobs::Blobs, step_cache::Slot};
 
 /// What travels with every call to the outside.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// The run; sent as `X-Workflow-Run-Id`.
+    pub run: RunId,
+    /// The step in it; sent as `X-Step-Id`.
+    pub step: String,
     /// Stable over attempts; sent as `X-Idempotency-Key` or its like.
     pub idempotency_key: String,
     /// Number of this attempt, from 1; sent as `X-Attempt`.
@@ -31,6 +36,8 @@ pub struct Call {
     pub traceparent: Option<String>,
     /// The instant the attempt started, by the clock port.
     pub now: Timestamp,
+    /// Where what the step makes is kept, and may be taken from instead; none: it is made anew each time.
+    pub cache: Option<Slot>,
 }
 
 /// One look at a source.
@@ -102,7 +109,19 @@ pub trait Delivering: Send + Sync {
     async fn notify(&self, to: &[String], notice: &Notice, call: &Call) -> Result<Receipt, Failure>;
 }
 
-/// The three performers a running system needs. Replay has no way to build one that reaches the outside.
+/// Does the steps of workflows that reach out: `call`, `agent`, `process`, `llm`. At least once; the key lets the other
+/// side see a repetition.
+#[async_trait]
+pub trait Acting: Send + Sync {
+    /// Does one step. Its templates are filled already. Dropping the future stops the work, a program with all of its
+    /// process group.
+    ///
+    /// # Errors
+    /// A classified failure; the decider says whether it is tried again. Its message has at most 2 KiB.
+    async fn act(&self, action: &Action, call: &Call) -> Result<Outcome, Failure>;
+}
+
+/// The performers a running system needs. Replay has no way to build one that reaches the outside.
 #[derive(Clone)]
 pub struct Performers {
     /// Reads sources.
@@ -111,6 +130,8 @@ pub struct Performers {
     pub composing: Arc<dyn Composing>,
     /// Delivers and notifies.
     pub delivering: Arc<dyn Delivering>,
+    /// Does the steps of workflows.
+    pub acting: Arc<dyn Acting>,
     /// Where large texts are.
     pub blobs: Arc<dyn Blobs>,
 }

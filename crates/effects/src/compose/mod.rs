@@ -14,7 +14,7 @@ mod glance;
 mod ink;
 mod marks;
 mod marks_page;
-mod model;
+pub(crate) mod model;
 mod notes_page;
 mod plain;
 mod prompt;

@@ -134,11 +134,14 @@ mod tests {
     #[test]
     fn a_message_is_the_same_for_the_same_call_and_headers_cannot_be_injected() {
         let call = Call {
+            run: nightshift_domain::ids::RunId::from_uuid(uuid::Uuid::nil()),
+            step: "notify".into(),
             idempotency_key: "k1".into(),
             attempt: 2,
             fencing_token: "0.1.2".into(),
             timeout_ms: 1000,
             traceparent: None,
+            cache: None,
             now: Timestamp::from_secs(1_800_000_000),
         };
         let mail = Mail { subject: "Hi\r\nBcc: evil@x.test".into(), markdown: "# Hi".into() };

@@ -11,12 +11,14 @@ use std::{
 use async_trait::async_trait;
 use nightshift_domain::{
     content::{Cursor, Digest, Item, Material, SourceSpec, Text},
+    ids::{RunId, ShardId},
     time::Timestamp,
 };
 use nightshift_effects::{EffectsConfig, digest_of, performers};
 use nightshift_ports::{
     blobs::Blobs,
     log::StoreError,
+    memory::MemoryStepCache,
     performer::{Call, Look, Performers},
 };
 use tokio::{
@@ -45,18 +47,25 @@ impl Blobs for Memory {
 
 pub fn build(config: EffectsConfig) -> Performers {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    performers(config, Arc::new(Memory::default())).unwrap()
+    performers(config, Arc::new(Memory::default()), Arc::new(MemoryStepCache::default())).unwrap()
 }
 
 pub fn call() -> Call {
     Call {
+        run: run(7),
+        step: "fetch".into(),
         idempotency_key: "key-1".into(),
         attempt: 2,
         fencing_token: "3.4.5".into(),
         timeout_ms: 20_000,
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         now: NOW,
+        cache: None,
     }
+}
+
+pub fn run(n: u128) -> RunId {
+    RunId::on_shard(uuid::Uuid::from_u128(n), ShardId(0))
 }
 
 pub fn look(spec: SourceSpec) -> Look {
@@ -84,6 +93,14 @@ pub enum Act {
     Short,
     /// Sends a success without end.
     Flood,
+    /// Reads the request and resets the connection.
+    Reset,
+    /// Begins a success and then says nothing more, for ever.
+    Stall,
+    /// Announces 10 GB and begins to send them.
+    Huge,
+    /// Answers with the request, as JSON under `said`.
+    Echo,
 }
 
 pub fn answer(status: &str, headers: &[&str], body: &str) -> Act {
@@ -126,8 +143,22 @@ impl Http {
 
 async fn play(mut stream: TcpStream, act: Act, requests: Arc<Mutex<Vec<String>>>) {
     let request = read_request(&mut stream).await;
-    requests.lock().unwrap().push(request);
+    requests.lock().unwrap().push(request.clone());
     match act {
+        Act::Reset => stream.set_zero_linger().unwrap(),
+        Act::Stall => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{").await;
+            std::future::pending::<()>().await;
+        }
+        Act::Huge => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n").await;
+            while stream.write_all(&[b' '; 65536]).await.is_ok() {}
+        }
+        Act::Echo => {
+            let body = serde_json::json!({"said": request}).to_string();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        }
         Act::Answer(bytes) => {
             let _ = stream.write_all(&bytes).await;
         }
