@@ -106,12 +106,45 @@ table event: at bigint not null
 table event: command_id uuid not null
 table event: meta bytea not null
 table event: data bytea not null
+table human_approvals: id uuid not null
+table human_approvals: run_id uuid not null
+table human_approvals: step_id text not null
+table human_approvals: round bigint not null
+table human_approvals: user_id text not null
+table human_approvals: status text not null
+table human_approvals: question text not null
+table human_approvals: options jsonb not null
+table human_approvals: advisory boolean not null
+table human_approvals: severity text
+table human_approvals: assignee text
+table human_approvals: group_name text
+table human_approvals: payload jsonb
+table human_approvals: payload_digest text not null
+table human_approvals: deadline_at timestamp with time zone
+table human_approvals: requested_at timestamp with time zone not null
+table human_approvals: decided_at timestamp with time zone
+table human_approvals: decided_by text
+table human_approvals: decision text
+table human_approvals: comment text
+table human_approvals: modifications jsonb
+table human_approvals: shard_id bigint not null
+table human_approvals: src_seq bigint not null
 table inbox: shard_id integer not null
 table inbox: command_id uuid not null
 table inbox: stream_kind text not null
 table inbox: stream_id uuid not null
 table inbox: arrived_at bigint not null
 table inbox: payload bytea not null
+table intent_events: event_type text not null
+table intent_events: event_id text not null
+table intent_events: user_id text not null
+table intent_events: intent_id text
+table intent_events: correlation text
+table intent_events: payload jsonb
+table intent_events: told bigint not null
+table intent_events: created_at timestamp with time zone not null
+table intent_events: shard_id bigint not null
+table intent_events: src_seq bigint not null
 table job_attempts: run_id uuid not null
 table job_attempts: step_id text not null
 table job_attempts: attempt bigint not null
@@ -174,11 +207,35 @@ table obligation: due_at bigint not null
 table obligation: priority smallint not null
 table obligation: opened_seq bigint not null
 table obligation: body bytea not null
+table orchestration_definitions: id uuid not null
+table orchestration_definitions: version text not null
+table orchestration_definitions: owner text not null
+table orchestration_definitions: name text not null
+table orchestration_definitions: display_name text not null
+table orchestration_definitions: description text not null
+table orchestration_definitions: status text not null
+table orchestration_definitions: in_force boolean not null
+table orchestration_definitions: digest text not null
+table orchestration_definitions: source text
+table orchestration_definitions: parameters jsonb not null
+table orchestration_definitions: triggers jsonb not null
+table orchestration_definitions: plan jsonb not null
+table orchestration_definitions: created_by text not null
+table orchestration_definitions: created_at timestamp with time zone not null
+table orchestration_definitions: updated_at timestamp with time zone not null
+table orchestration_definitions: shard_id bigint not null
+table orchestration_definitions: src_seq bigint not null
 table orchestration_runs: id uuid not null
 table orchestration_runs: definition text not null
 table orchestration_runs: orchestration_name text not null
 table orchestration_runs: user_id text not null
 table orchestration_runs: status text not null
+table orchestration_runs: definition_id uuid
+table orchestration_runs: workflow_owner text
+table orchestration_runs: workflow_version text
+table orchestration_runs: definition_digest text
+table orchestration_runs: parameters jsonb
+table orchestration_runs: trigger jsonb
 table orchestration_runs: deliverable_id uuid
 table orchestration_runs: version_number bigint
 table orchestration_runs: title text not null
@@ -191,6 +248,9 @@ table orchestration_runs: results jsonb not null
 table orchestration_runs: error_details jsonb
 table orchestration_runs: total_steps bigint not null
 table orchestration_runs: completed_steps bigint not null
+table orchestration_runs: pending_approvals bigint not null
+table orchestration_runs: advisory jsonb
+table orchestration_runs: pause_note text
 table orchestration_runs: created_at timestamp with time zone not null
 table orchestration_runs: started_at timestamp with time zone
 table orchestration_runs: completed_at timestamp with time zone
@@ -213,6 +273,9 @@ table orchestration_steps: queued_at timestamp with time zone
 table orchestration_steps: started_at timestamp with time zone
 table orchestration_steps: completed_at timestamp with time zone
 table orchestration_steps: next_retry_at timestamp with time zone
+table orchestration_steps: waits_for jsonb
+table orchestration_steps: approval jsonb
+table orchestration_steps: instances bigint
 table orchestration_steps: shard_id bigint not null
 table orchestration_steps: src_seq bigint not null
 table platform_content: source_id uuid
@@ -273,6 +336,7 @@ table projection: shard_id integer not null
 table projection: seq bigint not null
 table schedules: id uuid not null
 table schedules: deliverable_id uuid
+table schedules: definition_id uuid
 table schedules: user_id text
 table schedules: rule jsonb not null
 table schedules: timezone text not null
@@ -302,6 +366,17 @@ table snapshot: stream_kind text not null
 table snapshot: stream_version bigint not null
 table snapshot: state_revision bigint not null
 table snapshot: data bytea not null
+table step_cache: key text not null
+table step_cache: value text not null
+table step_cache: status_code bigint
+table step_cache: etag text
+table step_cache: stored_at bigint not null
+table step_cache: expires_at bigint
+table step_cache: run_id uuid not null
+table step_cache: step_id text not null
+table step_cache: hits bigint not null
+table step_cache: last_hit_at bigint
+table step_cache: last_hit_run uuid
 table sync_registry: source_id uuid not null
 table sync_registry: user_id text not null
 table sync_registry: platform text not null
@@ -317,6 +392,17 @@ table sync_registry: last_error text
 table sync_registry: omitted jsonb not null
 table sync_registry: shard_id bigint not null
 table sync_registry: src_seq bigint not null
+table workflow_runs: workflow_run_id uuid
+table workflow_runs: workflow_key text
+table workflow_runs: user_id text
+table workflow_runs: intent_id text
+table workflow_runs: trigger_event_id text
+table workflow_runs: status text
+table workflow_runs: created_at timestamp with time zone
+table workflow_runs: updated_at timestamp with time zone
+table workflow_runs: completed_at timestamp with time zone
+table workflow_runs: workflow_owner text
+table workflow_runs: workflow_version text
 key on activity_log: PRIMARY KEY (id)
 key on content_retentions: PRIMARY KEY (source_id, retained_version)
 check on deliverable_versions: CHECK ((delivery_status = ANY (ARRAY['pending'::text, 'delivering'::text, 'delivered'::text, 'failed'::text])))
@@ -329,7 +415,11 @@ key on deliverables: PRIMARY KEY (id)
 check on deliverables: CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text, 'archived'::text])))
 check on deliverables: CHECK ((trigger_type = ANY (ARRAY['schedule'::text, 'event'::text, 'manual'::text])))
 key on event: PRIMARY KEY (shard_id, seq)
+check on human_approvals: CHECK ((decision = ANY (ARRAY['continue'::text, 'retry'::text, 'abort'::text])))
+key on human_approvals: PRIMARY KEY (id)
+check on human_approvals: CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'retried'::text, 'aborted'::text, 'void'::text])))
 key on inbox: PRIMARY KEY (shard_id, command_id)
+key on intent_events: PRIMARY KEY (event_type, event_id)
 check on job_attempts: CHECK ((failure_class = ANY (ARRAY['transient'::text, 'permanent'::text, 'timeout'::text, 'rate_limited'::text, 'cancelled'::text, 'lost'::text])))
 key on job_attempts: PRIMARY KEY (run_id, step_id, attempt)
 key on job_queue: PRIMARY KEY (job_id)
@@ -342,17 +432,20 @@ check on notifications: CHECK ((source_type = ANY (ARRAY['system'::text, 'monito
 check on notifications: CHECK ((status = ANY (ARRAY['pending'::text, 'sent'::text, 'failed'::text])))
 check on notifications: CHECK ((urgency = ANY (ARRAY['low'::text, 'normal'::text, 'high'::text])))
 key on obligation: PRIMARY KEY (shard_id, stream_id, key)
+key on orchestration_definitions: PRIMARY KEY (id, version)
+check on orchestration_definitions: CHECK ((status = ANY (ARRAY['active'::text, 'deprecated'::text, 'archived'::text])))
 key on orchestration_runs: PRIMARY KEY (id)
-check on orchestration_runs: CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+check on orchestration_runs: CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'checkpoint'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 key on orchestration_steps: PRIMARY KEY (run_id, step_id)
-check on orchestration_steps: CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'completed'::text, 'failed'::text, 'dead'::text, 'skipped'::text])))
+check on orchestration_steps: CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'checkpoint'::text, 'completed'::text, 'failed'::text, 'dead'::text, 'skipped'::text])))
 key on platform_content_items: PRIMARY KEY (source_id, item_id, content_hash)
 key on platform_items: PRIMARY KEY (source_id, item_id)
 key on projection: PRIMARY KEY (shard_id, name)
-check on schedules: CHECK ((overlap = ANY (ARRAY['skip'::text, 'buffer_one'::text])))
+check on schedules: CHECK ((overlap = ANY (ARRAY['skip'::text, 'buffer_one'::text, 'buffer_all'::text, 'cancel_other'::text, 'allow'::text])))
 key on schedules: PRIMARY KEY (id)
 check on schedules: CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text, 'ended'::text])))
 key on shard: PRIMARY KEY (shard_id)
+key on step_cache: PRIMARY KEY (key)
 key on sync_registry: PRIMARY KEY (source_id)
 index CREATE INDEX activity_log_created ON public.activity_log USING btree (created_at)
 index CREATE UNIQUE INDEX activity_log_pkey ON public.activity_log USING btree (id)
@@ -369,8 +462,14 @@ index CREATE UNIQUE INDEX deliverables_pkey ON public.deliverables USING btree (
 index CREATE INDEX deliverables_user ON public.deliverables USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX event_pkey ON public.event USING btree (shard_id, seq)
 index CREATE UNIQUE INDEX event_stream ON public.event USING btree (shard_id, stream_id, stream_version)
+index CREATE UNIQUE INDEX human_approvals_pkey ON public.human_approvals USING btree (id)
+index CREATE INDEX human_approvals_run ON public.human_approvals USING btree (run_id)
+index CREATE INDEX human_approvals_status ON public.human_approvals USING btree (status, requested_at)
 index CREATE INDEX inbox_arrival ON public.inbox USING btree (shard_id, arrived_at, command_id)
 index CREATE UNIQUE INDEX inbox_pkey ON public.inbox USING btree (shard_id, command_id)
+index CREATE INDEX intent_events_created ON public.intent_events USING btree (created_at)
+index CREATE UNIQUE INDEX intent_events_pkey ON public.intent_events USING btree (event_type, event_id)
+index CREATE INDEX intent_events_user ON public.intent_events USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX job_attempts_pkey ON public.job_attempts USING btree (run_id, step_id, attempt)
 index CREATE INDEX job_queue_next ON public.job_queue USING btree (next_run_at, status, priority)
 index CREATE UNIQUE INDEX job_queue_pkey ON public.job_queue USING btree (job_id)
@@ -383,10 +482,15 @@ index CREATE INDEX notifications_status ON public.notifications USING btree (sta
 index CREATE INDEX notifications_user ON public.notifications USING btree (user_id, created_at)
 index CREATE INDEX obligation_due ON public.obligation USING btree (shard_id, class, due_at, stream_id, key)
 index CREATE UNIQUE INDEX obligation_pkey ON public.obligation USING btree (shard_id, stream_id, key)
+index CREATE INDEX orchestration_definitions_name ON public.orchestration_definitions USING btree (owner, name)
+index CREATE UNIQUE INDEX orchestration_definitions_pkey ON public.orchestration_definitions USING btree (id, version)
+index CREATE INDEX orchestration_runs_definition ON public.orchestration_runs USING btree (definition_id, created_at)
 index CREATE INDEX orchestration_runs_deliverable ON public.orchestration_runs USING btree (deliverable_id, version_number)
+index CREATE INDEX orchestration_runs_parent ON public.orchestration_runs USING btree (parent_orchestration_run_id)
 index CREATE UNIQUE INDEX orchestration_runs_pkey ON public.orchestration_runs USING btree (id)
 index CREATE INDEX orchestration_runs_root ON public.orchestration_runs USING btree (root_run_id)
 index CREATE INDEX orchestration_runs_status ON public.orchestration_runs USING btree (status, created_at)
+index CREATE INDEX orchestration_runs_user ON public.orchestration_runs USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX orchestration_steps_pkey ON public.orchestration_steps USING btree (run_id, step_id)
 index CREATE INDEX platform_content_items_fetched ON public.platform_content_items USING btree (user_id, platform, fetched_at)
 index CREATE UNIQUE INDEX platform_content_items_pkey ON public.platform_content_items USING btree (source_id, item_id, content_hash)
@@ -397,5 +501,7 @@ index CREATE INDEX schedules_due ON public.schedules USING btree (status, next_d
 index CREATE UNIQUE INDEX schedules_pkey ON public.schedules USING btree (id)
 index CREATE UNIQUE INDEX shard_pkey ON public.shard USING btree (shard_id)
 index CREATE UNIQUE INDEX snapshot_key ON public.snapshot USING btree (shard_id, stream_id)
+index CREATE INDEX step_cache_expires ON public.step_cache USING btree (expires_at)
+index CREATE UNIQUE INDEX step_cache_pkey ON public.step_cache USING btree (key)
 index CREATE UNIQUE INDEX sync_registry_pkey ON public.sync_registry USING btree (source_id)
 index CREATE INDEX sync_registry_resource ON public.sync_registry USING btree (user_id, platform, resource_id)

@@ -35,6 +35,23 @@ left join content_retentions r
         where k.source_id = c.source_id and k.from_version < c.stream_version and k.upto_version >= c.first_version
     );
 
+CREATE VIEW workflow_runs as
+select
+    id as workflow_run_id,
+    orchestration_name as workflow_key,
+    user_id,
+    trigger -> 'event' ->> 'intent_id' as intent_id,
+    trigger -> 'event' ->> 'id' as trigger_event_id,
+    case status when 'completed' then 'success' when 'failed' then 'failed' when 'cancelled' then 'failed' else 'running' end
+        as status,
+    created_at,
+    coalesce(completed_at, started_at, created_at) as updated_at,
+    completed_at,
+    workflow_owner,
+    workflow_version
+from orchestration_runs
+where workflow_owner is not null;
+
 CREATE TABLE activity_log (
     id text not null,
     user_id text not null,
@@ -169,6 +186,33 @@ CREATE TABLE event (
     PRIMARY KEY (shard_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE human_approvals (
+    id text not null,
+    run_id text not null,
+    step_id text not null,
+    round integer not null,
+    user_id text not null,
+    status text not null check (status in ('pending', 'approved', 'retried', 'aborted', 'void')),
+    question text not null,
+    options text not null,
+    advisory integer not null check (advisory in (0, 1)),
+    severity text,
+    assignee text,
+    group_name text,
+    payload text,
+    payload_digest text not null,
+    deadline_at text,
+    requested_at text not null,
+    decided_at text,
+    decided_by text,
+    decision text check (decision in ('continue', 'retry', 'abort')),
+    comment text,
+    modifications text,
+    shard_id integer not null,
+    src_seq integer not null,
+    primary key (id)
+) strict;
+
 CREATE TABLE inbox (
     shard_id    INTEGER NOT NULL,
     command_id  BLOB    NOT NULL,
@@ -178,6 +222,20 @@ CREATE TABLE inbox (
     payload     BLOB    NOT NULL,
     PRIMARY KEY (shard_id, command_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intent_events (
+    event_type text not null,
+    event_id text not null,
+    user_id text not null,
+    intent_id text,
+    correlation text,
+    payload text,
+    told integer not null,
+    created_at text not null,
+    shard_id integer not null,
+    src_seq integer not null,
+    primary key (event_type, event_id)
+) strict;
 
 CREATE TABLE job_attempts (
     run_id text not null,
@@ -265,12 +323,40 @@ CREATE TABLE obligation (
     PRIMARY KEY (shard_id, stream_id, key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE orchestration_definitions (
+    id text not null,
+    version text not null,
+    owner text not null,
+    name text not null,
+    display_name text not null,
+    description text not null,
+    status text not null check (status in ('active', 'deprecated', 'archived')),
+    in_force integer not null check (in_force in (0, 1)),
+    digest text not null,
+    source text,
+    parameters text not null,
+    triggers text not null,
+    plan text not null,
+    created_by text not null,
+    created_at text not null,
+    updated_at text not null,
+    shard_id integer not null,
+    src_seq integer not null,
+    primary key (id, version)
+) strict;
+
 CREATE TABLE orchestration_runs (
     id text not null,
     definition text not null,
     orchestration_name text not null,
     user_id text not null,
-    status text not null check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    status text not null check (status in ('pending', 'running', 'checkpoint', 'completed', 'failed', 'cancelled')),
+    definition_id text,
+    workflow_owner text,
+    workflow_version text,
+    definition_digest text,
+    parameters text,
+    trigger text,
     deliverable_id text,
     version_number integer,
     title text not null,
@@ -283,6 +369,9 @@ CREATE TABLE orchestration_runs (
     error_details text,
     total_steps integer not null,
     completed_steps integer not null,
+    pending_approvals integer not null,
+    advisory text,
+    pause_note text,
     created_at text not null,
     started_at text,
     completed_at text,
@@ -297,7 +386,8 @@ CREATE TABLE orchestration_steps (
     step_id text not null,
     step_index integer not null,
     action text not null,
-    status text not null check (status in ('pending', 'queued', 'running', 'completed', 'failed', 'dead', 'skipped')),
+    status text not null
+        check (status in ('pending', 'queued', 'running', 'checkpoint', 'completed', 'failed', 'dead', 'skipped')),
     attempt_number integer not null,
     max_attempts integer not null,
     depends_on text not null,
@@ -309,6 +399,9 @@ CREATE TABLE orchestration_steps (
     started_at text,
     completed_at text,
     next_retry_at text,
+    waits_for text,
+    approval text,
+    instances integer,
     shard_id integer not null,
     src_seq integer not null,
     primary key (run_id, step_id)
@@ -360,6 +453,7 @@ CREATE TABLE projection (
 CREATE TABLE schedules (
     id text not null,
     deliverable_id text,
+    definition_id text,
     user_id text,
     rule text not null,
     timezone text not null,
@@ -367,7 +461,7 @@ CREATE TABLE schedules (
     pause_note text,
     catch_up text not null,
     catch_up_window_s integer,
-    overlap text not null check (overlap in ('skip', 'buffer_one')),
+    overlap text not null check (overlap in ('skip', 'buffer_one', 'buffer_all', 'cancel_other', 'allow')),
     jitter_s integer not null,
     next_due_at text,
     last_fired_at text,
@@ -396,6 +490,20 @@ CREATE TABLE snapshot (
     stream_version INTEGER NOT NULL,
     state_revision INTEGER NOT NULL,
     data           BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE step_cache (
+    key          TEXT PRIMARY KEY,
+    value        TEXT NOT NULL,
+    status_code  INTEGER,
+    etag         TEXT,
+    stored_at    INTEGER NOT NULL,
+    expires_at   INTEGER,
+    run_id       BLOB NOT NULL,
+    step_id      TEXT NOT NULL,
+    hits         INTEGER NOT NULL,
+    last_hit_at  INTEGER,
+    last_hit_run BLOB
 ) STRICT;
 
 CREATE TABLE sync_registry (
@@ -437,7 +545,15 @@ CREATE INDEX deliverables_user on deliverables (user_id, created_at);
 
 CREATE UNIQUE INDEX event_stream ON event (shard_id, stream_id, stream_version);
 
+CREATE INDEX human_approvals_run on human_approvals (run_id);
+
+CREATE INDEX human_approvals_status on human_approvals (status, requested_at);
+
 CREATE INDEX inbox_arrival ON inbox (shard_id, arrived_at, command_id);
+
+CREATE INDEX intent_events_created on intent_events (created_at);
+
+CREATE INDEX intent_events_user on intent_events (user_id, created_at);
 
 CREATE INDEX job_queue_next on job_queue (next_run_at, status, priority);
 
@@ -451,11 +567,19 @@ CREATE INDEX notifications_user on notifications (user_id, created_at);
 
 CREATE INDEX obligation_due ON obligation (shard_id, class, due_at, stream_id, key);
 
+CREATE INDEX orchestration_definitions_name on orchestration_definitions (owner, name);
+
+CREATE INDEX orchestration_runs_definition on orchestration_runs (definition_id, created_at);
+
 CREATE INDEX orchestration_runs_deliverable on orchestration_runs (deliverable_id, version_number);
+
+CREATE INDEX orchestration_runs_parent on orchestration_runs (parent_orchestration_run_id);
 
 CREATE INDEX orchestration_runs_root on orchestration_runs (root_run_id);
 
 CREATE INDEX orchestration_runs_status on orchestration_runs (status, created_at);
+
+CREATE INDEX orchestration_runs_user on orchestration_runs (user_id, created_at);
 
 CREATE INDEX platform_content_items_fetched on platform_content_items (user_id, platform, fetched_at);
 
@@ -464,5 +588,7 @@ CREATE INDEX schedules_deliverable on schedules (deliverable_id);
 CREATE INDEX schedules_due on schedules (status, next_due_at);
 
 CREATE UNIQUE INDEX snapshot_key ON snapshot (shard_id, stream_id);
+
+CREATE INDEX step_cache_expires ON step_cache (expires_at);
 
 CREATE INDEX sync_registry_resource on sync_registry (user_id, platform, resource_id);

@@ -16,6 +16,6 @@ pub mod table;
 pub mod tables;
 mod value;
 
-pub use fold::{apply, keys, reads, trace_id};
+pub use fold::{apply, keys, reads};
 pub use image::Image;
 pub use rows::{Changed, Rows};

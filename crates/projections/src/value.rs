@@ -43,19 +43,24 @@ pub fn int(count: impl TryInto<i64>) -> Value {
 /// A document.
 pub fn json<T: Serialize>(document: &T) -> Value {
     let mut value = serde_json::to_value(document).unwrap_or(Value::Null);
-    scrub(&mut value);
+    scrub(&mut value, 0);
     value
 }
 
-fn scrub(value: &mut Value) {
+/// How deep a document may be nested. Readers of JSON give up below some depth, and a row that cannot be read back would
+/// hold up all that come after it; what is deeper is kept as its text.
+const DEPTH_MAX: usize = 64;
+
+fn scrub(value: &mut Value, depth: usize) {
     match value {
         Value::String(text) if text.contains('\0') => *text = clean(text),
-        Value::Array(items) => items.iter_mut().for_each(scrub),
+        Value::Array(_) | Value::Object(_) if depth == DEPTH_MAX => *value = Value::String(clean(&value.to_string())),
+        Value::Array(items) => items.iter_mut().for_each(|item| scrub(item, depth + 1)),
         Value::Object(fields) => {
             if fields.keys().any(|key| key.contains('\0')) {
                 *fields = std::mem::take(fields).into_iter().map(|(key, value)| (clean(&key), value)).collect();
             }
-            fields.values_mut().for_each(scrub);
+            fields.values_mut().for_each(|field| scrub(field, depth + 1));
         }
         _ => {}
     }
@@ -141,6 +146,16 @@ mod tests {
         assert_eq!(text("a\0b"), "a\u{fffd}b");
         let nested = serde_json::json!({"k\0": ["x\0", {"y": "\0"}]});
         assert!(!json(&nested).to_string().contains("\\u0000"));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_becomes_its_text() {
+        let nested = |depth: usize| (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        assert_eq!(json(&nested(DEPTH_MAX)), nested(DEPTH_MAX));
+        let kept = json(&nested(1_000));
+        let depth = std::iter::successors(Some(&kept), |value| value.get(0)).count();
+        assert_eq!(depth, DEPTH_MAX + 1, "that many arrays, and a text in them");
+        assert_eq!(serde_json::from_str::<Value>(&kept.to_string()).unwrap(), kept, "it can be read again");
     }
 
     #[test]

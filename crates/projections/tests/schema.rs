@@ -26,12 +26,22 @@ fn read(path: &str) -> String {
 /// A column as SQL: name, type, nullable.
 type SqlColumn = (String, String, bool);
 
-/// Tables of an SQL file, with their columns in order and their primary key. Knows the plain form these files keep: one
-/// column a line, a check on the same line or the one after it.
+/// The migrations of a dialect that make read models, one after the other. What is not a read model they declare in upper
+/// case: the store's own.
+fn migrations(dialect: &str) -> String {
+    ["0002_read_models", "0003_workflows"].map(|name| read(&format!("schema/{dialect}/{name}.sql"))).concat()
+}
+
+/// The tables that are there after all migrations, with their columns in order and their primary key. Knows the plain form
+/// these files keep: one column a line, a check on the same line or the one after it.
 fn parse(sql: &str) -> BTreeMap<String, (Vec<SqlColumn>, Vec<String>)> {
     let mut tables = BTreeMap::new();
     let mut lines = sql.lines();
     while let Some(line) = lines.next() {
+        if let Some(gone) = line.strip_prefix("drop table ") {
+            let name = gone.trim_end_matches(';');
+            assert!(tables.remove(name).is_some(), "{name} is dropped and was never there");
+        }
         let Some(name) = line.strip_prefix("create table ").and_then(|rest| rest.strip_suffix(" (")) else {
             continue;
         };
@@ -44,7 +54,8 @@ fn parse(sql: &str) -> BTreeMap<String, (Vec<SqlColumn>, Vec<String>)> {
                 columns.push(column(line));
             }
         }
-        tables.insert(name.to_owned(), (columns, key));
+        let before = tables.insert(name.to_owned(), (columns, key));
+        assert!(before.is_none(), "{name} is made twice");
     }
     tables
 }
@@ -85,11 +96,10 @@ fn expected(table: &TableDef, kind_of: fn(ColumnType) -> &'static str) -> (Vec<S
 
 #[test]
 fn both_sql_files_declare_the_tables_of_the_code() {
-    for (path, kind_of) in [
-        ("schema/postgres/0002_read_models.sql", on_postgres as fn(ColumnType) -> &'static str),
-        ("schema/sqlite/0002_read_models.sql", on_sqlite),
-    ] {
-        let mut found = parse(&read(path));
+    for (path, kind_of) in
+        [("postgres", on_postgres as fn(ColumnType) -> &'static str), ("sqlite", on_sqlite as fn(ColumnType) -> _)]
+    {
+        let mut found = parse(&migrations(path));
         for table in tables::ALL {
             let declared = found.remove(table.name).unwrap_or_else(|| panic!("{path} has no table {}", table.name));
             assert_eq!(declared, expected(table, kind_of), "{path}: {}", table.name);
@@ -108,20 +118,41 @@ fn a_key_is_made_of_columns_that_are_never_null() {
     }
 }
 
-/// The parts of both files that are not types: checks, indexes, the view.
+/// A read model whose table is made anew begins empty, and the others with it: the log is folded again from its start.
+#[test]
+fn a_migration_that_drops_a_table_empties_all_others() {
+    for dialect in ["postgres", "sqlite"] {
+        let of = |name: &str| read(&format!("schema/{dialect}/{name}.sql"));
+        let (before, change) = (of("0002_read_models"), of("0003_workflows"));
+        for table in parse(&before).keys() {
+            let gone = [format!("drop table {table};"), format!("delete from {table};")];
+            assert!(gone.iter().any(|words| change.contains(words)), "{dialect}: {table} keeps its rows");
+        }
+        assert!(change.contains("delete from projection where name in ('read_models', "), "{dialect}: checkpoints");
+    }
+}
+
+/// The parts of both files that are not types: checks, indexes, the views.
 #[test]
 fn the_sql_files_differ_in_types_only() {
-    let words = |path: &str| -> Vec<String> {
-        let sql = read(path);
+    let words = |dialect: &str| -> Vec<String> {
+        let sql = migrations(dialect);
         let lines = sql.lines().map(str::trim).filter(|line| !line.starts_with("--") && !line.is_empty());
         let statements = lines.filter(|line| {
             let is_bool = line.contains("in (0, 1)");
-            !is_bool && (line.contains("check (") || line.starts_with("create ") || line.starts_with("select"))
+            let starts = ["create ", "select", "drop ", "delete "].iter().any(|word| line.starts_with(word));
+            !is_bool && (line.contains("check (") || starts)
         });
         let plain = statements.map(|line| line.split_once("check (").map_or(line, |(_, check)| check).to_owned());
         plain.collect()
     };
-    assert_eq!(words("schema/postgres/0002_read_models.sql"), words("schema/sqlite/0002_read_models.sql"));
+    assert_eq!(words("postgres"), words("sqlite"));
+    let views = |dialect: &str| -> Vec<String> {
+        let sql = migrations(dialect);
+        sql.split(';').filter_map(|said| said.find("create view ").map(|at| said[at..].to_owned())).collect()
+    };
+    assert_eq!(views("postgres"), views("sqlite"));
+    assert_eq!(views("sqlite").len(), 2, "platform_content and workflow_runs");
 }
 
 const fn word(kind: ColumnType) -> &'static str {

@@ -12,6 +12,7 @@ pub mod postgres;
 mod record;
 pub mod sqlite;
 mod staging;
+mod step_cache;
 mod tables;
 
 pub use error::OpenError;

@@ -7,13 +7,17 @@
 //! makes what can be made of it alone, and nothing else.
 
 mod activity;
+mod approval;
+mod definition;
 mod deliverable;
+mod fan;
 mod notice;
 mod plan;
 mod run;
 mod schedule;
 mod source;
 mod step;
+mod topic;
 mod version;
 
 use nightshift_domain::{recorded::Recorded, streams::AnyEvent};
@@ -24,8 +28,6 @@ use crate::{
     table::{RowKey, TableDef},
     value,
 };
-
-pub use run::trace_id;
 
 /// Every row that an event may read or write, as far as the event itself names it.
 #[must_use]
@@ -46,6 +48,8 @@ fn touched(event: &AnyEvent, recorded: &Recorded, mut touches: Touches) -> Vec<(
         AnyEvent::Run(event) => run::touched(event, recorded, &mut touches),
         AnyEvent::Schedule(event) => schedule::touched(event, recorded, &mut touches),
         AnyEvent::Source(event) => source::touched(event, recorded, &mut touches),
+        AnyEvent::Definition(event) => definition::touched(event, recorded, &mut touches),
+        AnyEvent::Topic(event) => topic::touched(event, &mut touches),
     }
     touches.keys
 }
@@ -57,6 +61,8 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &AnyEvent) {
         AnyEvent::Run(event) => run::apply(rows, recorded, event),
         AnyEvent::Schedule(event) => schedule::apply(rows, recorded, event),
         AnyEvent::Source(event) => source::apply(rows, recorded, event),
+        AnyEvent::Definition(event) => definition::apply(rows, recorded, event),
+        AnyEvent::Topic(event) => topic::apply(rows, recorded, event),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Plans and outputs of steps as documents for people: names, addresses, digests and counts, never whole texts.
 
-use nightshift_domain::run::{Action, Plan, StepOutput, StepPlan};
+use nightshift_domain::run::{Action, Plan, StepOutput, StepPlan, Waits};
 use serde_json::Value;
 
-use crate::value::{id, int, json, object, text};
+use crate::value::{id, int, json, object, text, text_or_null, time, time_or_null};
 
 /// A plan.
 pub fn plan(plan: &Plan) -> Value {
@@ -15,7 +15,7 @@ pub fn plan(plan: &Plan) -> Value {
 }
 
 fn step(step: &StepPlan) -> Value {
-    object([
+    let mut shown = object([
         ("id", text(&step.id)),
         ("action", Value::from(step.action.as_str())),
         ("with", with(&step.action)),
@@ -24,7 +24,11 @@ fn step(step: &StepPlan) -> Value {
         ("timeout_ms", int(step.timeout_ms)),
         ("crash", json(&step.crash)),
         ("optional", Value::from(step.optional)),
-    ])
+    ]);
+    if let Some(fields) = shown.as_object_mut().filter(|_| !step.flow.is_plain()) {
+        fields.insert("flow".to_owned(), json(&step.flow));
+    }
+    shown
 }
 
 fn with(action: &Action) -> Value {
@@ -48,6 +52,44 @@ fn with(action: &Action) -> Value {
             ("content_digest", text(&document.digest.0)),
         ]),
         Action::Notify { to, notice } => object([("to", json(to)), ("kind", json(&notice.kind))]),
+        Action::Call { .. }
+        | Action::Agent { .. }
+        | Action::Process { .. }
+        | Action::Llm { .. }
+        | Action::Sleep { .. }
+        | Action::WaitForEvent { .. }
+        | Action::Approval { .. }
+        | Action::Orchestration { .. }
+        | Action::Set { .. } => match json(action) {
+            // `{call: {...}}`: the word stands beside it already.
+            Value::Object(fields) => fields.into_iter().next().map_or(Value::Null, |(_, with)| with),
+            other => other,
+        },
+    }
+}
+
+/// What a step waits for that no worker does. Instants are texts, as everywhere in rows.
+pub fn waits(on: &Waits) -> Value {
+    match on {
+        Waits::Until { at } => object([("until", object([("at", time(*at))]))]),
+        Waits::Event { event, correlation, deadline, since, .. } => object([(
+            "event",
+            object([
+                ("event", text(event)),
+                ("correlation", text_or_null(correlation.as_deref())),
+                ("deadline", time_or_null(*deadline)),
+                ("since", time(*since)),
+            ]),
+        )]),
+        Waits::Child { definition, run, version, parameters } => object([(
+            "child",
+            object([
+                ("definition", id(definition.id)),
+                ("run", id(run.uuid())),
+                ("version", text_or_null(version.as_deref())),
+                ("parameters", json(parameters)),
+            ]),
+        )]),
     }
 }
 
@@ -75,5 +117,6 @@ pub fn output(output: &StepOutput) -> Value {
         )]),
         StepOutput::Validated { warnings } => object([("validated", object([("warnings", json(warnings))]))]),
         StepOutput::Receipt(receipt) => object([("receipt", json(receipt))]),
+        StepOutput::Value(outcome) => json(&outcome.value),
     }
 }

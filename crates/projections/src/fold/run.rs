@@ -4,24 +4,19 @@
 
 use nightshift_domain::{
     content::Failure,
-    ids::RunId,
+    ids::{DefinitionId, RunId},
     recorded::Recorded,
-    run::{Created, Event, StepOutput},
+    run::{Created, Event, How, StepOutput},
+    trace,
 };
 use serde_json::Value;
 
-use super::{Touches, at, own, plan, step};
+use super::{Touches, approval, at, fan, own, plan, step};
 use crate::{
     rows::{Image, Rows},
     tables::{ORCHESTRATION_RUNS, orchestration_runs as column},
     value,
 };
-
-/// The W3C trace id of everything below a root run: its id, without dashes.
-#[must_use]
-pub fn trace_id(root: RunId) -> String {
-    root.uuid().simple().to_string()
-}
 
 /// The rows an event of a run touches.
 pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
@@ -30,14 +25,24 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         Event::StepQueued { .. }
         | Event::AttemptStarted { .. }
         | Event::AttemptSucceeded { .. }
-        | Event::Completed {}
+        | Event::Completed { .. }
         | Event::Failed { .. }
-        | Event::Cancelled { .. } => touches.reads(&ORCHESTRATION_RUNS, own(recorded)),
+        | Event::Cancelled { .. }
+        | Event::StepSkipped { .. }
+        | Event::StepDied { .. }
+        | Event::FannedOut { .. }
+        | Event::StepParked { .. }
+        | Event::StepCompleted { .. }
+        | Event::ApprovalRequested { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::StepReset { .. }
+        | Event::Reopened { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. } => touches.reads(&ORCHESTRATION_RUNS, own(recorded)),
         Event::AttemptFailed { .. }
         | Event::LeaseExpired { .. }
         | Event::StaleResult { .. }
-        | Event::StepDied { .. }
-        | Event::StepSkipped { .. } => {}
+        | Event::ApprovalEscalated { .. } => {}
     }
     step::touched(event, recorded, touches);
 }
@@ -55,7 +60,6 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             step::started(rows, recorded, (step, *attempt), lease);
         }
         Event::AttemptSucceeded { step, attempt, output } => {
-            noted(rows, recorded, step, output);
             step::succeeded(rows, recorded, (step, *attempt), output);
         }
         Event::AttemptFailed { step, attempt, failure, retry_at, .. } => {
@@ -67,11 +71,36 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         }
         Event::StepDied { step, failure } => step::died(rows, recorded, step, failure),
         Event::StepSkipped { step, reason } => step::skipped(rows, recorded, step, reason),
-        Event::Completed {} => over(rows, recorded, "completed", Value::Null),
+        Event::Completed { .. } => over(rows, recorded, "completed", Value::Null),
         Event::Failed { step, failure } => over(rows, recorded, "failed", failed_at(step, failure)),
         Event::Cancelled { reason } => {
             over(rows, recorded, "cancelled", value::object([("reason", value::text(reason))]));
         }
+        Event::FannedOut { step, items } => {
+            begun(rows, recorded);
+            fan::made(rows, recorded, step, items.len());
+        }
+        Event::StepParked { step, attempt, on } => {
+            begun(rows, recorded);
+            step::parked(rows, recorded, (step, *attempt), on);
+        }
+        Event::StepCompleted { step, output, how } => {
+            begun(rows, recorded);
+            step::completed(rows, recorded, step, output);
+            if matches!(how, How::Replaced { .. }) {
+                step::replaced(rows, recorded, step);
+            }
+        }
+        Event::ApprovalRequested { step, approval } => {
+            begun(rows, recorded);
+            step::asked(rows, recorded, step, approval);
+        }
+        Event::ApprovalDecided { step, answer } => step::answered(rows, recorded, step, answer),
+        Event::ApprovalEscalated { step, approval, to } => step::escalated(rows, recorded, (step, *approval), to),
+        Event::StepReset { step, not_before, .. } => step::reset(rows, recorded, step, *not_before),
+        Event::Reopened { .. } => reopened(rows, recorded),
+        Event::Paused { by } => paused(rows, recorded, value::text(&by.note)),
+        Event::Resumed { .. } => paused(rows, recorded, Value::Null),
     }
 }
 
@@ -92,9 +121,9 @@ fn created(rows: &mut Rows, recorded: &Recorded, run: &Created) {
         .set(column::orchestration_name, value::text(name))
         .set(column::user_id, value::text(&run.user.0))
         .set(column::status, "pending")
-        .set(column::deliverable_id, value::id(run.subject.deliverable.uuid()))
-        .set(column::version_number, value::int(run.subject.version_number))
-        .set(column::title, value::text(&run.subject.title))
+        .set(column::deliverable_id, value::id_or_null(run.subject.version().map(|(id, _)| id.uuid())))
+        .set(column::version_number, run.subject.version().map_or(Value::Null, |(_, number)| value::int(number)))
+        .set(column::title, value::text(run.subject.title()))
         .set(column::root_run_id, value::id(run.root.uuid()))
         .set(column::parent_orchestration_run_id, value::id_or_null(run.parent.map(RunId::uuid)))
         .set(column::priority, value::int(run.priority))
@@ -103,8 +132,18 @@ fn created(rows: &mut Rows, recorded: &Recorded, run: &Created) {
         .set(column::results, value::object([]))
         .set(column::total_steps, value::int(run.plan.steps.len()))
         .set(column::completed_steps, 0)
+        .set(column::pending_approvals, 0)
+        .set(column::parameters, value::json(&run.parameters))
+        .set(column::trigger, value::json(&run.trigger))
         .set(column::created_at, at(recorded))
-        .set(column::trace_id, trace_id(run.root));
+        .set(column::trace_id, format!("{:032x}", u128::from_be_bytes(trace::trace_id(run.root))));
+    if let Some(workflow) = run.subject.workflow() {
+        row.set(column::definition_id, value::id_or_null(workflow.definition.map(DefinitionId::uuid)))
+            .set(column::orchestration_name, value::text(&workflow.name))
+            .set(column::workflow_owner, value::text(&workflow.owner))
+            .set(column::workflow_version, value::text(&workflow.version))
+            .set(column::definition_digest, value::text(&workflow.digest.0));
+    }
     rows.put(&ORCHESTRATION_RUNS, own(recorded), row, recorded);
 }
 
@@ -119,19 +158,60 @@ fn begun(rows: &mut Rows, recorded: &Recorded) {
     }
 }
 
-fn noted(rows: &mut Rows, recorded: &Recorded, step: &str, output: &StepOutput) {
+/// A step of the plan became complete, or is not any more.
+pub fn counted(rows: &mut Rows, recorded: &Recorded, step: &str, output: Option<&StepOutput>) {
     let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
         return;
     };
-    row.add(column::completed_steps, 1);
+    row.add(column::completed_steps, if output.is_some() { 1 } else { -1 });
+    let step = step.replace('\0', "\u{fffd}");
     if let Some(results) = row.get_mut(column::results).as_object_mut() {
-        results.insert(step.replace('\0', "\u{fffd}"), plan::output(output));
+        match output {
+            Some(output) => drop(results.insert(step, plan::output(output))),
+            None => drop(results.remove(&step)),
+        }
+    }
+}
+
+/// Questions were asked, or are open no more. A run that a person is asked about stands at a checkpoint.
+pub fn asking(rows: &mut Rows, recorded: &Recorded, more: i64) {
+    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
+        return;
+    };
+    row.add(column::pending_approvals, more);
+    let open = row.int(column::pending_approvals) > 0;
+    match row.text(column::status) {
+        "running" | "pending" if open => drop(row.set(column::status, "checkpoint")),
+        "checkpoint" if !open => drop(row.set(column::status, "running")),
+        _ => {}
+    }
+}
+
+/// Whose run it is; none when the run is not known.
+pub fn user(rows: &Rows, recorded: &Recorded) -> Option<Value> {
+    rows.peek(&ORCHESTRATION_RUNS, &own(recorded)).map(|row| row.get(column::user_id).clone())
+}
+
+fn reopened(rows: &mut Rows, recorded: &Recorded) {
+    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
+        return;
+    };
+    row.set(column::status, "running").clear(&[column::error_details, column::completed_at]);
+}
+
+fn paused(rows: &mut Rows, recorded: &Recorded, note: Value) {
+    if let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) {
+        row.set(column::pause_note, note);
     }
 }
 
 fn over(rows: &mut Rows, recorded: &Recorded, status: &str, details: Value) {
+    approval::void_noted(rows, recorded, |_| true);
     let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
         return;
     };
-    row.set(column::status, status).set(column::error_details, details).set(column::completed_at, at(recorded));
+    row.set(column::status, status)
+        .set(column::error_details, details)
+        .set(column::completed_at, at(recorded))
+        .clear(&[column::pause_note]);
 }

@@ -28,7 +28,11 @@ use crate::{
 pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
     match event {
         Event::Created { .. } => touches.writes(&SCHEDULES, || own(recorded)),
-        Event::Fired { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::ReTimed { .. } => {
+        Event::Fired { .. }
+        | Event::Triggered { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::ReTimed { .. } => {
             touches.reads(&SCHEDULES, own(recorded));
         }
         Event::Skipped { .. } => {
@@ -50,7 +54,8 @@ const fn target(event: &Event) -> StreamId {
         | Event::Paused { target, .. }
         | Event::Resumed { target, .. }
         | Event::ReTimed { target, .. }
-        | Event::Ended { target } => *target,
+        | Event::Ended { target }
+        | Event::Triggered { target, .. } => *target,
     }
 }
 
@@ -89,6 +94,11 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             edition(rows, recorded, tz_revision);
             next_due.filter(|_| armed)
         }
+        Event::Triggered { nominal, .. } => {
+            // What is due next stays as it is.
+            triggered(rows, recorded, *nominal);
+            return;
+        }
         Event::Ended { .. } => {
             standing(rows, recorded, "ended", None);
             None
@@ -120,10 +130,12 @@ fn created(
     let deliverable = deliverable_key(target);
     let user = deliverable.as_ref().and_then(|key| rows.peek(&DELIVERABLES, key));
     let user = user.map_or(Value::Null, |row| row.get(deliverables::user_id).clone());
+    let definition = if target.kind == StreamKind::Definition { value::id(target.id) } else { Value::Null };
     let mut row = Image::blank(&SCHEDULES);
     write_rule(&mut row, schedule);
     row.set(column::id, value::id(recorded.stream.id))
         .set(column::deliverable_id, deliverable.map_or(Value::Null, |mut key| key.swap_remove(0)))
+        .set(column::definition_id, definition)
         .set(column::user_id, user)
         .set(column::status, if paused { "paused" } else { "active" })
         .set(column::pause_note, if paused { Value::from("created paused") } else { Value::Null })
@@ -144,6 +156,9 @@ fn write_rule(row: &mut Image, schedule: &Schedule) {
     let overlap = match schedule.overlap {
         Overlap::Skip => "skip",
         Overlap::BufferOne => "buffer_one",
+        Overlap::BufferAll => "buffer_all",
+        Overlap::CancelOther => "cancel_other",
+        Overlap::Allow => "allow",
     };
     row.set(column::rule, rule(&schedule.rule))
         .set(column::timezone, value::text(&schedule.timezone))
@@ -154,7 +169,7 @@ fn write_rule(row: &mut Image, schedule: &Schedule) {
 }
 
 /// Instants in a rule are texts, as everywhere in rows.
-fn rule(rule: &Rule) -> Value {
+pub fn rule(rule: &Rule) -> Value {
     match rule {
         Rule::Cron { .. } | Rule::Calendar { .. } => value::json(rule),
         Rule::Interval { every_s, anchor } => {
@@ -171,6 +186,15 @@ fn fired(rows: &mut Rows, recorded: &Recorded, nominal: Timestamp, tz_revision: 
         .set(column::last_nominal_at, value::time(nominal))
         .add(column::fired_count, 1)
         .set(column::tz_revision, value::text(tz_revision));
+}
+
+/// A slot that somebody asked for: it counts as fired and moves no timer.
+fn triggered(rows: &mut Rows, recorded: &Recorded, nominal: Timestamp) {
+    if let Some(row) = edit(rows, recorded) {
+        row.set(column::last_fired_at, at(recorded))
+            .set(column::last_nominal_at, value::time(nominal))
+            .add(column::fired_count, 1);
+    }
 }
 
 fn skipped(rows: &mut Rows, recorded: &Recorded, target: StreamId, (count, reason): (u32, SkipReason)) {

@@ -5,18 +5,18 @@
 use nightshift_domain::{
     content::{Failure, FailureClass},
     recorded::Recorded,
-    run::{Event, Lease, Plan, StepOutput, Token},
+    run::{Answer, Approval, ApprovalId, Event, Lease, Plan, StepOutput, Token, Waits, instance_id},
     time::Timestamp,
 };
 use serde_json::Value;
 
-use super::{Touches, at, own, plan};
+use super::{Touches, approval, at, fan, own, plan, run};
 use crate::{
     rows::{Image, Rows},
     table::RowKey,
     tables::{
-        JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS, job_attempts as attempts, job_queue as jobs,
-        orchestration_runs as runs, orchestration_steps as steps,
+        HUMAN_APPROVALS, JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS, job_attempts as attempts,
+        job_queue as jobs, orchestration_runs as runs, orchestration_steps as steps,
     },
     value,
 };
@@ -45,7 +45,37 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         Event::StaleResult { step, attempt, .. } => {
             touches.reads(&JOB_ATTEMPTS, attempt_key(recorded, step, *attempt));
         }
-        Event::Completed {} | Event::Failed { .. } | Event::Cancelled { .. } => {}
+        Event::FannedOut { step, items } => {
+            touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, step));
+            for nth in 0..items.len() {
+                touches.writes(&ORCHESTRATION_STEPS, || step_key(recorded, &instance_id(step, nth)));
+            }
+        }
+        Event::StepParked { step, .. } => touch_step(recorded, step, touches),
+        Event::StepCompleted { step, .. } | Event::StepReset { step, .. } => {
+            touch_step(recorded, step, touches);
+            if let Some(list) = fan::list_of(step) {
+                touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, list));
+            }
+        }
+        Event::ApprovalRequested { step, approval } => {
+            touch_step(recorded, step, touches);
+            touches.writes(&HUMAN_APPROVALS, || approval::key(approval.id));
+        }
+        Event::ApprovalDecided { step, answer } => {
+            touch_step(recorded, step, touches);
+            touches.reads(&HUMAN_APPROVALS, approval::key(answer.approval));
+        }
+        Event::ApprovalEscalated { step, approval, .. } => {
+            touch_step(recorded, step, touches);
+            touches.reads(&HUMAN_APPROVALS, approval::key(*approval));
+        }
+        Event::Completed { .. }
+        | Event::Failed { .. }
+        | Event::Cancelled { .. }
+        | Event::Reopened { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. } => {}
     }
 }
 
@@ -54,7 +84,7 @@ fn touch_step(recorded: &Recorded, step: &str, touches: &mut Touches) {
     touches.reads(&JOB_QUEUE, job_key(recorded, step));
 }
 
-fn step_key(recorded: &Recorded, step: &str) -> RowKey {
+pub fn step_key(recorded: &Recorded, step: &str) -> RowKey {
     vec![value::id(recorded.stream.id), value::text(step)]
 }
 
@@ -75,7 +105,7 @@ pub fn details(failure: &Failure) -> Value {
     ])
 }
 
-fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Option<&'a mut Image> {
+pub fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Option<&'a mut Image> {
     rows.edit(&ORCHESTRATION_STEPS, &step_key(recorded, step), recorded)
 }
 
@@ -187,15 +217,133 @@ fn ended(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), end
 
 /// An attempt did it.
 pub fn succeeded(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), output: &StepOutput) {
-    if let Some(row) = edit_step(rows, recorded, step) {
-        row.set(steps::status, "completed")
-            .set(steps::output, plan::output(output))
-            .set(steps::error_details, Value::Null)
-            .set(steps::completed_at, at(recorded));
-    }
+    completed(rows, recorded, step, output);
     edit_job(rows, recorded, step, "success");
     if let Some(row) = rows.edit(&JOB_ATTEMPTS, &attempt_key(recorded, step, attempt), recorded) {
         row.set(attempts::finished_at, at(recorded)).set(attempts::success, true);
+    }
+}
+
+/// A step is complete, however that came to be.
+pub fn completed(rows: &mut Rows, recorded: &Recorded, step: &str, output: &StepOutput) {
+    let before = settle(rows, recorded, step);
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "completed")
+            .set(steps::output, plan::output(output))
+            .set(steps::completed_at, at(recorded))
+            .clear(&[steps::error_details, steps::waits_for, steps::next_retry_at]);
+    }
+    if before != Before::Complete && is_planned(step) {
+        run::counted(rows, recorded, step, Some(output));
+    }
+}
+
+/// What a step was when something new is said of it.
+#[derive(PartialEq, Eq)]
+enum Before {
+    Complete,
+    Other,
+}
+
+/// Closes what was open about a step, and says whether it was complete.
+fn settle(rows: &mut Rows, recorded: &Recorded, step: &str) -> Before {
+    let Some(row) = edit_step(rows, recorded, step) else { return Before::Other };
+    let before = if row.text(steps::status) == "completed" { Before::Complete } else { Before::Other };
+    let open = std::mem::take(row.get_mut(steps::approval));
+    if !open.is_null() {
+        approval::void(rows, recorded, &open);
+        run::asking(rows, recorded, -1);
+    }
+    before
+}
+
+/// Instances of a step, `step[3]`, are no steps of the plan.
+fn is_planned(step: &str) -> bool {
+    fan::list_of(step).is_none()
+}
+
+/// Somebody gave an output in the place of what the step would have made.
+pub fn replaced(rows: &mut Rows, recorded: &Recorded, step: &str) {
+    fan::goes_on(rows, recorded, step);
+    edit_job(rows, recorded, step, "cancelled");
+}
+
+/// A step waits for something that no worker does.
+pub fn parked(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), on: &Waits) {
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "running")
+            .set(steps::attempt_number, value::int(attempt))
+            .set(steps::started_at, at(recorded))
+            .set(steps::waits_for, plan::waits(on))
+            .set(steps::next_retry_at, Value::Null);
+    }
+}
+
+/// A person is asked about a step.
+pub fn asked(rows: &mut Rows, recorded: &Recorded, step: &str, asked: &Approval) {
+    let Some(user) = run::user(rows, recorded) else { return };
+    if asked.checkpoint.advisory {
+        approval::requested(rows, recorded, (step, user), asked);
+        return approval::note(rows, recorded, asked.id);
+    }
+    let before = settle(rows, recorded, step);
+    approval::requested(rows, recorded, (step, user), asked);
+    let kept = approval::kept(rows, asked.id);
+    let Some(row) = edit_step(rows, recorded, step) else { return };
+    row.set(steps::status, "checkpoint").set(steps::approval, kept).set(steps::completed_at, Value::Null);
+    if before == Before::Complete && is_planned(step) {
+        run::counted(rows, recorded, step, None);
+    }
+    run::asking(rows, recorded, 1);
+}
+
+/// They answered; what follows is the next event's to say.
+pub fn answered(rows: &mut Rows, recorded: &Recorded, step: &str, answer: &Answer) {
+    approval::decided(rows, recorded, answer);
+    let Some(row) = edit_step(rows, recorded, step) else { return };
+    if is_about(row.get(steps::approval), answer.approval) {
+        row.clear(&[steps::approval]);
+        run::asking(rows, recorded, -1);
+    }
+}
+
+/// Whether a kept question is this one.
+fn is_about(kept: &Value, id: ApprovalId) -> bool {
+    kept.get("id") == Some(&value::id(id.0))
+}
+
+/// Somebody else is asked.
+pub fn escalated(rows: &mut Rows, recorded: &Recorded, (step, id): (&str, ApprovalId), to: &str) {
+    approval::escalated(rows, recorded, id, to);
+    let kept = approval::kept(rows, id);
+    let Some(row) = edit_step(rows, recorded, step) else { return };
+    if is_about(row.get(steps::approval), id) {
+        row.set(steps::approval, kept);
+    }
+}
+
+/// A step is to be done again.
+pub fn reset(rows: &mut Rows, recorded: &Recorded, step: &str, not_before: Option<Timestamp>) {
+    let about = value::text(step);
+    approval::void_noted(rows, recorded, |kept| kept.get("step_id") == Some(&about));
+    fan::forget(rows, recorded, step);
+    fan::goes_on(rows, recorded, step);
+    let before = settle(rows, recorded, step);
+    if let Some(row) = edit_step(rows, recorded, step) {
+        row.set(steps::status, "pending").set(steps::next_retry_at, value::time_or_null(not_before)).clear(&[
+            steps::output,
+            steps::error_details,
+            steps::completed_at,
+            steps::waits_for,
+        ]);
+    }
+    let idle = |job: &Image| matches!(job.text(jobs::status), "dead" | "failed");
+    let waits = rows.peek(&JOB_QUEUE, &job_key(recorded, step)).is_some_and(idle) || not_before.is_some();
+    if waits && let Some(job) = edit_job(rows, recorded, step, "failed") {
+        job.set(jobs::next_run_at, value::time_or_null(not_before));
+    }
+    if before == Before::Complete && is_planned(step) {
+        run::counted(rows, recorded, step, None);
     }
 }
 
@@ -210,7 +358,8 @@ pub fn failed(
     if let Some(row) = edit_step(rows, recorded, step) {
         row.set(steps::status, "failed")
             .set(steps::error_details, details(failure))
-            .set(steps::next_retry_at, retry_at.clone());
+            .set(steps::next_retry_at, retry_at.clone())
+            .clear(&[steps::waits_for]);
     }
     if let Some(job) = edit_job(rows, recorded, step, "failed") {
         job.set(jobs::next_run_at, retry_at);
@@ -243,11 +392,12 @@ pub fn stale(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32),
 
 /// The last attempt failed.
 pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure) {
+    settle(rows, recorded, step);
     if let Some(row) = edit_step(rows, recorded, step) {
         row.set(steps::status, "dead")
             .set(steps::error_details, details(failure))
             .set(steps::completed_at, at(recorded))
-            .set(steps::next_retry_at, Value::Null);
+            .clear(&[steps::next_retry_at, steps::waits_for]);
     }
     edit_job(rows, recorded, step, "dead");
 }
@@ -257,14 +407,16 @@ pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure)
 /// The event does not name that attempt, so its row cannot be among those that were loaded. The row of the step holds all
 /// it was made of, and it is written anew from there.
 pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
+    settle(rows, recorded, step);
     let Some(row) = edit_step(rows, recorded, step) else {
         return;
     };
-    let open = (row.text(steps::status) == "running").then(|| attempt_of(row));
+    let under_way = row.text(steps::status) == "running" && !row.is_null(steps::token);
+    let open = under_way.then(|| attempt_of(row));
     row.set(steps::status, "skipped")
         .set(steps::error_details, value::object([("reason", value::text(reason))]))
         .set(steps::completed_at, at(recorded))
-        .set(steps::next_retry_at, Value::Null);
+        .clear(&[steps::next_retry_at, steps::waits_for]);
     edit_job(rows, recorded, step, "cancelled");
     if let Some(mut attempt) = open {
         let ending = Ending { class: FailureClass::Cancelled, status_code: None, text: reason };

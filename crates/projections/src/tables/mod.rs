@@ -38,6 +38,7 @@ mod content;
 mod orders;
 mod people;
 mod runs;
+mod workflows;
 
 use crate::table::TableDef;
 
@@ -49,6 +50,8 @@ pub use people::{ACTIVITY_LOG, NOTIFICATIONS};
 pub(crate) use people::{activity_log, notifications};
 pub use runs::{JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS};
 pub(crate) use runs::{job_attempts, job_queue, orchestration_runs, orchestration_steps};
+pub use workflows::{HUMAN_APPROVALS, INTENT_EVENTS, ORCHESTRATION_DEFINITIONS};
+pub(crate) use workflows::{human_approvals, intent_events, orchestration_definitions};
 
 /// Every table, in the order of the SQL files.
 pub const ALL: &[&TableDef] = &[
@@ -65,6 +68,9 @@ pub const ALL: &[&TableDef] = &[
     &CONTENT_RETENTIONS,
     &ACTIVITY_LOG,
     &NOTIFICATIONS,
+    &ORCHESTRATION_DEFINITIONS,
+    &HUMAN_APPROVALS,
+    &INTENT_EVENTS,
 ];
 
 /// What each table of [`ALL`] and each of its columns means.
@@ -82,6 +88,9 @@ pub const MEANINGS: &[Meaning] = &[
     content_retentions::MEANING,
     activity_log::MEANING,
     notifications::MEANING,
+    orchestration_definitions::MEANING,
+    human_approvals::MEANING,
+    intent_events::MEANING,
 ];
 
 /// What a table and its columns mean, for people.

@@ -137,6 +137,8 @@ table! {
         id: Uuid,
         /// The deliverable it tells; null when it tells something else.
         deliverable_id: Uuid | null,
+        /// The workflow definition whose runs it starts.
+        definition_id: Uuid | null,
         /// Whose it is, when the target is a known deliverable.
         user_id: Text | null,
         /// `{cron}`, `{interval}`, `{calendar}` or `{once}`.

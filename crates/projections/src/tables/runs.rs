@@ -11,8 +11,21 @@ table! {
         orchestration_name: Text,
         /// Whose run it is.
         user_id: Text,
-        /// `pending` until the first attempt, then `running`, then `completed`, `failed` or `cancelled`.
+        /// `pending` until something is done, then `running`, `checkpoint` while a person is asked, then `completed`,
+        /// `failed` or `cancelled`.
         status: Text,
+        /// The workflow definition; null for a version of a deliverable and for a plan that came with its request.
+        definition_id: Uuid | null,
+        /// Owner of the workflow.
+        workflow_owner: Text | null,
+        /// Version of the workflow.
+        workflow_version: Text | null,
+        /// SHA-256 of the workflow's document, as it was when the run began.
+        definition_digest: Text | null,
+        /// Checked parameters with their defaults.
+        parameters: Json | null,
+        /// What caused it: `{type, ...}`.
+        trigger: Json | null,
         /// The deliverable it works for.
         deliverable_id: Uuid | null,
         /// The version it works for.
@@ -37,6 +50,13 @@ table! {
         total_steps: Int,
         /// Steps that are complete.
         completed_steps: Int,
+        /// Questions to people that are open.
+        pending_approvals: Int,
+        /// Questions that nobody has to answer and nobody has, by id: their rows of `human_approvals`. Null when the run is
+        /// over.
+        advisory: Json | null,
+        /// Why nothing more is started, while it is paused.
+        pause_note: Text | null,
         /// When it was asked for.
         created_at: Time,
         /// When the first attempt began.
@@ -57,9 +77,12 @@ table! {
         step_id: Text,
         /// Place in the plan, from 0.
         step_index: Int,
-        /// What it does: `gather`, `compose`, `validate`, `deliver`, `notify`.
+        /// What it does: `gather`, `compose`, `validate`, `deliver`, `notify`, `call`, `agent`, `process`, `llm`, `sleep`,
+        /// `wait_for_event`, `approval`, `orchestration` or `set`.
         action: Text,
-        /// `pending`, `queued`, `running`, `completed`, `failed` (waits for its retry), `dead` or `skipped`.
+        /// `pending`, `queued` (also while its run is paused), `running`, `checkpoint` (a person is asked), `completed`,
+        /// `failed` (waits for its retry), `dead` or `skipped`. A step that is done once for each element of a list has a
+        /// row of its own beside one for each element, `step[0]`, `step[1]`, and so on.
         status: Text,
         /// The newest attempt; 0 before the first.
         attempt_number: Int,
@@ -83,6 +106,13 @@ table! {
         completed_at: Time | null,
         /// When it is tried again, while `failed`.
         next_retry_at: Time | null,
+        /// What it waits for that no worker does: `{until: {at}}`, `{event: {event, correlation, deadline, since}}` or
+        /// `{child: {definition, run, version, parameters}}`.
+        waits_for: Json | null,
+        /// The question that is open about it: its row of `human_approvals`.
+        approval: Json | null,
+        /// How many elements its list has, once the list is known; null for a step that is done once.
+        instances: Int | null,
     }
 }
 
@@ -97,7 +127,7 @@ table! {
         step_id: Text,
         /// Whose it is.
         user_id: Text,
-        /// `queued`, `leased` (an attempt is under way), `success`, `failed` (waits for its retry), `dead` or
+        /// `queued` (also while its run is paused), `leased` (an attempt is under way), `success`, `failed` (waits for its retry), `dead` or
         /// `cancelled`; `running` is kept for later.
         status: Text,
         /// Lower goes first.

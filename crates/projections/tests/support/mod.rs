@@ -4,6 +4,7 @@
 pub mod histories;
 pub mod samples;
 pub mod store;
+pub mod workflows;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,9 @@ use nightshift_domain::{
     codec,
     content::{Composer, Destination, Digest, Draft, Failure, Receipt, SourceSnapshot, SourceSpec, Text},
     decider::{Ctx, Decider, Duty, decide_once},
+    definition::{self, DefinitionDecider},
     deliverable::{self, DeliverableDecider},
+    expression::NoExpressions,
     ids::{CommandId, DeliverableId, RunId, ShardId, SourceId, StreamId, UserId, derive},
     recorded::{Meta, Recorded},
     run::{self, Lease, RunDecider, StepOutput, Token},
@@ -20,6 +23,7 @@ use nightshift_domain::{
     source::{self, SourceDecider},
     streams::{AnyCommand, AnyEvent},
     time::Timestamp,
+    topic::{self, TopicDecider},
 };
 
 pub const SHARDS: u16 = 4;
@@ -134,6 +138,8 @@ pub struct World {
     runs: BTreeMap<StreamId, run::State>,
     schedules: BTreeMap<StreamId, schedule::State>,
     sources: BTreeMap<StreamId, source::State>,
+    definitions: BTreeMap<StreamId, definition::State>,
+    topics: BTreeMap<StreamId, topic::State>,
     commands: u64,
 }
 
@@ -170,6 +176,18 @@ impl World {
                 self.sources.insert(to, state);
                 done
             }
+            AnyCommand::Definition(command) => {
+                let mut state = self.definitions.remove(&to).unwrap_or_default();
+                let done = self.decide::<DefinitionDecider>(to, &mut state, &command);
+                self.definitions.insert(to, state);
+                done
+            }
+            AnyCommand::Topic(command) => {
+                let mut state = self.topics.remove(&to).unwrap_or_default();
+                let done = self.decide::<TopicDecider>(to, &mut state, &command);
+                self.topics.insert(to, state);
+                done
+            }
         };
         for (to, command) in told {
             self.send(to, command);
@@ -188,7 +206,8 @@ impl World {
     {
         self.commands += 1;
         let command_id = CommandId(derive("test", &[&self.commands.to_be_bytes()]));
-        let ctx = Ctx { stream, now: self.now, command_id, shard_count: SHARDS, calendar: &Grid };
+        let now = self.now;
+        let ctx = Ctx { stream, now, command_id, shard_count: SHARDS, calendar: &Grid, expressions: &NoExpressions };
         let decision = decide_once::<D>(state, command, &ctx);
         let decision = decision.unwrap_or_else(|refused| panic!("{command:?} was refused: {refused}"));
         *state = decision.after;

@@ -6,14 +6,15 @@ use nightshift_domain::{
     content::{Failure, FailureClass, Item, NoticeKind, Omission},
     deliverable::{self, EditMeasure, Skipped, Trigger, produce_run_id, schedule_id},
     ids::{RunId, StreamId, UserId, VersionId, derive},
-    run::{self, Action, CrashPolicy, Created, Lease, Plan, RetryPolicy, StepPlan, Subject, Token},
-    schedule::{self, SkipReason},
+    run::{self, Action, CrashPolicy, Created, Flow, Lease, Plan, RetryPolicy, StepPlan, Subject, Token},
+    schedule::{self, Cause, SkipReason},
     source,
     streams::AnyEvent,
 };
 
 use super::{
     digest, draft, folder, hourly, material, order, receipt, secs, snapshot, text, the_deliverable, the_source,
+    workflows,
 };
 
 pub fn slot() -> uuid::Uuid {
@@ -34,10 +35,21 @@ pub fn all() -> Vec<(StreamId, AnyEvent)> {
     let schedule = schedule_id(the_deliverable()).stream();
     let mut all = Vec::new();
     all.extend(orders().into_iter().chain(versions()).map(|event| (deliverable, AnyEvent::from(event))));
-    all.extend(runs().into_iter().map(|event| (the_run().stream(), AnyEvent::from(event))));
+    let runs = runs().into_iter().chain(workflows::run_events());
+    all.extend(runs.map(|event| (the_run().stream(), AnyEvent::from(event))));
     all.extend(schedules().into_iter().map(|event| (schedule, AnyEvent::from(event))));
     all.extend(sources().into_iter().map(|event| (the_source().stream(), AnyEvent::from(event))));
+    let definitions = workflows::definition_events().into_iter();
+    all.extend(definitions.map(|event| (workflows::the_definition().stream(), AnyEvent::from(event))));
+    let topics = workflows::topic_events().into_iter();
+    all.extend(topics.map(|event| (workflows::the_topic().stream(), AnyEvent::from(event))));
     all
+}
+
+/// [`all`], and more events of types whose folds have several cases.
+pub fn varied() -> Vec<(StreamId, AnyEvent)> {
+    let more = workflows::more_run_events().into_iter().map(|event| (the_run().stream(), AnyEvent::from(event)));
+    all().into_iter().chain(more).collect()
 }
 
 fn orders() -> Vec<deliverable::Event> {
@@ -99,17 +111,27 @@ pub fn created_run() -> Created {
         timeout_ms: 60_000,
         crash: CrashPolicy::Retry,
         optional: false,
+        flow: Flow::default(),
     };
     let steps = vec![step("compose", Action::Compose {}, &[]), step("validate", Action::Validate {}, &["compose"])];
     Created {
-        plan: Arc::new(Plan { definition: "deliverable.produce@1".to_owned(), steps, max_parallel: 1 }),
-        subject: Subject { deliverable: the_deliverable(), version_number: 1, title: "Weekly status".to_owned() },
+        id: None,
+        plan: Arc::new(Plan { definition: "deliverable.produce@1".to_owned(), steps, max_parallel: 1, output: None }),
+        subject: Subject::Version {
+            deliverable: the_deliverable(),
+            version_number: 1,
+            title: "Weekly status".to_owned(),
+        },
         user: UserId::default(),
         priority: 100,
         reply_to: None,
         root: the_run(),
         parent: None,
         nominal: secs(3600),
+        parameters: serde_json::Value::Null,
+        trigger: serde_json::Value::Null,
+        for_step: None,
+        path: vec![],
     }
 }
 
@@ -128,7 +150,7 @@ fn runs() -> Vec<run::Event> {
         Event::StaleResult { step: step.clone(), attempt, token, succeeded: true },
         Event::StepDied { step: step.clone(), failure: failure() },
         Event::StepSkipped { step: step.clone(), reason: why.clone() },
-        Event::Completed {},
+        Event::Completed { output: serde_json::Value::Null },
         Event::Failed { step, failure: failure() },
         Event::Cancelled { reason: why },
     ]
@@ -155,6 +177,7 @@ fn schedules() -> Vec<schedule::Event> {
         Event::Resumed { target, next_due, tz_revision: tz_revision.clone() },
         Event::ReTimed { target, schedule: hourly(), next_due, tz_revision },
         Event::Ended { target },
+        Event::Triggered { target, nominal: secs(3600), cause: Cause::Hand },
     ]
 }
 

@@ -19,6 +19,8 @@ use crate::{
     tables::cursor_name,
 };
 
+crate::step_cache::step_cache!(PostgresStore, pool, |store, statement| statement.execute(&store.inner.pool).await);
+
 #[async_trait]
 impl Inbox for PostgresStore {
     async fn leave(&self, item: &InboxItem) -> Result<(), StoreError> {

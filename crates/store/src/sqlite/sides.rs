@@ -19,6 +19,11 @@ use crate::{
     tables::cursor_name,
 };
 
+crate::step_cache::step_cache!(SqliteStore, readers, |store, statement| {
+    let mut writer = store.writer().await?;
+    statement.execute(&mut writer.conn).await
+});
+
 #[async_trait]
 impl Inbox for SqliteStore {
     async fn leave(&self, item: &InboxItem) -> Result<(), StoreError> {
