@@ -7,6 +7,7 @@ use nightshift_domain::{
     calendar::{Calendar, CalendarError, Schedule},
     codec::{self, DecodeError, Encoded},
     decider::{Ctx, RecordedCtx},
+    expression::Expressions,
     ids::StreamKind,
     recorded::Recorded,
     time::Timestamp,
@@ -59,7 +60,7 @@ pub fn decide_as_then(
     fold: &dyn Folding,
     (command, payload): (&RecordedCommand, &[u8]),
     ctx: &RecordedCtx,
-    calendar: &dyn Calendar,
+    (calendar, expressions): (&dyn Calendar, &dyn Expressions),
 ) -> Result<Decided, DecodeError> {
     let edition = Edition { calendar, revision: &ctx.tz_revision };
     let ctx = Ctx {
@@ -68,6 +69,7 @@ pub fn decide_as_then(
         command_id: command.record.id,
         shard_count: ctx.shard_count,
         calendar: &edition,
+        expressions,
     };
     fold.decide(payload, &ctx)
 }
@@ -83,10 +85,10 @@ pub fn replay_one(
     options: &Options,
 ) -> Result<Option<Divergence>, DecodeError> {
     let ctx: RecordedCtx = codec::from_bytes("context", &command.record.ctx)?;
-    let calendar = &*options.calendar;
+    let answers = (&*options.calendar, &*options.expressions);
     let question = (command, &command.record.payload[..]);
-    let decided = decide_as_then(fold, question, &ctx, calendar)?;
-    let again = decide_as_then(fold, question, &ctx, calendar)?;
+    let decided = decide_as_then(fold, question, &ctx, answers)?;
+    let again = decide_as_then(fold, question, &ctx, answers)?;
     let Some(difference) = difference(command, events, &decided)? else {
         let repeatable = decided == again;
         return Ok((!repeatable).then(|| divergence(command, &ctx, Difference::unrepeatable(), options, true)));

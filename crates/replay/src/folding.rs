@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use nightshift_domain::{
     codec::{self, DecodeError, Encoded},
     decider::{Ctx, Decider, Delta, decide_once},
+    definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::StreamKind,
     recorded::Recorded,
@@ -15,6 +16,7 @@ use nightshift_domain::{
     schedule::ScheduleDecider,
     source::SourceDecider,
     streams::AnyEvent,
+    topic::TopicDecider,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,6 +68,8 @@ pub fn unborn(kind: StreamKind) -> Box<dyn Folding> {
         StreamKind::Run => Box::new(Fold::<RunDecider>::default()),
         StreamKind::Schedule => Box::new(Fold::<ScheduleDecider>::default()),
         StreamKind::Source => Box::new(Fold::<SourceDecider>::default()),
+        StreamKind::Definition => Box::new(Fold::<DefinitionDecider>::default()),
+        StreamKind::Topic => Box::new(Fold::<TopicDecider>::default()),
     }
 }
 
@@ -163,6 +167,8 @@ fn payload_json(event: &AnyEvent) -> Result<Value, DecodeError> {
         AnyEvent::Run(event) => json(event),
         AnyEvent::Schedule(event) => json(event),
         AnyEvent::Source(event) => json(event),
+        AnyEvent::Definition(event) => json(event),
+        AnyEvent::Topic(event) => json(event),
     }?;
     Ok(match value {
         Value::Object(fields) if fields.len() == 1 => fields.into_iter().next().map_or(Value::Null, |(_, data)| data),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use nightshift_domain::{
     codec::{self, DecodeError},
-    decider::RecordedCtx,
+    decider::{Duty, RecordedCtx},
     deliverable,
     ids::{CommandId, ShardId, StreamId, StreamKind},
     recorded::Recorded,
@@ -176,4 +176,16 @@ fn counted(command: &RecordedCommand) -> Result<Vec<(StreamId, u64)>, DecodeErro
         }
         _ => Ok(Vec::new()),
     }
+}
+
+/// Commands that streams of the fixture tell each other.
+pub fn told_inside(commits: &[Commit]) -> Result<HashSet<CommandId>, Error> {
+    let mut told = HashSet::new();
+    for command in commits.iter().filter_map(|commit| commit.command.as_ref()) {
+        let delta = delta_of(&command.record.delta)
+            .map_err(|error| Error::decode(format!("command {}", command.record.id), error))?;
+        let tells = delta.opens.iter().filter(|open| matches!(open.duty, Duty::Tell { .. } | Duty::Wake { .. }));
+        told.extend(tells.map(|open| CommandId::of_obligation(command.stream, &open.key, "tell")));
+    }
+    Ok(told)
 }

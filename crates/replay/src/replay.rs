@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nightshift_domain::{
     calendar::Calendar,
+    expression::Expressions,
     ids::{ShardId, StreamId},
     recorded::Recorded,
 };
 use nightshift_ports::log::RecordedCommand;
 use nightshift_projections::table::TableDef;
-use nightshift_spec::ZonedCalendar;
+use nightshift_spec::{ZonedCalendar, expressions::Cel};
 use serde_json::Value;
 
 use crate::{
@@ -29,6 +30,8 @@ pub struct Options {
     pub code_revision: String,
     /// Who answers about due instants.
     pub calendar: Arc<dyn Calendar>,
+    /// Who answers about conditions; keeps what it compiled from one decision to the next.
+    pub expressions: Arc<dyn Expressions>,
     /// How many shards the log has now, when it is a log.
     pub shard_count: Option<u16>,
 }
@@ -38,6 +41,7 @@ impl Default for Options {
         Self {
             code_revision: env!("CARGO_PKG_VERSION").to_owned(),
             calendar: Arc::new(ZonedCalendar::bundled()),
+            expressions: Arc::new(Cel::default()),
             shard_count: None,
         }
     }

@@ -2,14 +2,14 @@
 
 mod history;
 
-use history::{History, delivery, eventful};
+use history::{History, call, delivery, eventful, for_three, said};
 use nightshift_domain::{
     content::{Cursor, FailureClass, SourceSpec},
-    decider::Class,
+    decider::{Class, Decider},
     deliverable::{Event as DeliverableEvent, Skipped},
     ids::{DeliverableId, ScheduleId, ShardId, SourceId, UserId, derive},
     recorded::Recorded,
-    run::{Action, State},
+    run::{Action, Flow, RunDecider, State},
     schedule::{Event as ScheduleEvent, SkipReason},
     source::Event as SourceEvent,
     streams::AnyEvent,
@@ -93,6 +93,54 @@ fn a_run_that_began_before_the_process_counts_and_is_timed_when_adopted() {
     rest(&adopted);
     let duration = "orchestration_run_duration_seconds_sum{definition=\"deliverable.produce@1\",status=\"aborted\"}";
     assert_numbers(&adopted, &[(duration, 2.1)]);
+}
+
+#[test]
+fn instances_of_a_list_count_for_their_step() {
+    let metrics = fresh();
+    let mut it = History::workflow("list", vec![("list", call(), for_three())]);
+    for instance in ["list[0]", "list[1]", "list[2]"] {
+        it.after_ms(1_000).grant(instance);
+    }
+    for instance in ["list[0]", "list[1]", "list[2]"] {
+        it.after_ms(1_000).finish(instance, Ok(said()));
+    }
+    observe(&metrics, &it);
+    let of = "definition=\"ann/campaign@1\",step=\"list\"";
+    assert_numbers(
+        &metrics,
+        &[
+            (&format!("orchestration_step_queue_seconds_sum{{{of}}}"), 6.0),
+            (&format!("orchestration_step_duration_seconds_sum{{{of},status=\"completed\"}}"), 9.0),
+            (&format!("orchestration_step_duration_seconds_count{{{of},status=\"completed\"}}"), 3.0),
+            ("llm_tokens_total{kind=\"prompt\"}", 210.0),
+        ],
+    );
+    assert!(!metrics.render().contains("list["), "an instance has no label of its own");
+
+    let (cut, adopted) = (it.events.len() - 3, fresh());
+    let mut before = State::Unborn;
+    let decoded = |at: usize| match it.events[at].decode().unwrap() {
+        AnyEvent::Run(event) => event,
+        other => panic!("{other:?}"),
+    };
+    (0..cut).for_each(|at| RunDecider::evolve(&mut before, &decoded(at), it.events[at].at));
+    adopted.adopt_run(it.run, &before);
+    it.events[cut..].iter().for_each(|recorded| adopted.observe_event(recorded, &recorded.decode().unwrap()));
+    let last = format!("orchestration_step_duration_seconds_count{{{of},status=\"completed\"}}");
+    assert!(number(&adopted.render(), &last).is_some_and(|count| count > 0.5), "known from the state of the run");
+}
+
+#[test]
+fn a_run_that_is_opened_again_is_counted_again() {
+    let metrics = fresh();
+    let mut it = History::workflow("again", vec![("one", call(), Flow::default())]);
+    it.grant("one").after_ms(1_000).finish("one", Ok(said()));
+    it.after_ms(9_000).rerun("one").grant("one").after_ms(2_000).finish("one", Ok(said()));
+    observe(&metrics, &it);
+    let of = |status: &str| format!("nightshift_runs_total{{definition=\"ann/campaign@1\",status=\"{status}\"}}");
+    let seconds = "orchestration_run_duration_seconds_sum{definition=\"ann/campaign@1\",status=\"completed\"}";
+    assert_numbers(&metrics, &[(&of("started"), 2.0), (&of("completed"), 2.0), (seconds, 3.0)]);
 }
 
 /// Only stream, instant and the decoded event count.

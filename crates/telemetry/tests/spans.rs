@@ -4,10 +4,10 @@ mod history;
 
 use std::collections::HashSet;
 
-use history::{History, START, delivery, eventful, run_id};
+use history::{History, START, asking, call, delivery, eventful, for_three, run_id, said};
 use nightshift_domain::{
     content::{Failure, FailureClass},
-    run::{Action, State},
+    run::{Action, ApprovalAction, Command, Flow, State, idempotency_key_of},
 };
 use nightshift_telemetry::spans::{
     RunTrace, SpanRecord, SpanStatus, TraceError, Value, attempt_span_id, complete_span_id, run_span_id, spans_of,
@@ -151,6 +151,85 @@ fn what_is_no_whole_run_is_refused() {
     let mut newer = one.events.clone();
     newer[3].type_version = 99;
     assert!(matches!(spans_of(&newer), Err(TraceError::Unreadable { version: 4, .. })));
+}
+
+#[test]
+fn every_attempt_at_an_instance_is_a_span() {
+    let mut it = History::workflow("list", vec![("list", call(), for_three())]);
+    for instance in ["list[0]", "list[1]", "list[2]"] {
+        it.after_ms(100).grant(instance);
+    }
+    it.after_ms(100)
+        .finish("list[1]", Err(Failure::new(FailureClass::Transient, "503")))
+        .after_ms(60_000)
+        .retry("list[1]");
+    it.after_ms(10).grant("list[1]").after_ms(5).finish("list[1]", Ok(said()));
+    it.finish("list[0]", Ok(said())).finish("list[2]", Ok(said()));
+    let spans = spans_of(&it.events).unwrap();
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["run", "step list[1]", "step list[1]", "step list[0]", "step list[2]", "run.complete"]);
+    assert_eq!(spans[2].span_id, attempt_span_id(it.run, "list[1]", 2));
+    assert_eq!(spans[2].links[0].span_id, spans[1].span_id);
+    assert_eq!(get(&spans[2], "action").cloned(), text("call"));
+    assert_eq!(get(&spans[2], "queue.wait_ms"), Some(&Value::Int(10)));
+    assert_eq!(get(&spans[2], "gen_ai.usage.input_tokens"), Some(&Value::Int(70)));
+    for (key, number) in [("steps", 1), ("steps.completed", 1), ("attempts", 4), ("gen_ai.usage.output_tokens", 21)] {
+        assert_eq!(get(&spans[5], key), Some(&Value::Int(number)), "{key}");
+    }
+}
+
+#[test]
+fn waits_and_questions_are_spans() {
+    let nap = ("nap", Action::Sleep { ms: 5_000 }, Flow::default());
+    let mut it = History::workflow("waits", vec![nap, ("ask", call(), asking())]);
+    it.after_ms(10).grant("ask").after_ms(10).finish("ask", Ok(said()));
+    it.after_ms(4_980).tell(Command::StepDue { step: "nap".to_owned(), attempt: 1 });
+    it.after_ms(1_000).answer("ask", ApprovalAction::Continue);
+    assert!(matches!(it.state, State::Over(..)));
+    let spans = spans_of(&it.events).unwrap();
+    let from_start = |span: &SpanRecord| {
+        (span.name.clone(), span.start.micros_since(START) / 1_000, span.end.micros_since(START) / 1_000)
+    };
+    let expected = [
+        ("run", 0, 0),
+        ("step ask", 10, 20),
+        ("step nap", 0, 5_000),
+        ("approval ask", 20, 6_000),
+        ("run.complete", 0, 6_000),
+    ];
+    assert_eq!(spans.iter().map(from_start).collect::<Vec<_>>(), expected.map(|(n, s, e)| (n.to_owned(), s, e)));
+    assert_eq!(get(&spans[2], "waits.for").cloned(), text("until 2026-01-05T07:00:05Z"));
+    assert_eq!(get(&spans[3], "status").cloned(), text("approved"));
+    assert_eq!(get(&spans[3], "approval.by").cloned(), text("bea"));
+    assert_eq!(get(&spans[4], "work_ms"), Some(&Value::Int(10)), "waits are no work");
+}
+
+#[test]
+fn a_question_without_an_answer_is_void() {
+    let mut it = History::workflow("void", vec![("ask", call(), asking())]);
+    it.grant("ask").finish("ask", Ok(said())).after_ms(50).cancel();
+    let spans = spans_of(&it.events).unwrap();
+    let asked = spans.iter().find(|span| span.name == "approval ask").unwrap();
+    assert_eq!(get(asked, "status").cloned(), text("void"));
+    assert_eq!(asked.end.micros_since(asked.start), 50_000);
+}
+
+#[test]
+fn a_run_that_is_opened_again_has_a_span_over_each_course() {
+    let mut it = History::workflow("again", vec![("one", call(), Flow::default())]);
+    it.grant("one").after_ms(5).finish("one", Ok(said()));
+    it.after_ms(1_000).rerun("one").grant("one").after_ms(7).finish("one", Ok(said()));
+    let spans = spans_of(&it.events).unwrap();
+    let whole: Vec<_> = spans.iter().filter(|span| span.name == "run.complete").collect();
+    assert_eq!(whole.iter().map(|span| span.end.micros_since(span.start)).collect::<Vec<_>>(), [5_000, 7_000]);
+    assert_eq!(whole[0].span_id, complete_span_id(it.run));
+    assert_eq!(whole[1].links[0].span_id, whole[0].span_id);
+    assert_eq!(get(whole[1], "steps.completed"), Some(&Value::Int(1)));
+    let keys: Vec<_> = spans.iter().filter_map(|span| get(span, "idempotency.key").cloned()).collect();
+    let expected = [0, 1].map(|round| Value::Text(idempotency_key_of(it.run, "one", round)));
+    assert_eq!(keys, expected, "as the other side was told");
+    let ids: HashSet<_> = spans.iter().map(|span| span.span_id).collect();
+    assert_eq!(ids.len(), spans.len());
 }
 
 /// Ids are part of what collectors keep: a new build must not give a run another trace.

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use nightshift_domain::{
-    deliverable,
+    definition, deliverable,
     ids::{DeliverableId, RunId, StreamId, StreamKind},
-    run::{self, Action},
+    run::{self, Action, Waits},
     streams::AnyEvent,
     time::Timestamp,
 };
@@ -43,8 +43,44 @@ async fn of_run(log: &dyn EventLog, id: RunId) -> Result<BTreeSet<StreamId>, Err
     else {
         return Ok(BTreeSet::from([id.stream()]));
     };
-    let mut streams = of_deliverable(log, created.subject.deliverable, Some(created.subject.version_number)).await?;
+    let mut streams = match created.subject.version() {
+        Some((deliverable, number)) => of_deliverable(log, deliverable, Some(number)).await?,
+        None => of_tree(log, created.root).await?,
+    };
     streams.insert(id.stream());
+    Ok(streams)
+}
+
+/// The tree of runs below one of a workflow, with their definitions and the schedules of these. Topics stay outside: they
+/// hold events of everybody.
+async fn of_tree(log: &dyn EventLog, root: RunId) -> Result<BTreeSet<StreamId>, Error> {
+    let (mut streams, mut left) = (BTreeSet::new(), vec![root.stream()]);
+    while let Some(stream) = left.pop() {
+        if streams.contains(&stream) {
+            continue;
+        }
+        let mut events = Events::of(stream);
+        while let Some(recorded) = events.next(log).await? {
+            // One that is told to begin and has not begun yet has no events.
+            streams.insert(stream);
+            let place = || format!("{} version {}", recorded.stream, recorded.version);
+            match recorded.decode().map_err(|error| Error::decode(place(), error))? {
+                AnyEvent::Run(run::Event::Created(created)) => {
+                    let workflow = created.subject.workflow().and_then(|workflow| workflow.definition);
+                    left.extend(workflow.map(|definition| definition.stream()));
+                }
+                AnyEvent::Run(run::Event::StepParked { on, .. }) => {
+                    if let Waits::Child { run, .. } = *on {
+                        left.push(run.stream());
+                    }
+                }
+                AnyEvent::Definition(definition::Event::Activated { schedules, .. }) => {
+                    left.extend(schedules.iter().map(|schedule| schedule.stream()));
+                }
+                _ => {}
+            }
+        }
+    }
     Ok(streams)
 }
 

@@ -1,16 +1,17 @@
 //! The auditor: what must hold of every history, judged from events and obligations alone.
 //!
-//! Owns: the invariants, written without the deciders and their states.
+//! Owns: the invariants, written without the deciders and their states; the fold of a run is asked for one thing only, the
+//! key under which an attempt was made.
 //! Refuses to know: how a history came to be.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use nightshift_domain::{
-    decider::Class,
+    decider::{Class, Decider},
     deliverable::Event as Fact,
     ids::{RunId, ShardId, StreamId},
     recorded::Recorded,
-    run::{Event as Done, StepOutput, idempotency_key},
+    run::{Event as Done, RunDecider, State as RunState, StepOutput},
     schedule::Event as Tick,
     streams::AnyEvent,
     time::Timestamp,
@@ -23,7 +24,7 @@ use nightshift_ports::{
 };
 use nightshift_projections::tables;
 
-use super::{Performed, drive::Driven, recording::Recording};
+use super::{Performed, drive::Driven, recording::Recording, steps};
 use crate::{
     error::Error,
     fixture::{Fixture, GoldenRow},
@@ -80,20 +81,27 @@ impl Evidence {
             rows,
             now: driven.now,
             performed: driven.performed.clone(),
-            done_before: prefix.iter().flat_map(|commit| &commit.events).filter_map(handed_over).collect(),
+            done_before: handed_over(prefix.iter().flat_map(|commit| &commit.events)).into_iter().collect(),
             staged: recording.staged.clone(),
         })
     }
 }
 
-/// The key of a delivery or notice that an event says was done.
-fn handed_over(event: &Recorded) -> Option<String> {
-    match event.decode() {
-        Ok(AnyEvent::Run(Done::AttemptSucceeded { step, output, .. })) if matches!(*output, StepOutput::Receipt(_)) => {
-            Some(idempotency_key(RunId::from_uuid(event.stream.id), &step))
+/// The keys of what events say was done outside: deliveries, notices, steps of workflows. Streams are whole and in order.
+fn handed_over<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Vec<String> {
+    let (mut runs, mut keys) = (HashMap::<StreamId, RunState>::new(), Vec::new());
+    for recorded in events {
+        let Ok(AnyEvent::Run(event)) = recorded.decode() else { continue };
+        let state = runs.entry(recorded.stream).or_default();
+        if let Done::AttemptSucceeded { step, output, .. } = &event
+            && matches!(**output, StepOutput::Receipt(_) | StepOutput::Value(_))
+        {
+            let run = RunId::from_uuid(recorded.stream.id);
+            keys.extend(state.run().and_then(|known| known.idempotency_key(run, step)));
         }
-        _ => None,
+        RunDecider::evolve(state, &event, recorded.at);
     }
+    keys
 }
 
 /// What should not be so; empty when all is well.
@@ -110,9 +118,9 @@ pub fn audit(evidence: &Evidence) -> Vec<String> {
     for (stream, events) in &told {
         let found = match events.first() {
             Some(AnyEvent::Deliverable(_)) => versions(events),
-            Some(AnyEvent::Run(_)) => run(events),
+            Some(AnyEvent::Run(_)) => steps::run(events),
             Some(AnyEvent::Schedule(_)) => schedule(events),
-            Some(AnyEvent::Source(_)) | None => Vec::new(),
+            Some(AnyEvent::Source(_) | AnyEvent::Definition(_) | AnyEvent::Topic(_)) | None => Vec::new(),
         };
         faults.extend(found.into_iter().map(|fault| format!("{stream}: {fault}")));
     }
@@ -188,50 +196,6 @@ fn versions(events: &[AnyEvent]) -> Vec<String> {
     faults
 }
 
-/// Attempts are begun and ended one by one, a step succeeds once, and a run that is over leaves no step behind.
-fn run(events: &[AnyEvent]) -> Vec<String> {
-    let (mut faults, mut over) = (Vec::new(), None);
-    let mut steps: BTreeMap<&str, (&str, u32)> = BTreeMap::new();
-    for event in events {
-        let AnyEvent::Run(event) = event else { continue };
-        if let Some(end) = over.filter(|_| !matches!(event, Done::StaleResult { .. })) {
-            faults.push(format!("something happened after it was {end}: {event:?}"));
-        }
-        let (step, (wanted, now), attempt): (&str, (&[&str], &str), u32) = match event {
-            Done::StepQueued { step, attempt } => (step, (&["new", "failed", "lost"], "queued"), *attempt),
-            Done::AttemptStarted { step, attempt, .. } => (step, (&["queued"], "running"), *attempt),
-            Done::AttemptSucceeded { step, attempt, .. } => (step, (&["running"], "completed"), *attempt),
-            Done::AttemptFailed { step, attempt, .. } => (step, (&["running"], "failed"), *attempt),
-            Done::LeaseExpired { step, attempt, .. } => (step, (&["running"], "lost"), *attempt),
-            Done::StepDied { step, .. } => (step, (&["failed", "lost"], "dead"), 0),
-            Done::StepSkipped { step, .. } => (step, (&["new", "queued", "running", "failed", "lost"], "skipped"), 0),
-            Done::Completed {} | Done::Failed { .. } | Done::Cancelled { .. } => {
-                over = Some(if matches!(event, Done::Completed {}) { "completed" } else { "over" });
-                continue;
-            }
-            Done::Created(created) => {
-                steps.extend(created.plan.steps.iter().map(|step| (step.id.as_str(), ("new", 0))));
-                continue;
-            }
-            Done::StaleResult { .. } => continue,
-        };
-        let (was, before) = steps.get(step).copied().unwrap_or(("missing", 0));
-        if !wanted.contains(&was) {
-            faults.push(format!("step {step} is {now} after it was {was}"));
-        }
-        if now == "queued" && attempt <= before && before > 0 {
-            faults.push(format!("step {step}: attempt {attempt} after attempt {before}"));
-        }
-        steps.insert(step, (now, attempt.max(before)));
-    }
-    let left = steps.iter().filter(|(_, (status, _))| matches!(*status, "queued" | "running"));
-    match over {
-        Some(_) => faults.extend(left.map(|(step, (status, _))| format!("it is over and step {step} is {status}"))),
-        None => faults.push("it never ended, and nothing is owed to it".to_owned()),
-    }
-    faults
-}
-
 /// Every due instant is told or passed over once.
 fn schedule(events: &[AnyEvent]) -> Vec<String> {
     let (mut faults, mut last) = (Vec::new(), None);
@@ -281,7 +245,7 @@ fn handed_over_once(evidence: &Evidence) -> Vec<String> {
         }
     }
     let mut receipts: HashMap<String, u32> = HashMap::new();
-    for key in evidence.events.iter().filter_map(handed_over) {
+    for key in handed_over(&evidence.events) {
         *receipts.entry(key).or_default() += 1;
     }
     faults.extend(receipts.iter().filter(|(_, n)| **n > 1).map(|(key, n)| format!("key {key} has {n} receipts")));

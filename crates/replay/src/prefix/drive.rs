@@ -2,7 +2,11 @@
 //!
 //! Owns: the order in which time passes and commands come. Refuses to know: what should come of it.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use nightshift_actors::{
     envelope::NotDone,
@@ -31,7 +35,8 @@ const CALM_WITHIN: Duration = Duration::from_secs(20);
 /// Moves of the clock, so that a timer that always opens another one ends.
 const MOVES_MAX: u32 = 5_000;
 
-/// What people ask of streams. All else is told by streams, the clock, the queue and performers.
+/// What people ask of streams, and streams may ask as well. All else is told by streams, the clock, the queue and
+/// performers only.
 const ASKED: &[(StreamKind, &[&str])] = &[
     (
         StreamKind::Deliverable,
@@ -49,7 +54,10 @@ const ASKED: &[(StreamKind, &[&str])] = &[
             "deliver",
         ],
     ),
-    (StreamKind::Run, &["cancel"]),
+    (StreamKind::Run, &["create", "cancel", "answer", "retry_step", "skip_step", "rerun", "pause", "resume"]),
+    (StreamKind::Schedule, &["trigger_now", "backfill", "pause", "resume"]),
+    (StreamKind::Definition, &["register", "activate", "deprecate", "archive", "start", "event_arrived"]),
+    (StreamKind::Topic, &["publish"]),
 ];
 
 /// Where a prefix is lived on.
@@ -76,8 +84,8 @@ pub struct Driven {
     pub now: Timestamp,
 }
 
-/// Starts the tree, lets it come to rest, and moves on to the end.
-pub async fn live_on(stage: &Stage, rest: &[Commit]) -> Result<Driven, Error> {
+/// Starts the tree, lets it come to rest, and moves on to the end, asking what people asked in the `rest` of the history.
+pub async fn live_on(stage: &Stage, (told, rest): (&HashSet<CommandId>, &[Commit])) -> Result<Driven, Error> {
     let scripted = Scripted::new(Arc::clone(&stage.recording), Arc::clone(&stage.store));
     let parts = Parts::new(
         (Arc::clone(&stage.store) as _, Arc::clone(&stage.store) as _),
@@ -88,7 +96,7 @@ pub async fn live_on(stage: &Stage, rest: &[Commit]) -> Result<Driven, Error> {
     let mut faults = Vec::new();
     match System::start(parts).await {
         Ok(system) => {
-            if let Err(fault) = stage.go_on(&system, asked(rest)?).await? {
+            if let Err(fault) = stage.go_on(&system, asked(told, rest)?).await? {
                 faults.push(fault);
             }
             system.stop().await;
@@ -108,22 +116,26 @@ struct Asked {
     actor: String,
 }
 
-/// What people asked for after the cut and got.
-fn asked(rest: &[Commit]) -> Result<VecDeque<Asked>, Error> {
+/// What people asked for after the cut and got. What streams tell each other they will tell again.
+fn asked(told: &HashSet<CommandId>, rest: &[Commit]) -> Result<VecDeque<Asked>, Error> {
     let mut asked = VecDeque::new();
     for commit in rest {
         let Some(command) = &commit.command else { continue };
         let (kind, payload) = (command.stream.kind, &command.record.payload);
         let verb = name_of(kind, payload);
         let by_people = ASKED.iter().any(|(of, verbs)| *of == kind && verbs.contains(&verb.as_str()));
-        if !by_people || !command.record.accepted || commit.events.is_empty() {
+        if !by_people || told.contains(&command.record.id) || !command.record.accepted || commit.events.is_empty() {
             continue;
         }
         let decode = |error| Error::decode(format!("command {}", command.record.id), error);
         let ctx: RecordedCtx = codec::from_bytes("context", &command.record.ctx).map_err(decode)?;
         let any = match kind {
             StreamKind::Run => AnyCommand::Run(codec::from_bytes("command", payload).map_err(decode)?),
-            _ => AnyCommand::Deliverable(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Deliverable => AnyCommand::Deliverable(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Schedule => AnyCommand::Schedule(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Source => AnyCommand::Source(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Definition => AnyCommand::Definition(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Topic => AnyCommand::Topic(codec::from_bytes("command", payload).map_err(decode)?),
         };
         let actor = commit.events.first().map(|event| event.meta.actor.clone()).unwrap_or_default();
         asked.push_back(Asked { at: ctx.now, stream: command.stream, id: command.record.id, command: any, actor });

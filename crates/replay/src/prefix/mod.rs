@@ -11,10 +11,16 @@ mod drive;
 mod load;
 mod recording;
 mod script;
+mod steps;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use nightshift_domain::{codec, decider::RecordedCtx, ids::derive_u64, time::Timestamp};
+use nightshift_domain::{
+    codec,
+    decider::RecordedCtx,
+    ids::{CommandId, derive_u64},
+    time::Timestamp,
+};
 use nightshift_ports::memory::MemoryStore;
 
 pub use audit::{Evidence, audit};
@@ -35,6 +41,8 @@ pub struct Prefixes {
     fixture: Fixture,
     commits: Vec<Commit>,
     recording: Arc<Recording>,
+    /// Commands that nobody has to ask again: streams tell them.
+    told_inside: HashSet<CommandId>,
 }
 
 /// What became of a prefix.
@@ -59,7 +67,8 @@ pub fn prefixes(fixture: &Fixture) -> Result<Prefixes, Error> {
         return Err(Error::format(lonely.stream, why));
     }
     let recording = Arc::new(Recording::of(&commits)?);
-    Ok(Prefixes { fixture: fixture.clone(), commits, recording })
+    let told_inside = order::told_inside(&commits)?;
+    Ok(Prefixes { fixture: fixture.clone(), commits, recording, told_inside })
 }
 
 impl Prefixes {
@@ -118,7 +127,7 @@ impl Prefixes {
             end: self.commits.iter().map(at_of).max().unwrap_or(start),
             recording: Arc::clone(&self.recording),
         };
-        let driven = drive::live_on(&stage, rest).await?;
+        let driven = drive::live_on(&stage, (&self.told_inside, rest)).await?;
         let evidence = Evidence::gather(&store, &self.recording, &self.fixture, &driven, prefix).await?;
         let before: u64 = prefix.iter().map(|commit| commit.events.len() as u64).sum();
         let mut faults = driven.faults;

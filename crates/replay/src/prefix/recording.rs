@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use nightshift_domain::{
     codec::{self, DecodeError},
     content::{Cursor, Draft, Failure, FailureClass, Item, Observation, Omission, SourceFailure, SourceSpec},
+    decider::Decider,
     deliverable,
     ids::{RunId, SourceId, StreamId},
-    run::{self, StepOutput, idempotency_key},
+    run::{self, RunDecider, StepOutput, idempotency_key},
     source,
     streams::AnyEvent,
     time::Timestamp,
@@ -31,6 +32,7 @@ pub struct Recording {
     /// What a look for a slot saw of a source: the version of its stream, and why it failed.
     seen: HashMap<Uuid, HashMap<SourceId, (u64, Option<String>)>>,
     sources: BTreeMap<SourceId, Source>,
+    runs: HashMap<StreamId, run::State>,
     /// Deliverables, in order.
     pub deliverables: Vec<StreamId>,
     /// Numbers of the versions that were staged.
@@ -73,7 +75,7 @@ impl Recording {
         match command.stream.kind {
             StreamKind::Run => {
                 if let run::Command::Finish { step, attempt, result, .. } = codec::from_bytes("command", payload)? {
-                    let key = idempotency_key(RunId::from_uuid(command.stream.id), &step);
+                    let key = self.key(command.stream, &step);
                     self.finished(command.stream, key, (attempt, result));
                 }
             }
@@ -83,14 +85,21 @@ impl Recording {
                     self.seen.insert(slot, seen.collect());
                 }
             }
-            StreamKind::Schedule | StreamKind::Source => {}
+            StreamKind::Schedule | StreamKind::Source | StreamKind::Definition | StreamKind::Topic => {}
         }
         Ok(())
     }
 
+    /// The key under which an attempt was made; a step that was done again has another one each time.
+    fn key(&self, run: StreamId, step: &str) -> String {
+        let id = RunId::from_uuid(run.id);
+        let known = self.runs.get(&run).and_then(|state| state.run()?.idempotency_key(id, step));
+        known.unwrap_or_else(|| idempotency_key(id, step))
+    }
+
     fn finished(&mut self, run: StreamId, key: String, (attempt, result): (u32, Brought)) {
         if let Ok(StepOutput::Draft(draft)) = &result {
-            let gathered = self.brought.get(&idempotency_key(RunId::from_uuid(run.id), "gather"));
+            let gathered = self.brought.get(&self.key(run, "gather"));
             let material = gathered.into_iter().flatten().rev().find_map(|(_, brought)| match brought {
                 Ok(StepOutput::Material { digest, .. }) => Some(digest.0.clone()),
                 _ => None,
@@ -103,6 +112,7 @@ impl Recording {
     fn event(&mut self, stream: StreamId, (version, at): (u64, Timestamp), event: AnyEvent) {
         let shown = match event {
             AnyEvent::Deliverable(event) => return self.deliverable(stream, &event),
+            AnyEvent::Run(event) => return RunDecider::evolve(self.runs.entry(stream).or_default(), &event, at),
             AnyEvent::Source(source::Event::Registered { spec, .. }) => {
                 self.sources.entry(SourceId::from_uuid(stream.id)).or_default().spec = Some(spec);
                 return;
@@ -116,7 +126,7 @@ impl Recording {
             AnyEvent::Source(source::Event::ObservationFailed { class, message }) => {
                 Shown::Failed(SourceFailure { class, message })
             }
-            AnyEvent::Source(_) | AnyEvent::Run(_) | AnyEvent::Schedule(_) => return,
+            AnyEvent::Source(_) | AnyEvent::Schedule(_) | AnyEvent::Definition(_) | AnyEvent::Topic(_) => return,
         };
         self.sources.entry(SourceId::from_uuid(stream.id)).or_default().looks.push((version, at, shown));
     }

@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use nightshift_domain::{
     codec,
-    content::{Composer, Destination, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, Text},
+    content::{
+        Composer, Destination, Draft, Failure, FailureClass, Material, Notice, Observation, Receipt, SourceFailure,
+        Text,
+    },
     deliverable::Event,
-    run::StepOutput,
+    run::{Action, Outcome, StepOutput},
     streams::AnyEvent,
 };
 use nightshift_ports::{
     blobs::digest_of,
     log::EventLog,
     memory::MemoryStore,
-    performer::{Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
 };
 use uuid::Uuid;
 
@@ -51,6 +54,7 @@ impl Scripted {
             sources: Arc::clone(self) as Arc<dyn SourceReader>,
             composing: Arc::clone(self) as Arc<dyn Composing>,
             delivering: Arc::clone(self) as Arc<dyn Delivering>,
+            acting: Arc::clone(self) as Arc<dyn Acting>,
             blobs: Arc::clone(&self.store) as Arc<dyn nightshift_ports::blobs::Blobs>,
         }
     }
@@ -111,6 +115,22 @@ impl SourceReader for Scripted {
             |item: &nightshift_domain::content::Item| look.known.get(&item.item_id) != Some(&item.text.digest);
         let items = content.into_values().filter(differs).collect();
         Ok(Observation { items, removed, ..last })
+    }
+}
+
+#[async_trait]
+impl Acting for Scripted {
+    async fn act(&self, action: &Action, call: &Call) -> Result<Outcome, Failure> {
+        let answer = match self.recording.answer(&call.idempotency_key, call.attempt) {
+            Some(Ok(StepOutput::Value(outcome))) => Ok(outcome.clone()),
+            Some(Err(failure)) => Err(failure.clone()),
+            _ => {
+                let message = format!("the recording holds no answer to this {}", action.as_str());
+                Err(Failure::new(FailureClass::Permanent, message))
+            }
+        };
+        self.performed().push(Performed { key: call.idempotency_key.clone(), done: answer.is_ok() });
+        answer
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns: which commands came from outside, and that the deciders take the same way with them.
 //! Refuses to know: what is replaced by what (`walk`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use nightshift_domain::{
     codec::{self, DecodeError, Encoded},
@@ -15,7 +15,7 @@ use nightshift_domain::{
     streams::AnyCommand,
 };
 use nightshift_ports::log::{CommandRecord, RecordedCommand};
-use nightshift_spec::ZonedCalendar;
+use nightshift_spec::{ZonedCalendar, expressions::Cel};
 use serde_json::Value;
 
 use super::walk::Walker;
@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     fixture::Fixture,
     folding::{Decided, Folding, delta_of, typed, unborn},
-    order::Commit,
+    order::{Commit, told_inside},
 };
 
 /// Shows the walker everything that came from outside, so that it knows all persons, texts, digests and sources. True
@@ -48,7 +48,7 @@ pub fn learn(commits: &[Commit], walker: &mut Walker) -> Result<bool, Error> {
         match kind {
             StreamKind::Deliverable => learn_order((before, value), command.stream, &mut users, walker),
             StreamKind::Source => learn_source((before, value), command.stream, walker),
-            StreamKind::Run | StreamKind::Schedule => Ok(()),
+            StreamKind::Run | StreamKind::Schedule | StreamKind::Definition | StreamKind::Topic => Ok(()),
         }
         .map_err(|error| Error::decode(place(), error))?;
     }
@@ -60,17 +60,6 @@ pub fn learn(commits: &[Commit], walker: &mut Walker) -> Result<bool, Error> {
         found |= value != before;
     }
     Ok(found)
-}
-
-/// Commands that streams of the fixture tell each other.
-fn told_inside(commits: &[Commit]) -> Result<HashSet<CommandId>, Error> {
-    let mut told = HashSet::new();
-    for command in commits.iter().filter_map(|commit| commit.command.as_ref()) {
-        let delta = delta_of(&command.record.delta).map_err(|error| Error::decode(place_of(command), error))?;
-        let tells = delta.opens.iter().filter(|open| matches!(open.duty, Duty::Tell { .. } | Duty::Wake { .. }));
-        told.extend(tells.map(|open| CommandId::of_obligation(command.stream, &open.key, "tell")));
-    }
-    Ok(told)
 }
 
 fn learn_order(
@@ -107,8 +96,13 @@ fn learn_source((before, after): (Value, Value), stream: StreamId, walker: &mut 
 
 /// Tells the history again.
 pub fn retell(fixture: &Fixture, commits: &[Commit], walker: &mut Walker) -> Result<Fixture, Error> {
-    let mut telling =
-        Telling { walker, calendar: ZonedCalendar::bundled(), streams: HashMap::new(), told: HashMap::new() };
+    let mut telling = Telling {
+        walker,
+        calendar: ZonedCalendar::bundled(),
+        expressions: Cel::default(),
+        streams: HashMap::new(),
+        told: HashMap::new(),
+    };
     let (mut events, mut commands) = (Vec::new(), Vec::new());
     for commit in commits {
         let (command, said) = match &commit.command {
@@ -128,6 +122,7 @@ pub fn retell(fixture: &Fixture, commits: &[Commit], walker: &mut Walker) -> Res
 struct Telling<'a> {
     walker: &'a mut Walker,
     calendar: ZonedCalendar,
+    expressions: Cel,
     streams: HashMap<StreamId, Box<dyn Folding>>,
     /// Commands that streams owe to each other: the id of then, the id and the payload of now.
     told: HashMap<CommandId, (CommandId, Vec<u8>)>,
@@ -151,7 +146,8 @@ impl Telling<'_> {
         let asked = RecordedCommand { stream, record: CommandRecord { id, ..then.record.clone() }, ..then.clone() };
         let ctx: RecordedCtx = codec::from_bytes("context", &then.record.ctx).map_err(decode)?;
         let fold = self.streams.entry(stream).or_insert_with(|| unborn(stream.kind));
-        let decided = decide_as_then(&**fold, (&asked, &payload), &ctx, &self.calendar).map_err(decode)?;
+        let decided = decide_as_then(&**fold, (&asked, &payload), &ctx, (&self.calendar, &self.expressions));
+        let decided = decided.map_err(decode)?;
         same_way(then, events, &decided)?;
         self.note_told((then, stream), &decided).map_err(decode)?;
         let said = self.said(events, decided.events, (stream, id))?;
@@ -246,6 +242,8 @@ fn bare(command: &AnyCommand) -> Result<Vec<u8>, DecodeError> {
         AnyCommand::Run(command) => codec::to_bytes(command),
         AnyCommand::Schedule(command) => codec::to_bytes(command),
         AnyCommand::Source(command) => codec::to_bytes(command),
+        AnyCommand::Definition(command) => codec::to_bytes(command),
+        AnyCommand::Topic(command) => codec::to_bytes(command),
     }
 }
 

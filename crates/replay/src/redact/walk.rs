@@ -24,12 +24,21 @@ pub struct Walker {
     /// Ids of sources follow from user and path: old to new, as text.
     sources: BTreeMap<String, String>,
     shard_count: u16,
+    /// What is walked through belongs to a document that says what is to be done.
+    in_document: bool,
 }
+
+/// Fields that hold values of workflows: everything in them came from people or from outside.
+const VALUES: &[&str] = &["payload", "parameters", "modifications", "value"];
+
+/// Fields that hold what a workflow is to do.
+const DOCUMENTS: &[&str] = &["document", "plan"];
 
 impl Walker {
     pub fn new(mode: Mode, shard_count: u16) -> Self {
         let (secrets, personal) = (Secrets::default(), Personal::default());
-        Self { mode, secrets, personal, digests: BTreeMap::new(), sources: BTreeMap::new(), shard_count }
+        let (digests, sources) = (BTreeMap::new(), BTreeMap::new());
+        Self { mode, secrets, personal, digests, sources, shard_count, in_document: false }
     }
 
     /// A text under a digest has become another.
@@ -97,9 +106,37 @@ impl Walker {
             Value::Object(fields) if is_text(fields) => self.text(fields),
             Value::Object(fields) => {
                 for (field, value) in fields.iter_mut() {
-                    self.walk((name, field), value);
+                    let outside = self.in_document;
+                    self.in_document = outside || DOCUMENTS.contains(&field.as_str());
+                    let is_given =
+                        VALUES.contains(&field.as_str()) || (name, field.as_str()) == ("skip_step", "output");
+                    match value {
+                        Value::Object(_) | Value::Array(_) if is_given && !self.in_document => self.given(value),
+                        _ => self.walk((name, field), value),
+                    }
+                    self.in_document = outside;
                 }
                 self.ids_in_names(fields);
+            }
+            _ => {}
+        }
+    }
+
+    /// A value that somebody gave: nobody knows what its fields mean, so every text in it is one of a person.
+    fn given(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) if !self.digests.contains_key(text) && !crate::capture::is_digest(text) => {
+                *text = self.content(text);
+            }
+            Value::String(text) => *text = self.digest(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.given(item)),
+            Value::Object(fields) => {
+                for (name, value) in fields.iter_mut() {
+                    if let Value::String(text) = value {
+                        *text = self.secrets.field(name, text);
+                    }
+                    self.given(value);
+                }
             }
             _ => {}
         }
@@ -138,7 +175,10 @@ impl Walker {
             return text.to_owned();
         }
         let clean = self.secrets.field(name, text);
-        let clean = if self.mode == Mode::Personal { self.by_field((parent, name), &clean) } else { clean };
+        // What refers to a value stays: it says where the value is, not what.
+        let refers = self.in_document && (clean.contains("{{") || clean.contains("${") || clean.starts_with('$'));
+        let personal = self.mode == Mode::Personal && !refers;
+        let clean = if personal { self.by_field((parent, name), &clean) } else { clean };
         self.ids_within(clean)
     }
 

@@ -19,16 +19,18 @@ use nightshift_domain::{
     },
     deliverable::{self, Binding, Classification, Command, DeliverableType, EditMeasure, Governance, Order},
     ids::{CommandId, DeliverableId, UserId, derive},
+    run::{Action, Outcome},
     time::Timestamp,
 };
 use nightshift_ports::{
     blobs::digest_of,
     clock::{ManualClock, SeededIds},
     memory::MemoryStore,
-    performer::{Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
 };
 use nightshift_replay::{Fixture, Scope, capture};
 use nightshift_spec::ZonedCalendar;
+use serde_json::json;
 
 pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
@@ -112,6 +114,18 @@ impl Delivering for Made {
     }
 }
 
+#[async_trait]
+impl Acting for Made {
+    /// Says what it was asked; the address `/broken` fails once for each attempt before the third.
+    async fn act(&self, action: &Action, call: &Call) -> Result<Outcome, Failure> {
+        let Action::Call { url, body, .. } = action else { return Ok(Outcome::of(json!(action.as_str()))) };
+        if url.ends_with("/broken") && call.attempt < 3 {
+            return Err(transient());
+        }
+        Ok(Outcome::of(json!({ "said": body })))
+    }
+}
+
 pub struct Stage {
     pub store: Arc<MemoryStore>,
     pub clock: ManualClock,
@@ -125,8 +139,13 @@ impl Stage {
         let store = Arc::new(MemoryStore::new(derive("cluster", &[]), SHARDS, Arc::new(clock.clone())));
         let world = Arc::new(World::default());
         let made = Arc::new(Made { world: Arc::clone(&world), store: store.clone() });
-        let performers =
-            Performers { sources: made.clone(), composing: made.clone(), delivering: made, blobs: store.clone() };
+        let performers = Performers {
+            sources: made.clone(),
+            composing: made.clone(),
+            delivering: made.clone(),
+            acting: made,
+            blobs: store.clone(),
+        };
         let parts = Parts {
             settings: Settings::default(),
             ..Parts::new(

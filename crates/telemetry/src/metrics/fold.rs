@@ -9,24 +9,28 @@ use std::{
 };
 
 use nightshift_domain::{
-    content::Composer,
     deliverable,
     ids::{RunId, SourceId},
     recorded::Recorded,
-    run::{self, Action, Created, StepOutput, StepStatus},
+    run::{self, Action, Created, StepOutput, StepStatus, instance_of},
     schedule, source,
     streams::AnyEvent,
     time::Timestamp,
 };
 
 use super::{Metric, bounded::Bounded};
+use crate::spans::outcome::used;
 
 /// Open runs that are remembered; a run that is forgotten still counts, without its duration.
 const RUNS_MAX: usize = 100_000;
+/// Runs that are over and are remembered all the same; one that is opened again later counts as unknown.
+const OVER_MAX: usize = 1_000;
 /// Sources whose platform is remembered.
 const SOURCES_MAX: usize = 100_000;
 /// Definitions that get a label of their own; any more share `other`, so that labels do not grow without end.
 const DEFINITIONS_MAX: usize = 200;
+/// Steps of definitions that get a label of their own, all definitions together; any more share `other`.
+const STEPS_MAX: usize = 2_000;
 /// The label of what was created before this process looked, and was not adopted.
 const UNKNOWN: &str = "unknown";
 
@@ -45,15 +49,22 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct EventFold {
     runs: Bounded<RunId, RunTimes>,
+    /// Runs that are over and may be opened again.
+    over: Bounded<RunId, RunTimes>,
     platforms: Bounded<SourceId, &'static str>,
     definitions: HashSet<Arc<str>>,
+    /// Steps by definition that have a label of their own.
+    steps: HashSet<(Arc<str>, Arc<str>)>,
 }
 
 #[derive(Debug)]
 struct RunTimes {
     definition: Arc<str>,
     created_at: Timestamp,
+    /// Steps of the plan.
     steps: BTreeMap<String, StepTimes>,
+    /// Instances of steps with lists, while an attempt at them waits or runs.
+    instances: BTreeMap<String, StepTimes>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +77,13 @@ struct StepTimes {
 
 impl Default for EventFold {
     fn default() -> Self {
-        Self { runs: Bounded::new(RUNS_MAX), platforms: Bounded::new(SOURCES_MAX), definitions: HashSet::new() }
+        Self {
+            runs: Bounded::new(RUNS_MAX),
+            over: Bounded::new(OVER_MAX),
+            platforms: Bounded::new(SOURCES_MAX),
+            definitions: HashSet::new(),
+            steps: HashSet::new(),
+        }
     }
 }
 
@@ -75,10 +92,8 @@ impl EventFold {
     pub fn adopt_run(&mut self, id: RunId, state: &run::State) {
         let run::State::Open(run) = state else { return };
         let mut times = self.times(&run.created, run.created_at);
-        for (plan, step) in run.created.plan.steps.iter().zip(&run.steps) {
-            let Some(seen) = times.steps.get_mut(&plan.id) else {
-                continue;
-            };
+        for (step_id, _, step) in run.all() {
+            let Some((_, seen)) = times.of(&step_id) else { continue };
             match &step.status {
                 StepStatus::Queued { since, .. } => seen.queued_at = Some(*since),
                 StepStatus::Running { since, .. } => seen.started_at = Some(*since),
@@ -101,6 +116,7 @@ impl EventFold {
             AnyEvent::Deliverable(event) => of_deliverable(event),
             AnyEvent::Schedule(event) => of_schedule(event, recorded.at),
             AnyEvent::Source(event) => self.of_source(SourceId::from_uuid(id), event),
+            AnyEvent::Definition(_) | AnyEvent::Topic(_) => vec![],
         }
     }
 
@@ -113,7 +129,7 @@ impl EventFold {
                 samples
             }
             run::Event::StepQueued { step, .. } => {
-                if let Some(step) = self.step(id, step) {
+                if let Some((_, step)) = self.runs.get_mut(&id).and_then(|run| run.of(step)) {
                     step.queued_at = Some(at);
                 }
                 vec![]
@@ -133,10 +149,25 @@ impl EventFold {
             }
             run::Event::StaleResult { .. } => vec![one(Metric::StaleResults, &[])],
             run::Event::StepDied { step, .. } => self.delivery(id, step, "failed").into_iter().collect(),
-            run::Event::StepSkipped { .. } => vec![],
-            run::Event::Completed {} => self.run_ended(id, ("completed", "completed"), at),
+            run::Event::StepSkipped { step, .. } => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.forget(step);
+                }
+                vec![]
+            }
+            run::Event::Reopened { .. } => self.reopened(id, at),
+            run::Event::Completed { .. } => self.run_ended(id, ("completed", "completed"), at),
             run::Event::Failed { .. } => self.run_ended(id, ("failed", "failed"), at),
             run::Event::Cancelled { .. } => self.run_ended(id, ("cancelled", "aborted"), at),
+            run::Event::FannedOut { .. }
+            | run::Event::StepParked { .. }
+            | run::Event::StepCompleted { .. }
+            | run::Event::ApprovalRequested { .. }
+            | run::Event::ApprovalDecided { .. }
+            | run::Event::ApprovalEscalated { .. }
+            | run::Event::StepReset { .. }
+            | run::Event::Paused { .. }
+            | run::Event::Resumed { .. } => vec![],
         }
     }
 
@@ -163,7 +194,8 @@ impl EventFold {
             };
             (plan.id.clone(), StepTimes { platform, ..StepTimes::default() })
         });
-        RunTimes { steps: steps.collect(), definition: self.definition(&created.plan.definition), created_at }
+        let definition = self.definition(&created.plan.definition);
+        RunTimes { steps: steps.collect(), instances: BTreeMap::new(), definition, created_at }
     }
 
     fn definition(&mut self, name: &str) -> Arc<str> {
@@ -175,22 +207,30 @@ impl EventFold {
         label
     }
 
-    fn step(&mut self, id: RunId, step: &str) -> Option<&mut StepTimes> {
-        self.runs.get_mut(&id)?.steps.get_mut(step)
+    /// Plans that come with a request may name their steps as they like.
+    fn step_label(&mut self, definition: Arc<str>, step: Arc<str>) -> Arc<str> {
+        let label = (definition, step);
+        if self.steps.contains(&label) || self.steps.len() < STEPS_MAX {
+            let step = Arc::clone(&label.1);
+            self.steps.insert(label);
+            return step;
+        }
+        "other".into()
     }
 
     fn attempt_started(&mut self, id: RunId, step: &str, at: Timestamp) -> Vec<Sample> {
         let Some(run) = self.runs.get_mut(&id) else {
             return vec![];
         };
-        let Some(times) = run.steps.get_mut(step) else {
+        let definition = Arc::clone(&run.definition);
+        let Some((label, times)) = run.of(step) else {
             return vec![];
         };
         times.started_at = Some(at);
         let Some(queued_at) = times.queued_at.take() else {
             return vec![];
         };
-        let labels = vec![Arc::clone(&run.definition), step.into()];
+        let labels = vec![Arc::clone(&definition), self.step_label(definition, label)];
         vec![Sample { metric: Metric::StepQueueSeconds, labels, value: seconds(queued_at, at) }]
     }
 
@@ -198,15 +238,21 @@ impl EventFold {
         let Some(run) = self.runs.get_mut(&id) else {
             return vec![];
         };
-        let Some(started_at) = run.steps.get_mut(step).and_then(|step| step.started_at.take()) else {
+        let definition = Arc::clone(&run.definition);
+        let Some((label, times)) = run.of(step) else {
             return vec![];
         };
-        let labels = vec![Arc::clone(&run.definition), step.into(), status.into()];
+        let started_at = times.started_at.take();
+        run.forget(step);
+        let Some(started_at) = started_at else {
+            return vec![];
+        };
+        let labels = vec![Arc::clone(&definition), self.step_label(definition, label), status.into()];
         vec![Sample { metric: Metric::StepSeconds, labels, value: seconds(started_at, at) }]
     }
 
     fn delivery(&mut self, id: RunId, step: &str, outcome: &str) -> Option<Sample> {
-        let platform = self.step(id, step)?.platform?;
+        let platform = self.runs.get(&id)?.steps.get(step)?.platform?;
         Some(one(Metric::Deliveries, &[platform, outcome]))
     }
 
@@ -215,9 +261,39 @@ impl EventFold {
             return counted_run(&UNKNOWN.into(), ours, theirs);
         };
         let mut samples = counted_run(&run.definition, ours, theirs);
-        let labels = vec![run.definition, theirs.into()];
+        let labels = vec![Arc::clone(&run.definition), theirs.into()];
         samples.push(Sample { metric: Metric::RunSeconds, labels, value: seconds(run.created_at, at) });
+        self.over.insert(id, run);
         samples
+    }
+
+    /// A run that was over goes on: it counts as one more, from now on.
+    fn reopened(&mut self, id: RunId, at: Timestamp) -> Vec<Sample> {
+        let Some(run) = self.over.remove(&id) else {
+            return counted_run(&UNKNOWN.into(), "started", "started");
+        };
+        let samples = counted_run(&run.definition, "started", "started");
+        self.runs.insert(id, RunTimes { created_at: at, ..run });
+        samples
+    }
+}
+
+impl RunTimes {
+    /// The times of a step or of an instance, `step[3]`, and the label it has: that of its step, so that lists make no
+    /// labels. None for a step that the plan does not know.
+    fn of(&mut self, id: &str) -> Option<(Arc<str>, &mut StepTimes)> {
+        if self.steps.contains_key(id) {
+            return self.steps.get_mut(id).map(|times| (id.into(), times));
+        }
+        let (list, _) = instance_of(id)?;
+        let platform = self.steps.get(list)?.platform;
+        let fresh = || StepTimes { platform, ..StepTimes::default() };
+        Some((list.into(), self.instances.entry(id.to_owned()).or_insert_with(fresh)))
+    }
+
+    /// Nothing of an instance is open any more.
+    fn forget(&mut self, id: &str) {
+        self.instances.remove(id);
     }
 }
 
@@ -247,15 +323,14 @@ fn of_schedule(event: &schedule::Event, at: Timestamp) -> Vec<Sample> {
 }
 
 fn tokens(output: &StepOutput) -> Vec<Sample> {
-    let StepOutput::Draft(draft) = output else {
+    let Some((_, counts)) = used(output) else {
         return vec![];
     };
-    let Composer::Model { prompt_tokens, completion_tokens, .. } = &draft.composer else {
-        return vec![];
-    };
-    [("prompt", prompt_tokens), ("completion", completion_tokens)]
-        .map(|(kind, count)| Sample { value: *count as f64, ..one(Metric::LlmTokens, &[kind]) })
-        .into()
+    ["prompt", "completion"]
+        .into_iter()
+        .zip(counts)
+        .map(|(kind, count)| Sample { value: count as f64, ..one(Metric::LlmTokens, &[kind]) })
+        .collect()
 }
 
 /// A run by our word and by the word of the dashboards that watch `orchestration_*`.
@@ -285,5 +360,14 @@ mod tests {
         assert_eq!(labels.len(), DEFINITIONS_MAX + 1);
         assert_eq!(&*fold.definition("d7@1"), "d7@1");
         assert_eq!(&*fold.definition("d900@1"), "other");
+    }
+
+    #[test]
+    fn steps_beyond_the_bound_share_a_label() {
+        let mut fold = EventFold::default();
+        let mut label = |n: usize| fold.step_label("d@1".into(), format!("s{n}").into());
+        let labels: HashSet<Arc<str>> = (0..3_000).map(&mut label).collect();
+        assert_eq!(labels.len(), STEPS_MAX + 1);
+        assert_eq!((&*label(7), &*label(2_900)), ("s7", "other"));
     }
 }

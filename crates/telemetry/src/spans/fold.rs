@@ -5,21 +5,20 @@
 use std::collections::BTreeMap;
 
 use nightshift_domain::{
-    content::{Composer, Failure},
     ids::{RunId, StreamKind},
     recorded::Recorded,
-    run::{Created, Event, Lease, StepOutput, idempotency_key},
+    run::{Approval, ApprovalId, Created, Event, How, Lease, StepOutput, Subject, Waits},
     streams::AnyEvent,
     time::Timestamp,
 };
 
 use super::{
     Link, SpanId, SpanRecord, SpanStatus, TraceError, TraceId, Value, attempt_span_id, complete_span_id,
-    parse_traceparent, run_span_id, trace_id,
+    outcome::{Outcome, clamped, int, shortened, text, used},
+    parse_traceparent, run_span_id, span_id,
+    steps::{By, Ended, Open, Steps},
+    trace_id,
 };
-
-/// A longer message is cut in a span; the log keeps the whole of it.
-const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// What must be remembered of a run to close its spans. Small: no document and no material is kept.
 #[derive(Debug, Clone, Default)]
@@ -33,27 +32,23 @@ struct Run {
     id: RunId,
     trace_id: TraceId,
     span: SpanId,
-    created_at: Timestamp,
+    /// When its course began: with the run, or when it was opened again.
+    since: Timestamp,
+    /// How often it was opened again.
+    reopened: u32,
     definition: String,
-    /// By id of the step.
-    steps: BTreeMap<String, Step>,
+    steps: Steps,
+    /// Questions that are open.
+    questions: BTreeMap<ApprovalId, Question>,
     totals: Totals,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Step {
-    action: &'static str,
-    queued_since: Option<Timestamp>,
-    running: Option<Running>,
-    last_attempt: Option<SpanId>,
-}
-
 #[derive(Debug, Clone)]
-struct Running {
-    attempt: u32,
-    lease: Lease,
+struct Question {
+    step: String,
     since: Timestamp,
-    queue_micros: Option<i64>,
+    /// Nobody has to answer.
+    advisory: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,9 +57,6 @@ struct Totals {
     attempts_failed: i64,
     leases_expired: i64,
     stale_results: i64,
-    steps_completed: i64,
-    steps_dead: i64,
-    steps_skipped: i64,
     queue_micros: i64,
     work_micros: i64,
     prompt_tokens: i64,
@@ -76,13 +68,6 @@ struct Totals {
 struct Moment {
     at: Timestamp,
     version: u64,
-}
-
-/// How an attempt ended.
-struct Outcome {
-    word: &'static str,
-    status: SpanStatus,
-    attributes: Vec<(&'static str, Value)>,
 }
 
 impl RunTrace {
@@ -127,16 +112,15 @@ impl RunTrace {
 
 impl Run {
     fn born(id: RunId, created: &Created, at: Timestamp) -> Self {
-        let steps = created.plan.steps.iter();
         Self {
             id,
             trace_id: trace_id(created.root),
             span: run_span_id(id),
-            created_at: at,
+            since: at,
+            reopened: 0,
             definition: created.plan.definition.clone(),
-            steps: steps
-                .map(|plan| (plan.id.clone(), Step { action: plan.action.as_str(), ..Step::default() }))
-                .collect(),
+            steps: Steps::planned(created),
+            questions: BTreeMap::new(),
             totals: Totals::default(),
         }
     }
@@ -149,10 +133,20 @@ impl Run {
             ("run.definition", text(&self.definition)),
             ("run.user", text(&created.user)),
             ("run.nominal", text(created.nominal)),
-            ("deliverable.id", text(created.subject.deliverable)),
-            ("deliverable.title", text(&created.subject.title)),
-            ("deliverable.version", Value::Int(i64::from(created.subject.version_number))),
         ];
+        match &created.subject {
+            Subject::Version { deliverable, version_number, title } => attributes.extend([
+                ("deliverable.id", text(deliverable)),
+                ("deliverable.title", text(title)),
+                ("deliverable.version", Value::Int(i64::from(*version_number))),
+            ]),
+            Subject::Workflow { workflow, .. } => attributes.extend([
+                ("workflow.owner", text(&workflow.owner)),
+                ("workflow.name", text(&workflow.name)),
+                ("workflow.version", text(&workflow.version)),
+                ("workflow.digest", text(&workflow.digest)),
+            ]),
+        }
         if !recorded.meta.actor.is_empty() {
             attributes.push(("run.asked_by", text(&recorded.meta.actor)));
         }
@@ -172,92 +166,142 @@ impl Run {
 
     fn closed_by(&mut self, event: &Event, moment: Moment) -> Vec<SpanRecord> {
         match event {
-            Event::Created(_) => {}
+            Event::Created(_) | Event::ApprovalEscalated { .. } | Event::Paused { .. } | Event::Resumed { .. } => {
+                vec![]
+            }
             Event::StepQueued { step, .. } => {
-                if let Some(step) = self.steps.get_mut(step) {
+                if let Some(step) = self.steps.get(step) {
                     step.queued_since = Some(moment.at);
                 }
+                vec![]
             }
-            Event::AttemptStarted { step, attempt, lease } => self.started(step, *attempt, lease, moment.at),
+            Event::AttemptStarted { step, attempt, lease } => {
+                self.started(step, *attempt, lease, moment.at);
+                vec![]
+            }
             Event::AttemptSucceeded { step, output, .. } => {
-                self.totals.steps_completed += 1;
-                let outcome = self.done(output);
-                return self.attempt_ended(step, outcome, moment).into_iter().collect();
+                self.used(output);
+                self.step_ended(step, Ended::Completed, Outcome::done(output), moment)
             }
             Event::AttemptFailed { step, failure, retry_at, .. } => {
                 self.totals.attempts_failed += 1;
-                return self.attempt_ended(step, failed(failure, *retry_at), moment).into_iter().collect();
+                self.attempt_ended(step, Outcome::failed(failure, *retry_at), moment).into_iter().collect()
             }
             Event::LeaseExpired { step, reason, requeued, .. } => {
                 self.totals.leases_expired += 1;
-                return self.attempt_ended(step, expired(reason, *requeued), moment).into_iter().collect();
+                self.attempt_ended(step, Outcome::expired(reason, *requeued), moment).into_iter().collect()
             }
-            Event::StaleResult { .. } => self.totals.stale_results += 1,
-            Event::StepDied { .. } => self.totals.steps_dead += 1,
+            Event::StaleResult { .. } => {
+                self.totals.stale_results += 1;
+                vec![]
+            }
+            Event::StepDied { step, failure } => {
+                self.step_ended(step, Ended::Dead, Outcome::failed(failure, None), moment)
+            }
             Event::StepSkipped { step, reason } => {
-                self.totals.steps_skipped += 1;
-                return self.attempt_ended(step, stopped(reason), moment).into_iter().collect();
+                self.step_ended(step, Ended::Skipped, Outcome::stopped(reason), moment)
             }
-            Event::Completed {} => return self.ended("completed", SpanStatus::Ok, moment),
+            Event::FannedOut { .. } => vec![],
+            Event::StepParked { step, attempt, on } => {
+                self.parked(step, *attempt, on, moment.at);
+                vec![]
+            }
+            Event::StepCompleted { step, output, how } => self.completed(step, (output, how), moment),
+            Event::ApprovalRequested { step, approval } => {
+                self.asked(step, approval, moment.at);
+                vec![]
+            }
+            Event::ApprovalDecided { answer, .. } => {
+                let by = vec![("approval.by", text(&answer.by))];
+                self.question_ended(answer.approval, (answer.action.outcome(), by), moment).into_iter().collect()
+            }
+            Event::StepReset { step, modifications, .. } => {
+                let closed = self.questions_void(step, true, moment);
+                self.steps.reset(step, modifications.is_some());
+                closed
+            }
+            Event::Reopened { .. } => {
+                (self.since, self.reopened) = (moment.at, self.reopened + 1);
+                vec![]
+            }
+            Event::Completed { .. } => self.ended("completed", SpanStatus::Ok, moment),
             Event::Failed { step, failure } => {
                 let why = SpanStatus::Error(shortened(&format!("step {step}: {}", failure.message)));
-                return self.ended("failed", why, moment);
+                self.ended("failed", why, moment)
             }
-            Event::Cancelled { .. } => return self.ended("cancelled", SpanStatus::Unset, moment),
+            Event::Cancelled { .. } => self.ended("cancelled", SpanStatus::Unset, moment),
         }
-        vec![]
     }
 
     fn started(&mut self, step: &str, attempt: u32, lease: &Lease, at: Timestamp) {
         self.totals.attempts += 1;
-        let Some(step) = self.steps.get_mut(step) else { return };
+        let Some(step) = self.steps.get(step) else { return };
         let queue_micros = step.queued_since.take().map(|since| at.micros_since(since).max(0));
         self.totals.queue_micros += queue_micros.unwrap_or(0);
-        step.running = Some(Running { attempt, lease: lease.clone(), since: at, queue_micros });
+        step.open = Some(Open { attempt, since: at, by: By::Worker { lease: lease.clone(), queue_micros } });
     }
 
-    fn done(&mut self, output: &StepOutput) -> Outcome {
-        let mut attributes = Vec::new();
-        match output {
-            StepOutput::Material { bytes, items, .. } => {
-                attributes.push(("material.items", Value::Int(i64::from(*items))));
-                attributes.push(("material.bytes", int(*bytes)));
-            }
-            StepOutput::Draft(draft) => {
-                attributes.push(("draft.bytes", int(draft.text.bytes)));
-                if let Composer::Model { model, prompt_tokens, completion_tokens, .. } = &draft.composer {
-                    self.totals.prompt_tokens += clamped(*prompt_tokens);
-                    self.totals.completion_tokens += clamped(*completion_tokens);
-                    attributes.push(("gen_ai.request.model", text(model)));
-                    attributes.push(("gen_ai.usage.input_tokens", int(*prompt_tokens)));
-                    attributes.push(("gen_ai.usage.output_tokens", int(*completion_tokens)));
-                }
-            }
-            StepOutput::Validated { warnings } => attributes.push(("draft.warnings", int(warnings.len() as u64))),
-            StepOutput::Receipt(_) => {}
+    fn parked(&mut self, step: &str, attempt: u32, on: &Waits, at: Timestamp) {
+        self.totals.attempts += 1;
+        let what = match on {
+            Waits::Until { at } => format!("until {at}"),
+            Waits::Event { event, .. } => format!("event {event}"),
+            Waits::Child { run, .. } => format!("run {run}"),
+        };
+        if let Some(step) = self.steps.get(step) {
+            step.open = Some(Open { attempt, since: at, by: By::Wait(shortened(&what)) });
         }
-        Outcome { word: "completed", status: SpanStatus::Ok, attributes }
     }
 
-    /// Closes the span of the attempt that runs; none when none does (a step that is skipped before it began).
+    fn used(&mut self, output: &StepOutput) {
+        if let Some((_, [input, out])) = used(output) {
+            self.totals.prompt_tokens += clamped(input);
+            self.totals.completion_tokens += clamped(out);
+        }
+    }
+
+    /// A step has come to its end: closes its attempt and the question that held it.
+    fn step_ended(&mut self, id: &str, how: Ended, outcome: Outcome, moment: Moment) -> Vec<SpanRecord> {
+        let mut closed: Vec<SpanRecord> = self.attempt_ended(id, outcome, moment).into_iter().collect();
+        if let Some(step) = self.steps.get(id) {
+            step.end = Some(how);
+        }
+        closed.extend(self.questions_void(id, false, moment));
+        closed
+    }
+
+    fn completed(&mut self, id: &str, (output, how): (&StepOutput, &How), moment: Moment) -> Vec<SpanRecord> {
+        if matches!(how, How::Replaced { .. }) {
+            self.steps.forget_instances(id);
+        }
+        self.step_ended(id, Ended::Completed, Outcome::done(output), moment)
+    }
+
+    /// Closes the span of the attempt under way; none when none is (a step that is skipped before it began).
     fn attempt_ended(&mut self, id: &str, outcome: Outcome, moment: Moment) -> Option<SpanRecord> {
-        let step = self.steps.get_mut(id)?;
-        let running = step.running.take()?;
-        let span_id = attempt_span_id(self.id, id, running.attempt);
-        let end = moment.at.max(running.since);
-        self.totals.work_micros += end.micros_since(running.since);
+        let open = self.steps.get(id)?.open.take()?;
+        let span_id = attempt_span_id(self.id, id, open.attempt);
+        let end = moment.at.max(open.since);
+        let key = self.steps.idempotency_key(self.id, id);
+        let step = self.steps.get(id)?;
         let mut attributes = vec![
             ("run.id", text(self.id)),
             ("run.definition", text(&self.definition)),
             ("step", text(id)),
-            ("attempt", Value::Int(i64::from(running.attempt))),
+            ("attempt", Value::Int(i64::from(open.attempt))),
             ("action", text(step.action)),
             ("status", text(outcome.word)),
-            ("worker", text(&running.lease.worker)),
-            ("lease.token", text(running.lease.token)),
-            ("idempotency.key", text(idempotency_key(self.id, id))),
         ];
-        attributes.extend(running.queue_micros.map(|micros| ("queue.wait_ms", Value::Int(micros / 1_000))));
+        match open.by {
+            By::Worker { lease, queue_micros } => {
+                self.totals.work_micros += end.micros_since(open.since);
+                attributes.push(("worker", text(&lease.worker)));
+                attributes.push(("lease.token", text(lease.token)));
+                attributes.push(("idempotency.key", text(key)));
+                attributes.extend(queue_micros.map(|micros| ("queue.wait_ms", Value::Int(micros / 1_000))));
+            }
+            By::Wait(what) => attributes.push(("waits.for", Value::Text(what))),
+        }
         attributes.extend(outcome.attributes);
         let before = step.last_attempt.replace(span_id);
         Some(SpanRecord {
@@ -265,7 +309,7 @@ impl Run {
             span_id,
             parent: Some(self.span),
             name: format!("step {id}"),
-            start: running.since,
+            start: open.since,
             end,
             attributes,
             links: before.map(|span_id| Link { trace_id: self.trace_id, span_id }).into_iter().collect(),
@@ -274,20 +318,91 @@ impl Run {
         })
     }
 
-    /// Closes what still runs, then the span over the whole.
+    fn asked(&mut self, step: &str, approval: &Approval, at: Timestamp) {
+        let question = Question { step: step.to_owned(), since: at, advisory: approval.checkpoint.advisory };
+        self.questions.insert(approval.id, question);
+    }
+
+    /// A step went on, or is done again, without an answer. One that nobody has to give holds until the step is done again.
+    fn questions_void(&mut self, step: &str, all: bool, moment: Moment) -> Vec<SpanRecord> {
+        let of = |question: &Question| question.step == step && (all || !question.advisory);
+        let void: Vec<ApprovalId> =
+            self.questions.iter().filter(|(_, question)| of(question)).map(|(id, _)| *id).collect();
+        void.into_iter().filter_map(|id| self.question_ended(id, ("void", vec![]), moment)).collect()
+    }
+
+    fn question_ended(
+        &mut self,
+        id: ApprovalId,
+        (word, more): (&'static str, Vec<(&'static str, Value)>),
+        moment: Moment,
+    ) -> Option<SpanRecord> {
+        let question = self.questions.remove(&id)?;
+        let mut attributes = vec![
+            ("run.id", text(self.id)),
+            ("run.definition", text(&self.definition)),
+            ("step", text(&question.step)),
+            ("approval.id", text(id)),
+            ("status", text(word)),
+        ];
+        attributes.extend(more);
+        Some(SpanRecord {
+            trace_id: self.trace_id,
+            span_id: span_id(self.id.stream(), &format!("approval:{id}")),
+            parent: Some(self.span),
+            name: format!("approval {}", question.step),
+            start: question.since,
+            end: moment.at.max(question.since),
+            attributes,
+            links: vec![],
+            status: SpanStatus::Unset,
+            closed_by_version: moment.version,
+        })
+    }
+
+    /// Closes what is still open, then the span over the whole course.
     fn ended(&mut self, word: &'static str, status: SpanStatus, moment: Moment) -> Vec<SpanRecord> {
-        let left: Vec<String> = self.steps.keys().cloned().collect();
-        let over = || stopped("the run is over");
+        let left = self.steps.ids();
+        let over = || Outcome::stopped("the run is over");
         let mut spans: Vec<_> = left.iter().filter_map(|step| self.attempt_ended(step, over(), moment)).collect();
-        let totals = self.totals;
-        let attributes = vec![
+        let questions: Vec<ApprovalId> = self.questions.keys().copied().collect();
+        spans.extend(questions.into_iter().filter_map(|id| self.question_ended(id, ("void", vec![]), moment)));
+        let span_id = self.course_span_id(self.reopened);
+        let before = self.reopened.checked_sub(1).map(|former| self.course_span_id(former));
+        spans.push(SpanRecord {
+            trace_id: self.trace_id,
+            span_id,
+            parent: Some(self.span),
+            name: "run.complete".to_owned(),
+            start: self.since,
+            end: moment.at.max(self.since),
+            attributes: self.total(word),
+            links: before.map(|span_id| Link { trace_id: self.trace_id, span_id }).into_iter().collect(),
+            status,
+            closed_by_version: moment.version,
+        });
+        spans
+    }
+
+    /// A run that was opened again has a span over each of its courses.
+    fn course_span_id(&self, reopened: u32) -> SpanId {
+        match reopened {
+            0 => complete_span_id(self.id),
+            n => span_id(self.id.stream(), &format!("complete:{n}")),
+        }
+    }
+
+    /// Steps count as they stand at the end; all else is of all courses together.
+    fn total(&self, word: &'static str) -> Vec<(&'static str, Value)> {
+        let (totals, ended) = (self.totals, |how| int(self.steps.ended(how) as u64));
+        vec![
             ("run.id", text(self.id)),
             ("run.definition", text(&self.definition)),
             ("status", text(word)),
             ("steps", int(self.steps.len() as u64)),
-            ("steps.completed", Value::Int(totals.steps_completed)),
-            ("steps.dead", Value::Int(totals.steps_dead)),
-            ("steps.skipped", Value::Int(totals.steps_skipped)),
+            ("steps.completed", ended(Ended::Completed)),
+            ("steps.dead", ended(Ended::Dead)),
+            ("steps.skipped", ended(Ended::Skipped)),
             ("attempts", Value::Int(totals.attempts)),
             ("attempts.failed", Value::Int(totals.attempts_failed)),
             ("attempts.expired", Value::Int(totals.leases_expired)),
@@ -296,57 +411,6 @@ impl Run {
             ("work_ms", Value::Int(totals.work_micros / 1_000)),
             ("gen_ai.usage.input_tokens", Value::Int(totals.prompt_tokens)),
             ("gen_ai.usage.output_tokens", Value::Int(totals.completion_tokens)),
-        ];
-        spans.push(SpanRecord {
-            trace_id: self.trace_id,
-            span_id: complete_span_id(self.id),
-            parent: Some(self.span),
-            name: "run.complete".to_owned(),
-            start: self.created_at,
-            end: moment.at.max(self.created_at),
-            attributes,
-            links: vec![],
-            status,
-            closed_by_version: moment.version,
-        });
-        spans
-    }
-}
-
-fn failed(failure: &Failure, retry_at: Option<Timestamp>) -> Outcome {
-    let mut attributes = vec![("failure.class", text(failure.class.as_str()))];
-    attributes.extend(failure.status_code.map(|code| ("failure.status_code", Value::Int(i64::from(code)))));
-    attributes.extend(retry_at.map(|at| ("retry.at", text(at))));
-    Outcome { word: "failed", status: SpanStatus::Error(shortened(&failure.message)), attributes }
-}
-
-fn expired(reason: &str, requeued: bool) -> Outcome {
-    let next = if requeued { "queued again" } else { "dead" };
-    let attributes = vec![("failure.class", text("lost")), ("step.next", text(next))];
-    Outcome { word: "expired", status: SpanStatus::Error(shortened(reason)), attributes }
-}
-
-/// Stopped on purpose: not an error, and the reason is beside it.
-fn stopped(reason: &str) -> Outcome {
-    let attributes = vec![("failure.class", text("cancelled")), ("reason", text(shortened(reason)))];
-    Outcome { word: "cancelled", status: SpanStatus::Unset, attributes }
-}
-
-fn text(value: impl ToString) -> Value {
-    Value::Text(value.to_string())
-}
-
-fn int(value: u64) -> Value {
-    Value::Int(clamped(value))
-}
-
-fn clamped(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn shortened(message: &str) -> String {
-    match message.char_indices().nth(MESSAGE_CHARS_MAX) {
-        Some((at, _)) => format!("{}…", &message[..at]),
-        None => message.to_owned(),
+        ]
     }
 }

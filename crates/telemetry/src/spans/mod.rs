@@ -8,6 +8,8 @@
 //! Invariant: each span belongs to exactly one event of the stream ([`SpanRecord::closed_by_version`]).
 
 mod fold;
+pub(crate) mod outcome;
+mod steps;
 mod traceparent;
 
 use nightshift_domain::{codec::DecodeError, ids::StreamId, recorded::Recorded, time::Timestamp};
@@ -27,7 +29,7 @@ pub struct SpanRecord {
     pub span_id: SpanId,
     /// The span above it; none at the root of the trace.
     pub parent: Option<SpanId>,
-    /// `run`, `step <id>` or `run.complete`.
+    /// `run`, `step <id>` for an attempt or a wait, `approval <id of the step>` for a question, or `run.complete`.
     pub name: String,
     /// Start.
     pub start: Timestamp,

@@ -10,11 +10,13 @@ use nightshift_domain::{
     codec,
     content::{Composer, Destination, Digest, Draft, Failure, FailureClass, Receipt, Text},
     decider::{Ctx, decide_once},
+    expression::NoExpressions,
     ids::{CommandId, DeliverableId, RunId, ShardId, StreamKind, UserId, VersionId, derive},
     recorded::{Meta, Recorded},
     run::{
-        Action, Command, CrashPolicy, Created, Lease, Plan, RetryPolicy, RunDecider, State, StepOutput, StepPlan,
-        StepStatus, Subject, Token,
+        Action, Answer, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, CrashPolicy, Created,
+        Flow, Lease, OnTimeout, Outcome, Plan, RetryPolicy, RunDecider, State, StepOutput, StepPlan, StepStatus,
+        Subject, Token, WorkflowRef,
     },
     time::Timestamp,
 };
@@ -72,19 +74,85 @@ impl History {
             timeout_ms: 60_000,
             crash: CrashPolicy::Retry,
             optional: false,
+            flow: Flow::default(),
         };
         let deliverable = DeliverableId::on_shard(derive("test deliverable", &[]), ShardId(5));
         let steps = (0..steps.len()).map(step).collect();
         self.tell(Command::Create(Box::new(Created {
-            plan: Arc::new(Plan { definition: "deliverable.produce@1".to_owned(), steps, max_parallel: 2 }),
-            subject: Subject { deliverable, version_number: 3, title: "Weekly brief".to_owned() },
+            id: None,
+            plan: Arc::new(Plan {
+                definition: "deliverable.produce@1".to_owned(),
+                steps,
+                max_parallel: 2,
+                output: None,
+            }),
+            subject: Subject::Version { deliverable, version_number: 3, title: "Weekly brief".to_owned() },
             user: UserId::default(),
             priority: 100,
             reply_to: None,
             root,
             parent,
             nominal: START,
+            parameters: serde_json::Value::Null,
+            trigger: serde_json::Value::Null,
+            for_step: None,
+            path: vec![],
         })));
+    }
+
+    /// A run of a workflow with these steps, all of which may go at once.
+    pub fn workflow(name: &str, steps: Vec<(&str, Action, Flow)>) -> Self {
+        let mut it = Self::of(name);
+        let plan = |(id, action, flow): (&str, Action, Flow)| StepPlan {
+            id: id.to_owned(),
+            action,
+            depends_on: vec![],
+            retry: RetryPolicy::queue_preset(),
+            timeout_ms: 60_000,
+            crash: CrashPolicy::Retry,
+            optional: false,
+            flow,
+        };
+        let steps = steps.into_iter().map(plan).collect();
+        let (owner, name, version) = ("ann".to_owned(), "campaign".to_owned(), "1".to_owned());
+        let workflow = WorkflowRef { definition: None, owner, name, version, digest: Digest("0".repeat(64)) };
+        it.tell(Command::Create(Box::new(Created {
+            id: Some(it.run),
+            plan: Arc::new(Plan { definition: "ann/campaign@1".to_owned(), steps, max_parallel: 4, output: None }),
+            subject: Subject::Workflow { workflow, title: "Campaign".to_owned() },
+            user: UserId::default(),
+            priority: 100,
+            reply_to: None,
+            root: it.run,
+            parent: None,
+            nominal: START,
+            parameters: serde_json::Value::Null,
+            trigger: serde_json::Value::Null,
+            for_step: None,
+            path: vec![],
+        })));
+        it
+    }
+
+    /// The question that is open about a step.
+    pub fn question(&self, step: &str) -> Option<ApprovalId> {
+        match self.state.run().and_then(|run| run.step(step)).map(|(_, step)| &step.status) {
+            Some(StepStatus::Asking { approval, .. }) => Some(approval.id),
+            _ => None,
+        }
+    }
+
+    pub fn answer(&mut self, step: &str, action: ApprovalAction) -> &mut Self {
+        let approval = self.question(step).unwrap();
+        let by = "bea".to_owned();
+        let answer = Answer { approval, action, by, note: None, modifications: None, digest: None };
+        self.tell(Command::Answer(Box::new(answer)));
+        self
+    }
+
+    pub fn rerun(&mut self, step: &str) -> &mut Self {
+        self.tell(Command::Rerun { from: Some(step.to_owned()), by: Asked::default() });
+        self
     }
 
     pub fn after_ms(&mut self, ms: i64) -> &mut Self {
@@ -96,7 +164,9 @@ impl History {
     pub fn tell(&mut self, command: Command) {
         self.commands += 1;
         let command_id = CommandId(derive("test command", &[self.run.uuid().as_bytes(), &self.commands.to_be_bytes()]));
-        let ctx = Ctx { stream: self.run.stream(), now: self.now, command_id, shard_count: 64, calendar: &NoCalendar };
+        let (stream, now) = (self.run.stream(), self.now);
+        let (calendar, expressions) = (&NoCalendar, &NoExpressions);
+        let ctx = Ctx { stream, now, command_id, shard_count: 64, calendar, expressions };
         let Ok(decision) = decide_once::<RunDecider>(&self.state, &command, &ctx) else {
             return;
         };
@@ -223,4 +293,42 @@ pub fn draft() -> StepOutput {
     let composer =
         Composer::Model { model: "m".to_owned(), prompt_tokens: 900, completion_tokens: 120, response_id: None };
     StepOutput::Draft(Draft { text: text(), composer, warnings: vec![] })
+}
+
+pub fn call() -> Action {
+    let (url, method) = ("http://127.0.0.1/x".to_owned(), "POST".to_owned());
+    Action::Call { url, method, headers: [].into(), body: None }
+}
+
+/// A step is done for each of three elements.
+pub fn for_three() -> Flow {
+    Flow { for_each: Some(serde_json::json!(["a", "b", "c"])), ..Flow::default() }
+}
+
+/// A person is asked behind a step.
+pub fn asking() -> Flow {
+    let option = |action: ApprovalAction| ApprovalOption {
+        action,
+        label: action.as_str().to_owned(),
+        allows_modification: false,
+        description: None,
+    };
+    let checkpoint = Checkpoint {
+        question: "Send it?".to_owned(),
+        options: ApprovalAction::ALL.map(option).to_vec(),
+        advisory: false,
+        assignee: None,
+        group: None,
+        severity: None,
+        timeout_ms: None,
+        on_timeout: OnTimeout::Abort,
+    };
+    Flow { checkpoint: Some(Box::new(checkpoint)), ..Flow::default() }
+}
+
+/// What a model said, as a step of a workflow keeps it.
+pub fn said() -> StepOutput {
+    let facts = [("model", "m"), ("prompt_tokens", "70"), ("completion_tokens", "7")];
+    let facts = facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    StepOutput::Value(Outcome { facts, ..Outcome::of(serde_json::json!("hello")) })
 }

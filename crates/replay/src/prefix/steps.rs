@@ -1,0 +1,154 @@
+//! What must hold of the steps of one run, judged from its events alone.
+//!
+//! Owns: which state of a step each event may find it in, written without the decider and its state.
+//! Refuses to know: how a history came to be, and what other streams say.
+
+use std::collections::BTreeMap;
+
+use nightshift_domain::{
+    run::{Event, How, instance_id, instance_of},
+    streams::AnyEvent,
+};
+
+/// States in which something of a step goes on.
+const OPEN: &[&str] = &["queued", "running", "parked", "asking", "fanned"];
+
+/// States from which a step can begin: it may have failed before, and waited for its retry.
+const READY: &[&str] = &["new", "failed", "lost"];
+
+/// A step as its events left it.
+#[derive(Clone, Copy)]
+struct Step {
+    is: &'static str,
+    /// The highest attempt.
+    attempt: u32,
+}
+
+#[derive(Default)]
+struct Steps {
+    steps: BTreeMap<String, Step>,
+    over: Option<&'static str>,
+    paused: bool,
+    faults: Vec<String>,
+}
+
+/// Attempts are begun and ended one by one, a step is done once unless somebody has it done again, and a run that is over
+/// leaves no step behind.
+pub fn run(events: &[AnyEvent]) -> Vec<String> {
+    let mut steps = Steps::default();
+    for event in events {
+        if let AnyEvent::Run(event) = event {
+            steps.hear(event);
+        }
+    }
+    steps.end()
+}
+
+/// The step that an event is about, the states it may be in before, and its state after.
+fn moved(event: &Event) -> Option<(&str, &'static [&'static str], &'static str, u32)> {
+    Some(match event {
+        Event::StepQueued { step, attempt } => (step, READY, "queued", *attempt),
+        Event::AttemptStarted { step, attempt, .. } => (step, &["queued"], "running", *attempt),
+        Event::AttemptSucceeded { step, attempt, .. } => (step, &["running"], "completed", *attempt),
+        Event::AttemptFailed { step, attempt, .. } => (step, &["running", "parked"], "failed", *attempt),
+        Event::LeaseExpired { step, attempt, .. } => (step, &["running"], "lost", *attempt),
+        Event::StepDied { step, .. } => (step, &["new", "failed", "lost", "fanned"], "dead", 0),
+        Event::StepSkipped { step, .. } => {
+            let any = &["new", "queued", "running", "failed", "lost", "parked", "asking", "fanned"];
+            (step, any, "skipped", 0)
+        }
+        Event::FannedOut { step, .. } => (step, &["new"], "fanned", 0),
+        Event::StepParked { step, attempt, .. } => (step, READY, "parked", *attempt),
+        Event::StepCompleted { step, how, .. } => (step, before_completed(how), "completed", 0),
+        Event::ApprovalRequested { step, approval } if !approval.checkpoint.advisory => {
+            (step, &["new", "failed", "completed"], "asking", 0)
+        }
+        _ => return None,
+    })
+}
+
+const fn before_completed(how: &How) -> &'static [&'static str] {
+    match how {
+        How::Set {} => READY,
+        How::Slept {} | How::EventArrived {} | How::ChildEnded { .. } => &["parked"],
+        // A question that nobody has to answer holds no step.
+        How::Approved {} => &["asking", "new", "failed"],
+        How::FannedIn {} => &["fanned"],
+        How::Replaced { .. } => &["new", "queued", "failed", "lost", "parked", "asking", "fanned", "dead"],
+    }
+}
+
+impl Steps {
+    fn hear(&mut self, event: &Event) {
+        if let Some(end) = self.over.filter(|_| !matches!(event, Event::StaleResult { .. } | Event::Reopened { .. })) {
+            self.faults.push(format!("something happened after it was {end}: {event:?}"));
+        }
+        if let Some((step, wanted, now, attempt)) = moved(event) {
+            self.step(step, wanted, (now, attempt));
+        }
+        match event {
+            Event::Created(created) => {
+                let fresh = |id: &String| (id.clone(), Step { is: "new", attempt: 0 });
+                self.steps.extend(created.plan.steps.iter().map(|step| fresh(&step.id)));
+            }
+            Event::FannedOut { step, items } => (0..items.len()).for_each(|nth| self.renew(&instance_id(step, nth))),
+            Event::StepReset { step, .. } => {
+                self.renew(step);
+                self.list_goes_on(step);
+            }
+            Event::StepCompleted { step, how: How::Replaced { .. }, .. } => self.list_goes_on(step),
+            Event::Paused { .. } => self.pause(),
+            Event::Resumed { .. } => self.paused = false,
+            Event::Reopened { .. } => (self.over, self.paused) = (None, false),
+            Event::Completed { .. } => self.over = Some("completed"),
+            Event::Failed { .. } | Event::Cancelled { .. } => self.over = Some("over"),
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, id: &str, wanted: &[&str], (now, attempt): (&'static str, u32)) {
+        let before = self.steps.get(id).copied().unwrap_or(Step { is: "missing", attempt: 0 });
+        if !wanted.contains(&before.is) {
+            self.faults.push(format!("step {id} is {now} after it was {}", before.is));
+        }
+        if now == "queued" && attempt <= before.attempt && before.attempt > 0 {
+            self.faults.push(format!("step {id}: attempt {attempt} after attempt {}", before.attempt));
+        }
+        self.steps.insert(id.to_owned(), Step { is: now, attempt: attempt.max(before.attempt) });
+    }
+
+    /// It is to be done from the start; the numbers of its attempts go on.
+    fn renew(&mut self, id: &str) {
+        let attempt = self.steps.get(id).map_or(0, |step| step.attempt);
+        self.steps.insert(id.to_owned(), Step { is: "new", attempt });
+    }
+
+    fn list_goes_on(&mut self, instance: &str) {
+        let list = instance_of(instance).and_then(|(list, _)| self.steps.get_mut(list));
+        if let Some(list) = list.filter(|list| matches!(list.is, "completed" | "dead" | "skipped")) {
+            list.is = "fanned";
+        }
+    }
+
+    /// What waits for a place waits no more, and is queued again as the same attempt.
+    fn pause(&mut self) {
+        self.paused = true;
+        for step in self.steps.values_mut().filter(|step| step.is == "queued") {
+            *step = Step { is: "new", attempt: step.attempt.saturating_sub(1) };
+        }
+    }
+
+    fn end(mut self) -> Vec<String> {
+        let left = self.steps.iter().filter(|(_, step)| OPEN.contains(&step.is));
+        match self.over {
+            Some(_) => {
+                let left = left.map(|(id, step)| format!("it is over and step {id} is {}", step.is));
+                self.faults.extend(left.collect::<Vec<_>>());
+            }
+            // People and events come when they come.
+            None if self.paused || left.into_iter().any(|(_, step)| matches!(step.is, "parked" | "asking")) => {}
+            None => self.faults.push("it never ended, and nothing is owed to it".to_owned()),
+        }
+        self.faults
+    }
+}
