@@ -1,8 +1,8 @@
 //! What every actor of the tree shares.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nightshift_domain::{calendar::Calendar, ids::StreamId};
+use nightshift_domain::{calendar::Calendar, expression::Expressions, ids::StreamId};
 use nightshift_ports::{
     clock::{Clock, IdSource},
     log::EventLog,
@@ -11,8 +11,16 @@ use nightshift_ports::{
 };
 
 use crate::{
-    clock::ClockHandle, courier::Courier, faults::Faults, importer::ImporterHandle, journal::Journal, observer::Gauges,
-    projector::ProjectorHandle, queue::QueueHandle, router::Router, workers::Workers,
+    clock::ClockHandle,
+    courier::Courier,
+    faults::Faults,
+    importer::ImporterHandle,
+    journal::Journal,
+    observer::Gauges,
+    projector::ProjectorHandle,
+    queue::{QueueHandle, limits::Limits},
+    router::Router,
+    workers::Workers,
 };
 
 /// Limits and policies of the tree.
@@ -38,6 +46,8 @@ pub struct Settings {
     pub look_timeout_ms: u64,
     /// Writers side by side.
     pub lanes: usize,
+    /// Limits of the queue at the start.
+    pub limits: Limits,
     /// Timers go off, and what is owed is handed over at the start. Without it only what is asked is done.
     pub alive: bool,
 }
@@ -55,6 +65,7 @@ impl Default for Settings {
             looks_max: 16,
             look_timeout_ms: 30_000,
             lanes: 1,
+            limits: Limits::default(),
             alive: true,
         }
     }
@@ -74,8 +85,12 @@ pub struct Context {
     pub ids: Arc<dyn IdSource>,
     /// Due instants.
     pub calendar: Arc<dyn Calendar>,
+    /// Conditions.
+    pub expressions: Arc<dyn Expressions>,
     /// Limits and policies.
     pub settings: Settings,
+    /// Limits of the queue, as they are now; they can be changed while it runs.
+    pub limits: Mutex<Limits>,
     /// Figures.
     pub gauges: Arc<Gauges>,
     /// Where tests and torture break things.
@@ -106,6 +121,18 @@ impl Context {
     #[must_use]
     pub fn router(&self) -> &Router {
         self.router.get().expect("streams are asked only after the tree was started")
+    }
+
+    /// Limits of the queue, as they are now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Other limits from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits.clone();
+        self.queue.set_limits(limits);
     }
 
     /// How many shards the log has.

@@ -5,15 +5,24 @@ use std::sync::Arc;
 
 use nightshift_domain::{
     decider::{Duty, Obligation},
+    definition::{self, DefinitionDecider},
     deliverable::{self, DeliverableDecider, Stage},
     ids::{DeliverableId, RunId, StreamId},
-    run::{self, RunDecider, StepStatus},
+    run::{self, Gates, RunDecider, StepStatus},
     schedule::{self, ScheduleDecider},
     source::{self, SourceDecider},
     streams::AnyCommand,
+    topic::{self, TopicDecider},
 };
 
-use crate::{context::Context, courier::Errand, importer::Assess, queue::Job, shell::Kind, workers::Attempt};
+use crate::{
+    context::Context,
+    courier::Errand,
+    importer::Assess,
+    queue::Job,
+    shell::Kind,
+    workers::{Attempt, Undertaking},
+};
 
 /// Work that needs facts of the stream's state.
 pub enum Work {
@@ -27,6 +36,11 @@ pub enum Work {
 pub trait Duties: nightshift_domain::decider::Decider {
     /// The work behind a duty of class effect; none when the state does not owe it any more.
     fn work(_stream: StreamId, _state: &Self::State, _duty: &Duty) -> Option<Work> {
+        None
+    }
+
+    /// What a step that waits for a place has to pass; none when the state knows no such step.
+    fn gates(_state: &Self::State, _step: &str) -> Option<Gates> {
         None
     }
 }
@@ -44,16 +58,16 @@ pub fn hand_over<K: Kind>(context: &Arc<Context>, stream: StreamId, state: &K::S
                 let errand = Errand { owner: stream, key, to: *to, command: (**command).clone(), timer: false };
                 context.courier.send(context, errand);
             }
-            Duty::Lease { step, attempt } => context.queue.enqueue(
-                Job {
-                    run: RunId::from_uuid(stream.id),
-                    step: step.clone(),
-                    attempt: *attempt,
-                    priority: obligation.priority,
-                    since: obligation.due_at,
-                },
-                context.gauges.open(),
-            ),
+            Duty::Lease { step, attempt } => {
+                let Some(gates) = K::gates(state, step) else {
+                    tracing::debug!(%stream, key, "a job has no step behind it any more");
+                    continue;
+                };
+                let run = RunId::from_uuid(stream.id);
+                let (priority, since) = (obligation.priority, obligation.due_at);
+                let job = Job { run, step: step.clone(), attempt: *attempt, priority, since, gates };
+                context.queue.enqueue(job, context.gauges.open());
+            }
             duty @ (Duty::Attempt { .. } | Duty::Assess { .. }) => match K::work(stream, state, duty) {
                 Some(Work::Attempt(attempt)) => context.workers.start(context, *attempt),
                 Some(Work::Assess(assess)) => context.importer.assess(*assess, context.gauges.open()),
@@ -99,24 +113,32 @@ impl Kind for SourceDecider {
 }
 
 impl Duties for RunDecider {
+    fn gates(state: &run::State, step: &str) -> Option<Gates> {
+        run::gates(state.run()?, step)
+    }
+
     fn work(stream: StreamId, state: &run::State, duty: &Duty) -> Option<Work> {
         let Duty::Attempt { step, attempt, token } = duty else { return None };
         let run = state.run()?;
         let (plan, found) = run.step(step)?;
         let StepStatus::Running { attempt: running, lease, since } = &found.status else { return None };
-        (running == attempt && lease.token == *token).then(|| {
-            Work::Attempt(Box::new(Attempt {
-                run: RunId::from_uuid(stream.id),
-                created: Arc::clone(&run.created),
-                step: plan.id.clone(),
-                action: plan.action.clone(),
-                timeout_ms: plan.timeout_ms,
-                attempt: *attempt,
-                token: *token,
-                started_at: *since,
-                inputs: run.outputs(),
-            }))
-        })
+        if running != attempt || lease.token != *token {
+            return None;
+        }
+        let id = RunId::from_uuid(stream.id);
+        Some(Work::Attempt(Box::new(Attempt {
+            run: id,
+            created: Arc::clone(&run.created),
+            step: step.clone(),
+            work: Undertaking::of(run, id, plan, step)?,
+            idempotency_key: run.idempotency_key(id, step)?,
+            timeout_ms: plan.timeout_ms,
+            attempt: *attempt,
+            token: *token,
+            started_at: *since,
+            gates: run::gates(run, step)?,
+            inputs: run.outputs(),
+        })))
     }
 }
 
@@ -124,6 +146,28 @@ impl Kind for RunDecider {
     fn unwrap(command: AnyCommand) -> Option<run::Command> {
         match command {
             AnyCommand::Run(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl Duties for DefinitionDecider {}
+
+impl Kind for DefinitionDecider {
+    fn unwrap(command: AnyCommand) -> Option<definition::Command> {
+        match command {
+            AnyCommand::Definition(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl Duties for TopicDecider {}
+
+impl Kind for TopicDecider {
+    fn unwrap(command: AnyCommand) -> Option<topic::Command> {
+        match command {
+            AnyCommand::Topic(command) => Some(command),
             _ => None,
         }
     }

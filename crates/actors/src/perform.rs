@@ -3,27 +3,37 @@
 //! Owns: which port does which action, and where large texts are kept before an event refers to them.
 //! Refuses to know: how anything is done outside.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use nightshift_domain::{
     codec,
-    content::{Draft, Failure, FailureClass, INLINE_BYTES_MAX, Material, Text},
-    run::{Action, StepOutput},
+    content::{Digest, Draft, Failure, FailureClass, INLINE_BYTES_MAX, Material, Text},
+    json::{Json, canonical},
+    run::{self, Action, Kept, Run, StepOutput, StepPlan},
 };
 use nightshift_ports::{
     blobs::{Blobs, digest_of},
     log::StoreError,
     performer::Outgoing,
+    step_cache::Slot,
 };
 
-use crate::{context::Context, importer, workers::Attempt};
+use crate::{
+    context::Context,
+    importer,
+    workers::{Attempt, Undertaking},
+};
 
 /// Performs an attempt.
 ///
 /// # Errors
 /// A classified failure.
 pub async fn perform(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOutput, Failure> {
-    match &attempt.action {
+    let (action, plan) = match &attempt.work {
+        Undertaking::Ready { action, plan } => (Cow::Borrowed(&**action), plan),
+        Undertaking::Needs { run, plan, kept } => (Cow::Owned(brought(context, attempt, run, kept).await?), plan),
+    };
+    match &*action {
         Action::Gather { sources, brief, feedback } => {
             let material = importer::gather(context, sources, brief, feedback).await?;
             keep_material(context, &material).await
@@ -42,7 +52,7 @@ pub async fn perform(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOu
         Action::Deliver { destination, version_id, title, text, staged_at } => {
             let document = Outgoing {
                 version_id: *version_id,
-                version_number: attempt.created.subject.version_number,
+                version_number: attempt.created.subject.version().map_or(0, |(_, number)| number),
                 title: title.clone(),
                 markdown: full_text(&*context.performers.blobs, text).await?,
                 digest: text.digest.clone(),
@@ -55,7 +65,58 @@ pub async fn perform(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOu
             let receipt = context.performers.delivering.notify(to, notice, &attempt.call()).await?;
             Ok(StepOutput::Receipt(receipt))
         }
+        Action::Call { .. } | Action::Agent { .. } | Action::Process { .. } | Action::Llm { .. } => {
+            act(context, attempt, &action, plan).await
+        }
+        Action::Sleep { .. }
+        | Action::WaitForEvent { .. }
+        | Action::Approval { .. }
+        | Action::Orchestration { .. }
+        | Action::Set { .. } => {
+            let why = format!("a step that is a {} needs no worker", action.as_str());
+            Err(Failure::new(FailureClass::Permanent, why))
+        }
     }
+}
+
+/// The action with the values that are kept outside of the events.
+async fn brought(context: &Context, attempt: &Attempt, run: &Run, kept: &[Digest]) -> Result<Action, Failure> {
+    let mut values = BTreeMap::new();
+    for digest in kept {
+        let bytes = context.performers.blobs.get(digest).await.map_err(store_failed)?;
+        let bytes = bytes.ok_or_else(|| missing(&digest.0))?;
+        let value = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::new(FailureClass::Permanent, format!("{digest} is no JSON: {error}")))?;
+        values.insert(digest.clone(), value);
+    }
+    let unknown = || Failure::new(FailureClass::Permanent, format!("the run has no step {:?}", attempt.step));
+    run::action_of(run, attempt.run, &attempt.step, &values).ok_or_else(unknown)
+}
+
+/// Does a step of a workflow. What it made is mapped here, where it is whole, and put into the content store when it is
+/// too large for an event.
+async fn act(
+    context: &Arc<Context>,
+    attempt: &Attempt,
+    action: &Action,
+    plan: &StepPlan,
+) -> Result<StepOutput, Failure> {
+    let mut call = attempt.call();
+    call.cache = plan.flow.cache.zip(attempt.created.subject.workflow()).map(|(policy, workflow)| {
+        let input = serde_json::to_value(action).unwrap_or_default();
+        Slot::of(workflow, None, &plan.id, &input, policy)
+    });
+    let mut outcome = context.performers.acting.act(action, &call).await?;
+    outcome.value = run::mapped(plan, &outcome.value);
+    outcome.mapped = true;
+    let text = canonical(&outcome.value);
+    if text.len() > INLINE_BYTES_MAX {
+        let (digest, bytes) = (digest_of(text.as_bytes()), text.len() as u64);
+        context.performers.blobs.put(&digest, text.into_bytes()).await.map_err(store_failed)?;
+        outcome.value = Json::Null;
+        outcome.kept = Some(Kept { digest, bytes });
+    }
+    Ok(StepOutput::Value(outcome))
 }
 
 fn store_failed(error: impl std::fmt::Display) -> Failure {

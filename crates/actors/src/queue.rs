@@ -1,23 +1,31 @@
 //! The queue actor: places for steps.
 //!
-//! Owns: who waits, who holds a place, and who is next: priority (lower first), then age.
+//! Owns: who waits, who holds a place, and who is next. The order is in `order`, what holds a job back in `limits`.
 //! Refuses to know: what a step does. Supervised by the root; a new one finds waiting jobs in the log and places in the
 //! workers.
 //!
 //! Invariant: places are derived from attempts that are under way, never counted apart, so none can leak.
+//! Invariant: a job that is held back holds back no other; it joins again when what held it may be gone.
+
+mod handle;
+pub mod limits;
+mod order;
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
+use handle::InHand;
+pub use handle::QueueHandle;
+use limits::{Bucket, Limits, Named};
 use nightshift_domain::{
-    ids::{CommandId, RunId},
+    ids::{CommandId, RunId, UserId},
     recorded::Meta,
-    run::{self, Lease, Token},
+    run::{self, Gates, Lease, Token},
     time::Timestamp,
 };
+use order::Order;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
@@ -25,7 +33,6 @@ use crate::{
     envelope::{Envelope, Message, NotDone, Reply},
     faults::Point,
     observer::OpenWork,
-    port::Port,
 };
 
 /// A step that waits for a place.
@@ -41,12 +48,24 @@ pub struct Job {
     pub priority: i16,
     /// Since when it waits.
     pub since: Timestamp,
+    /// What it has to pass.
+    pub gates: Gates,
 }
 
 impl Job {
     fn key(&self) -> Key {
         (self.run, format!("job:{}:{}", self.step, self.attempt))
     }
+
+    fn names(&self) -> Vec<Named> {
+        names(&self.gates)
+    }
+}
+
+/// The named places that gates ask for.
+fn names(gates: &Gates) -> Vec<Named> {
+    let keys = gates.concurrency.iter().map(|key| Named::Key(key.clone()));
+    keys.chain([Named::Queue(gates.queue.clone())]).collect()
 }
 
 type Key = (RunId, String);
@@ -59,10 +78,13 @@ pub enum QueueMsg {
     Forget(RunId, String),
     /// A place is free again.
     Release(Token),
-    /// The place of one attempt may serve another: answered with a lease, or with none when somebody else is first.
+    /// The place of one attempt may serve another of the same run: answered with a lease, or with none when it is
+    /// somebody else's turn. The lease is for a step without gates.
     Offer {
         /// The run whose attempt has just ended.
         run: RunId,
+        /// Whose run it is.
+        user: UserId,
         /// The lease it had.
         token: Token,
         /// Priority of the run; a more urgent job that waits goes first.
@@ -70,6 +92,10 @@ pub enum QueueMsg {
         /// Whom to tell.
         reply: tokio::sync::oneshot::Sender<Option<Lease>>,
     },
+    /// Tokens may have come back.
+    Refilled,
+    /// Other limits from now on.
+    SetLimits(Box<Limits>),
     /// Who waits and who holds a place.
     Show(tokio::sync::oneshot::Sender<QueueView>),
     /// Fail. Sent by tests only.
@@ -79,57 +105,38 @@ pub enum QueueMsg {
 /// Who waits and who holds a place, for explanations.
 #[derive(Debug, Clone, Default)]
 pub struct QueueView {
-    /// Waiting jobs in the order in which they will go.
-    pub waiting: Vec<Job>,
+    /// Waiting jobs in the order in which they will go; those that a limit holds back come last.
+    pub waiting: Vec<Waiting>,
     /// Places taken.
     pub taken: usize,
     /// Places in all.
     pub places: usize,
 }
 
-/// The way to the queue.
-#[derive(Clone)]
-pub struct QueueHandle(pub(crate) Port<QueueMsg>);
-
-impl Default for QueueHandle {
-    fn default() -> Self {
-        Self(Port::new("queue"))
-    }
+/// A job that waits, and what for.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// The job.
+    pub job: Job,
+    /// The limit that holds it back; none when it only waits for its turn.
+    pub held_by: Option<HeldBy>,
 }
 
-impl QueueHandle {
-    /// Lets the actor fail, as a test wants it.
-    pub fn fail(&self) {
-        self.0.send(QueueMsg::Fail);
-    }
+/// A limit that holds a job back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HeldBy {
+    /// All places of that name are taken.
+    Place(Named),
+    /// The bucket has no token.
+    Rate(String),
+}
 
-    /// A step waits.
-    pub fn enqueue(&self, job: Job, open: OpenWork) {
-        self.0.send(QueueMsg::Enqueue(Box::new(job), open));
-    }
-
-    /// It does not wait any more.
-    pub fn forget(&self, run: RunId, key: &str) {
-        self.0.send(QueueMsg::Forget(run, key.to_owned()));
-    }
-
-    /// A place is free again.
-    pub fn release(&self, token: Token) {
-        self.0.send(QueueMsg::Release(token));
-    }
-
-    /// Asks for the place of an ended attempt to be kept for what follows it in the same run.
-    pub async fn offer(&self, run: RunId, token: Token, priority: i16) -> Option<Lease> {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        self.0.send(QueueMsg::Offer { run, token, priority, reply });
-        answer.await.ok().flatten()
-    }
-
-    /// Who waits and who holds a place.
-    pub async fn show(&self) -> QueueView {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        self.0.send(QueueMsg::Show(reply));
-        answer.await.unwrap_or_default()
+impl std::fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Place(named) => named.fmt(f),
+            Self::Rate(key) => write!(f, "rate:{key}"),
+        }
     }
 }
 
@@ -139,9 +146,15 @@ pub struct QueueActor;
 /// What it remembers.
 pub struct Places {
     context: Arc<Context>,
-    waiting: BinaryHeap<Reverse<(i16, Timestamp, Key)>>,
+    myself: ActorRef<QueueMsg>,
+    limits: Limits,
+    order: Order<Key>,
     jobs: HashMap<Key, (Job, OpenWork)>,
-    taken: HashSet<Token>,
+    held: HashMap<HeldBy, VecDeque<Key>>,
+    taken: HashMap<Token, Vec<Named>>,
+    named: HashMap<Named, usize>,
+    buckets: HashMap<String, Bucket>,
+    refill_at: Option<Timestamp>,
 }
 
 impl Actor for QueueActor {
@@ -149,13 +162,23 @@ impl Actor for QueueActor {
     type State = Places;
     type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        _myself: ActorRef<QueueMsg>,
-        context: Arc<Context>,
-    ) -> Result<Places, ActorProcessingErr> {
-        let taken = context.workers.tokens();
-        Ok(Places { context, waiting: BinaryHeap::new(), jobs: HashMap::new(), taken })
+    async fn pre_start(&self, myself: ActorRef<QueueMsg>, context: Arc<Context>) -> Result<Places, ActorProcessingErr> {
+        let mut places = Places {
+            limits: context.limits(),
+            myself,
+            order: Order::default(),
+            jobs: HashMap::new(),
+            held: HashMap::new(),
+            taken: HashMap::new(),
+            named: HashMap::new(),
+            buckets: HashMap::new(),
+            refill_at: None,
+            context,
+        };
+        for (token, gates) in places.context.workers.places() {
+            places.hold(token, names(&gates));
+        }
+        Ok(places)
     }
 
     async fn handle(
@@ -164,15 +187,21 @@ impl Actor for QueueActor {
         message: QueueMsg,
         places: &mut Places,
     ) -> Result<(), ActorProcessingErr> {
+        let in_hand = InHand::of(&places.context);
         match message {
             QueueMsg::Enqueue(job, open) => places.enqueue(*job, open),
-            QueueMsg::Forget(run, key) => drop(places.jobs.remove(&(run, key))),
-            QueueMsg::Release(token) => drop(places.taken.remove(&token)),
-            QueueMsg::Offer { run, token, priority, reply } => drop(reply.send(places.offer(run, token, priority))),
+            QueueMsg::Forget(run, key) => places.forget(&(run, key)),
+            QueueMsg::Release(token) => places.release(token),
+            QueueMsg::Offer { run, user, token, priority, reply } => {
+                drop(reply.send(places.offer(run, &user, token, priority)));
+            }
+            QueueMsg::Refilled => places.refilled(),
+            QueueMsg::SetLimits(limits) => places.set_limits(*limits),
             QueueMsg::Show(reply) => drop(reply.send(places.view())),
             QueueMsg::Fail => return Err("it was told to fail".into()),
         }
         places.grant();
+        in_hand.done();
         Ok(())
     }
 
@@ -187,27 +216,169 @@ impl Actor for QueueActor {
 }
 
 impl Places {
+    fn now(&self) -> Timestamp {
+        self.context.clock_port.now()
+    }
+
     fn enqueue(&mut self, job: Job, open: OpenWork) {
         let key = job.key();
         if !self.jobs.contains_key(&key) {
-            self.waiting.push(Reverse((job.priority, job.since, key.clone())));
+            self.order.join(key.clone(), &job.gates.user, job.priority, job.since);
             self.jobs.insert(key, (job, open));
         }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        let Some((job, _)) = self.jobs.remove(key) else { return };
+        if !self.order.leave(key) {
+            self.held.values_mut().for_each(|held| held.retain(|other| other != key));
+        }
+        // It may have come back for a place or a token that it does not take now.
+        job.names().into_iter().for_each(|named| self.call_back(&HeldBy::Place(named), 1));
+        job.gates.buckets.iter().for_each(|key| self.call_back(&HeldBy::Rate(key.clone()), 1));
     }
 
     fn free(&self) -> usize {
         self.context.settings.concurrency.saturating_sub(self.taken.len())
     }
 
+    fn hold(&mut self, token: Token, names: Vec<Named>) {
+        names.iter().for_each(|named| *self.named.entry(named.clone()).or_default() += 1);
+        self.taken.insert(token, names);
+    }
+
+    fn release(&mut self, token: Token) {
+        for named in self.taken.remove(&token).unwrap_or_default() {
+            if let Some(held) = self.named.get_mut(&named) {
+                *held -= 1;
+                if *held == 0 {
+                    self.named.remove(&named);
+                }
+            }
+            self.call_back(&HeldBy::Place(named), 1);
+        }
+    }
+
+    /// Some of those that a limit held back join again, with the age they have.
+    fn call_back(&mut self, by: &HeldBy, most: usize) {
+        let Some(held) = self.held.get_mut(by) else { return };
+        let back: Vec<Key> = held.drain(..most.min(held.len())).collect();
+        if held.is_empty() {
+            self.held.remove(by);
+        }
+        for key in back {
+            if let Some((job, _)) = self.jobs.get(&key) {
+                self.order.join(key, &job.gates.user, job.priority, job.since);
+            }
+        }
+    }
+
+    fn has_room(&self, named: &Named) -> bool {
+        let taken = self.named.get(named).copied().unwrap_or(0);
+        self.limits.places(named).is_none_or(|places| taken < places)
+    }
+
+    /// The first limit that a job does not pass now.
+    fn obstacle(&mut self, gates: &Gates, now: Timestamp) -> Option<HeldBy> {
+        if let Some(full) = names(gates).into_iter().find(|named| !self.has_room(named)) {
+            return Some(HeldBy::Place(full));
+        }
+        for key in &gates.buckets {
+            let Some(rate) = self.limits.rate(key) else { continue };
+            let bucket = self.buckets.entry(key.clone()).or_insert_with(|| Bucket::full(rate, now));
+            if bucket.ready_at(1.0, now) != Some(now) {
+                return Some(HeldBy::Rate(key.clone()));
+            }
+        }
+        None
+    }
+
     /// Gives free places to whoever is next.
     fn grant(&mut self) {
         while self.free() > 0 {
-            let Some(Reverse((.., key))) = self.waiting.pop() else { return };
-            // A job that was forgotten left its entry in the heap.
-            if let Some((job, open)) = self.jobs.remove(&key) {
-                self.give(job, open);
+            let now = self.now();
+            let Some(key) = self.order.next(now) else { return };
+            let Some((job, _)) = self.jobs.get(&key) else { continue };
+            let gates = job.gates.clone();
+            match self.obstacle(&gates, now) {
+                None => self.pass(&key, &gates, now),
+                Some(by) => self.hold_back(key, &gates, by, now),
             }
         }
+    }
+
+    fn pass(&mut self, key: &Key, gates: &Gates, now: Timestamp) {
+        for key in &gates.buckets {
+            let Some(bucket) = self.buckets.get_mut(key) else { continue };
+            bucket.take(1.0, now);
+            let by = HeldBy::Rate(key.clone());
+            if self.held.contains_key(&by) {
+                match bucket.ready_at(1.0, now) {
+                    Some(due) if due <= now => self.call_back(&by, 1),
+                    due => self.arm(due),
+                }
+            }
+        }
+        if let Some((job, open)) = self.jobs.remove(key) {
+            self.give(job, open);
+        }
+    }
+
+    fn hold_back(&mut self, key: Key, gates: &Gates, by: HeldBy, now: Timestamp) {
+        if let HeldBy::Rate(bucket) = &by {
+            let due = self.buckets.get_mut(bucket).and_then(|bucket| bucket.ready_at(1.0, now));
+            self.arm(due);
+            // Named places that it does not take now are for others.
+            names(gates).into_iter().for_each(|named| self.call_back(&HeldBy::Place(named), 1));
+        }
+        self.held.entry(by).or_default().push_back(key);
+    }
+
+    /// The actor is told when the next token comes back.
+    fn arm(&mut self, due: Option<Timestamp>) {
+        let Some(due) = due.filter(|due| self.refill_at.is_none_or(|armed| *due < armed)) else { return };
+        self.refill_at = Some(due);
+        let (clock, myself) = (Arc::clone(&self.context.clock_port), self.myself.clone());
+        crate::tasks::spawn(async move {
+            clock.sleep_until(due).await;
+            let _ = myself.cast(QueueMsg::Refilled);
+        });
+    }
+
+    /// As many join again as there are tokens. Those that go call the next one, so a timer is needed only when there is
+    /// no token at all.
+    fn refilled(&mut self) {
+        let now = self.now();
+        self.refill_at = None;
+        let rate = |by: &HeldBy| match by {
+            HeldBy::Rate(key) => Some(key.clone()),
+            HeldBy::Place(_) => None,
+        };
+        let keys: Vec<String> = self.held.keys().filter_map(rate).collect();
+        for key in keys {
+            let Some(bucket) = self.buckets.get_mut(&key) else { continue };
+            let tokens = (bucket.tokens(now) + 1e-9).floor().clamp(0.0, 1e6) as usize;
+            if tokens == 0 {
+                let due = bucket.ready_at(1.0, now);
+                self.arm(due);
+            } else {
+                self.call_back(&HeldBy::Rate(key), tokens);
+            }
+        }
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        let now = self.now();
+        self.buckets.retain(|key, bucket| match limits.rate(key) {
+            Some(rate) => {
+                bucket.set_rate(rate, now);
+                true
+            }
+            None => false,
+        });
+        self.limits = limits;
+        let all: Vec<HeldBy> = self.held.keys().cloned().collect();
+        all.iter().for_each(|by| self.call_back(by, usize::MAX));
     }
 
     fn lease(&self, run: RunId) -> Lease {
@@ -218,7 +389,7 @@ impl Places {
 
     fn give(&mut self, job: Job, open: OpenWork) {
         let lease = self.lease(job.run);
-        self.taken.insert(lease.token);
+        self.hold(lease.token, job.names());
         self.context.faults.at(Point::Granted);
         let grant = run::Command::Grant { step: job.step.clone(), attempt: job.attempt, lease: lease.clone() };
         let (context, token, stream) = (Arc::clone(&self.context), lease.token, job.run.stream());
@@ -244,20 +415,26 @@ impl Places {
         self.context.router().send(stream, Message::Decide(Box::new(envelope)));
     }
 
-    /// The place stays with the run unless somebody more urgent waits.
-    fn offer(&mut self, run: RunId, token: Token, priority: i16) -> Option<Lease> {
-        let more_urgent = self.waiting.peek().is_some_and(|Reverse((first, ..))| *first < priority);
-        if !self.taken.contains(&token) || more_urgent {
+    /// The place stays with the run unless it is somebody else's turn.
+    fn offer(&mut self, run: RunId, user: &UserId, token: Token, priority: i16) -> Option<Lease> {
+        if !self.taken.contains_key(&token) || self.order.is_before(user, priority, self.now()) {
             return None;
         }
         let lease = self.lease(run);
-        self.taken.insert(lease.token);
+        self.hold(lease.token, Vec::new());
         Some(lease)
     }
 
     fn view(&self) -> QueueView {
-        let mut waiting: Vec<Job> = self.jobs.values().map(|(job, _)| job.clone()).collect();
-        waiting.sort_by_key(|job| (job.priority, job.since, job.key()));
-        QueueView { waiting, taken: self.taken.len(), places: self.context.settings.concurrency }
+        let waiting = |key: &Key, held_by: Option<&HeldBy>| {
+            self.jobs.get(key).map(|(job, _)| Waiting { job: job.clone(), held_by: held_by.cloned() })
+        };
+        let mut all: Vec<Waiting> = self.order.listed().iter().filter_map(|key| waiting(key, None)).collect();
+        let mut held: Vec<_> = self.held.iter().collect();
+        held.sort_by_key(|(by, _)| *by);
+        for (by, keys) in held {
+            all.extend(keys.iter().filter_map(|key| waiting(key, Some(by))));
+        }
+        QueueView { waiting: all, taken: self.taken.len(), places: self.context.settings.concurrency }
     }
 }

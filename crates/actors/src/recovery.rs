@@ -19,7 +19,6 @@ use crate::{
     context::Context,
     courier::Errand,
     envelope::{Envelope, Message, NotDone, Reply},
-    queue::Job,
 };
 
 /// Obligations read at once.
@@ -55,23 +54,14 @@ fn hand_over(context: &Arc<Context>, owed: Owed) {
             let errand = Errand { owner: owed.stream, key, to: *to, command: (**command).clone(), timer: false };
             context.courier.send(context, errand);
         }
-        Duty::Lease { step, attempt } => {
-            let job = Job {
-                run: RunId::from_uuid(owed.stream.id),
-                step: step.clone(),
-                attempt: *attempt,
-                priority: owed.obligation.priority,
-                since: owed.obligation.due_at,
-            };
-            context.queue.enqueue(job, context.gauges.open());
-        }
         Duty::Attempt { step, attempt, token } if !context.workers.holds(*token) => {
             expire(
                 context,
                 Lost { run: RunId::from_uuid(owed.stream.id), step: step.clone(), attempt: *attempt, token: *token },
             );
         }
-        Duty::Assess { .. } => context.router().send(owed.stream, Message::Resume(Arc::new(owed))),
+        // What a step has to pass before it gets a place is for the run to say, so the run is loaded; it is needed anyway.
+        Duty::Lease { .. } | Duty::Assess { .. } => context.router().send(owed.stream, Message::Resume(Arc::new(owed))),
         Duty::Attempt { .. } | Duty::Wake { .. } => {}
     }
 }

@@ -103,6 +103,7 @@ impl Actor for RootActor {
 impl Tree {
     fn collapse(&self, part: Part, why: String) {
         tracing::error!(actor = part.role.as_str(), why, "an actor failed too often; the process ends");
+        self.args.context.queue.recovered();
         self.args.collapse.send_replace(Some(Collapse::GaveUp { role: part.role.as_str(), why }));
     }
 
@@ -131,7 +132,7 @@ impl Tree {
             }
             (Role::Queue, _) => {
                 let (actor, _) = Actor::spawn_linked(None, QueueActor, Arc::clone(&context), parent).await?;
-                context.queue.0.connect(actor.clone());
+                context.queue.port.connect(actor.clone());
                 actor.get_cell()
             }
             (Role::Importer, _) => {
@@ -155,6 +156,9 @@ impl Tree {
 /// What a failed actor had in hand is in the log.
 async fn hand_over_again(context: &Arc<Context>, role: Role) {
     let _open = context.gauges.open();
+    if role == Role::Queue {
+        context.queue.recovered();
+    }
     let classes: &[Class] = match role {
         Role::Queue => &[Class::Job],
         Role::Importer => &[Class::Effect],

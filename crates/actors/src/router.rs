@@ -12,11 +12,13 @@ mod streams;
 use std::{any::Any, sync::Arc};
 
 use nightshift_domain::{
+    definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::{StreamId, StreamKind},
     run::RunDecider,
     schedule::ScheduleDecider,
     source::SourceDecider,
+    topic::TopicDecider,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 
@@ -35,6 +37,8 @@ pub struct Router {
     runs: Port<StreamsMsg>,
     schedules: Port<StreamsMsg>,
     sources: Port<StreamsMsg>,
+    definitions: Port<StreamsMsg>,
+    topics: Port<StreamsMsg>,
 }
 
 impl Default for Router {
@@ -44,6 +48,8 @@ impl Default for Router {
             runs: Port::new("runs"),
             schedules: Port::new("schedules"),
             sources: Port::new("sources"),
+            definitions: Port::new("definitions"),
+            topics: Port::new("topics"),
         }
     }
 }
@@ -55,6 +61,8 @@ impl Router {
             StreamKind::Run => &self.runs,
             StreamKind::Schedule => &self.schedules,
             StreamKind::Source => &self.sources,
+            StreamKind::Definition => &self.definitions,
+            StreamKind::Topic => &self.topics,
         }
     }
 
@@ -110,6 +118,8 @@ pub async fn start(context: &Arc<Context>, kind: StreamKind, parent: ActorCell) 
         StreamKind::Run => start_kind::<RunDecider>(context, parent).await,
         StreamKind::Schedule => start_kind::<ScheduleDecider>(context, parent).await,
         StreamKind::Source => start_kind::<SourceDecider>(context, parent).await,
+        StreamKind::Definition => start_kind::<DefinitionDecider>(context, parent).await,
+        StreamKind::Topic => start_kind::<TopicDecider>(context, parent).await,
     }
 }
 

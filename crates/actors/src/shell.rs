@@ -245,6 +245,7 @@ impl<K: Kind> Shell<K> {
             command_id,
             shard_count: context.shard_count(),
             calendar: &*context.calendar,
+            expressions: &*context.expressions,
         };
         let state = &self.state;
         match catch_unwind(AssertUnwindSafe(|| decide_once::<K>(state, command, &ctx))) {

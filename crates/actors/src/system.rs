@@ -5,12 +5,13 @@
 
 use std::{
     any::Any,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use nightshift_domain::{
     calendar::Calendar,
     decider::Class,
+    expression::Expressions,
     ids::{CommandId, ShardId, StreamId},
     recorded::Meta,
     streams::AnyCommand,
@@ -21,6 +22,7 @@ use nightshift_ports::{
     performer::Performers,
     read_models::ReadModels,
 };
+use nightshift_spec::expressions::Cel;
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::{Semaphore, watch};
 
@@ -55,6 +57,8 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// Due instants.
     pub calendar: Arc<dyn Calendar>,
+    /// Conditions.
+    pub expressions: Arc<dyn Expressions>,
     /// Limits and policies.
     pub settings: Settings,
     /// Who sees what happened.
@@ -79,6 +83,7 @@ impl Parts {
             clock,
             ids,
             calendar,
+            expressions: Arc::new(Cel::default()),
             settings: Settings::default(),
             observer: Arc::new(NoObserver),
             faults: Arc::new(NoFaults),
@@ -138,6 +143,8 @@ impl System {
             clock_port: parts.clock,
             ids: parts.ids,
             calendar: parts.calendar,
+            expressions: parts.expressions,
+            limits: Mutex::new(parts.settings.limits.clone()),
             settings: parts.settings,
             gauges,
             faults: parts.faults,

@@ -6,17 +6,17 @@
 //! Invariant: an attempt holds its place until its outcome is in the log.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures::FutureExt;
 use nightshift_domain::{
-    content::{Failure, FailureClass},
+    content::{Digest, Failure, FailureClass},
     ids::{CommandId, RunId},
     recorded::Meta,
-    run::{Action, Command, Created, StepOutput, Token, idempotency_key},
+    run::{self, Action, Command, Created, Gates, StepOutput, StepPlan, Token},
     time::Timestamp,
     trace,
 };
@@ -39,7 +39,9 @@ pub struct Attempt {
     /// The step.
     pub step: String,
     /// What it does.
-    pub action: Action,
+    pub work: Undertaking,
+    /// Stable over attempts.
+    pub idempotency_key: String,
     /// It is given up after so many milliseconds.
     pub timeout_ms: u64,
     /// Its number, from 1.
@@ -48,6 +50,8 @@ pub struct Attempt {
     pub token: Token,
     /// When it began.
     pub started_at: Timestamp,
+    /// What it had to pass.
+    pub gates: Gates,
     /// What the steps before it made.
     pub inputs: BTreeMap<String, Arc<StepOutput>>,
 }
@@ -64,18 +68,64 @@ impl Attempt {
         // The span is exported when the attempt has ended; its ids are known now.
         let span = trace::attempt_span_id(self.run, &self.step, self.attempt);
         Call {
-            idempotency_key: idempotency_key(self.run, &self.step),
+            run: self.run,
+            step: self.step.clone(),
+            idempotency_key: self.idempotency_key.clone(),
             attempt: self.attempt,
             fencing_token: format!("{shard}.{}", self.token),
             timeout_ms: self.timeout_ms,
             traceparent: Some(trace::traceparent(trace::trace_id(self.created.root), span)),
             now: self.started_at,
+            cache: None,
+        }
+    }
+}
+
+/// What an attempt does.
+pub enum Undertaking {
+    /// A step of a deliverable's run, or one whose templates could be filled in from the events alone.
+    Ready {
+        /// What it does.
+        action: Box<Action>,
+        /// The step as it is planned.
+        plan: Box<StepPlan>,
+    },
+    /// A step whose input is kept outside of the events, in part.
+    Needs {
+        /// The run as it was when the attempt began.
+        run: Box<run::Run>,
+        /// The step as it is planned.
+        plan: Box<StepPlan>,
+        /// The values to bring.
+        kept: Vec<Digest>,
+    },
+}
+
+impl Undertaking {
+    /// What a step of a run does; none when the run knows no such step.
+    #[must_use]
+    pub fn of(run: &run::Run, id: RunId, plan: &StepPlan, step: &str) -> Option<Self> {
+        let kept = run::kept_needed(run, step);
+        let plan = Box::new(plan.clone());
+        if !kept.is_empty() {
+            return Some(Self::Needs { run: Box::new(run.clone()), plan, kept });
+        }
+        let action = run::action_of(run, id, step, &BTreeMap::new())?;
+        Some(Self::Ready { action: Box::new(action), plan })
+    }
+
+    /// The step as it is planned.
+    #[must_use]
+    pub fn plan(&self) -> &StepPlan {
+        match self {
+            Self::Ready { plan, .. } | Self::Needs { plan, .. } => plan,
         }
     }
 }
 
 struct Doing {
     token: Token,
+    gates: Gates,
     stop: Arc<Notify>,
     /// Its outcome is on the way to the log.
     finishing: bool,
@@ -94,10 +144,10 @@ impl Workers {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tokens of the attempts that run here.
+    /// Tokens of the attempts that run here, and what each had to pass.
     #[must_use]
-    pub fn tokens(&self) -> HashSet<Token> {
-        self.doing().values().map(|doing| doing.token).collect()
+    pub fn places(&self) -> Vec<(Token, Gates)> {
+        self.doing().values().map(|doing| (doing.token, doing.gates.clone())).collect()
     }
 
     /// Whether an attempt under this token runs here.
@@ -109,7 +159,8 @@ impl Workers {
     /// Begins an attempt, unless it runs here already.
     pub fn start(&self, context: &Arc<Context>, attempt: Attempt) {
         let stop = Arc::new(Notify::new());
-        let doing = Doing { token: attempt.token, stop: Arc::clone(&stop), finishing: false };
+        let gates = attempt.gates.clone();
+        let doing = Doing { token: attempt.token, gates, stop: Arc::clone(&stop), finishing: false };
         let mut register = self.doing();
         if register.contains_key(&attempt.key()) {
             return;
@@ -169,7 +220,8 @@ async fn see_through(context: &Arc<Context>, attempt: Attempt, stop: &Notify) {
     if let Some(result) = outcome {
         context.workers.finishing(&attempt);
         context.faults.at(Point::AfterEffect);
-        let offer = context.queue.offer(attempt.run, attempt.token, attempt.created.priority).await;
+        let offer =
+            context.queue.offer(attempt.run, &attempt.created.user, attempt.token, attempt.created.priority).await;
         let offered = offer.as_ref().map(|lease| lease.token);
         let finish = Command::Finish {
             step: attempt.step.clone(),

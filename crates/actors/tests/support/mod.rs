@@ -22,8 +22,10 @@ use nightshift_domain::{
         Composer, Destination, Draft, Failure, FailureClass, Item, Material, Notice, Observation, Omission, Receipt,
         SourceFailure, SourceSpec, Text,
     },
+    definition,
     deliverable::{self, Binding, Classification, DeliverableType, Governance, Order},
-    ids::{CommandId, DeliverableId, UserId, derive},
+    ids::{CommandId, DefinitionId, DeliverableId, RunId, UserId, derive, place},
+    run::{self, Action, Outcome},
     time::Timestamp,
 };
 use nightshift_ports::{
@@ -31,9 +33,11 @@ use nightshift_ports::{
     clock::{ManualClock, SeededIds},
     log::EventLog,
     memory::MemoryStore,
-    performer::{Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
 };
-use nightshift_spec::ZonedCalendar;
+use nightshift_spec::{ZonedCalendar, workflow};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// What the made-up world holds and what it saw.
 #[derive(Default)]
@@ -48,9 +52,41 @@ pub struct World {
     /// Each look leaves something out, under a name of its own.
     pub leaving_out: AtomicBool,
     pub materials: Mutex<Vec<Material>>,
+    /// Steps of workflows that were begun.
+    pub acted: Mutex<Vec<Act>>,
+    /// Failures that are still to come of them.
+    pub act_failures: Mutex<Vec<Failure>>,
+    /// Once there is a gate, each step of a workflow waits for one permit of it.
+    pub gate: Mutex<Option<Arc<Semaphore>>>,
+    /// What each step makes; none: its own name.
+    pub answer: Mutex<Option<Value>>,
+    pub acting: AtomicU32,
+    pub acting_most: AtomicU32,
+}
+
+/// A step of a workflow, as the world saw it.
+#[derive(Debug, Clone)]
+pub struct Act {
+    pub run: RunId,
+    pub step: String,
+    pub key: String,
+    pub attempt: u32,
+    pub action: Action,
 }
 
 impl World {
+    /// From now on each step of a workflow waits for one permit.
+    pub fn close_gate(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
+    }
+
+    /// The steps of workflows that were begun, in order.
+    pub fn begun(&self) -> Vec<RunId> {
+        self.acted.lock().unwrap().iter().map(|act| act.run).collect()
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         self.files.lock().unwrap().insert(name.to_owned(), text.to_owned());
     }
@@ -115,6 +151,29 @@ impl Delivering for Made {
     }
 }
 
+#[async_trait]
+impl Acting for Made {
+    async fn act(&self, action: &Action, call: &Call) -> Result<Outcome, Failure> {
+        let (step, key) = (call.step.clone(), call.idempotency_key.clone());
+        let act = Act { run: call.run, step, key, attempt: call.attempt, action: action.clone() };
+        self.0.acted.lock().unwrap().push(act);
+        let most = self.0.acting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.acting_most.fetch_max(most, Ordering::SeqCst);
+        let gate = self.0.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("nobody closes it").forget();
+        }
+        self.0.acting.fetch_sub(1, Ordering::SeqCst);
+        match self.0.act_failures.lock().unwrap().pop() {
+            Some(failure) => Err(failure),
+            None => {
+                let answer = self.0.answer.lock().unwrap().clone();
+                Ok(Outcome::of(answer.unwrap_or_else(|| json!({"did": call.step}))))
+            }
+        }
+    }
+}
+
 pub struct Stage {
     pub store: Arc<MemoryStore>,
     pub clock: ManualClock,
@@ -144,8 +203,13 @@ impl Stage {
     pub async fn start_over(&mut self, log: Arc<dyn EventLog>, faults: Arc<dyn Faults>, settings: Settings) -> System {
         self.ids += 1;
         let made = Arc::new(Made(Arc::clone(&self.world)));
-        let performers =
-            Performers { sources: made.clone(), composing: made.clone(), delivering: made, blobs: self.store.clone() };
+        let performers = Performers {
+            sources: made.clone(),
+            composing: made.clone(),
+            delivering: made.clone(),
+            acting: made,
+            blobs: self.store.clone(),
+        };
         let parts = Parts {
             settings,
             faults,
@@ -244,5 +308,71 @@ impl Faults for PanicOnce {
         if point == self.point && self.seen.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
             panic!("a test wanted it at {}", point.as_str());
         }
+    }
+}
+
+/// Shards of the stage's store.
+const SHARDS: u16 = 4;
+
+/// Registers a workflow and puts it in force.
+pub async fn register(system: &System, document: &str) -> DefinitionId {
+    let calendar = ZonedCalendar::bundled();
+    let context = workflow::Context {
+        calendar: &calendar,
+        now: MONDAY_8,
+        owner: "ops",
+        max_parallel_default: None,
+        max_parallel_cap: None,
+    };
+    let document = workflow::parse(document, "test.yml", &context).unwrap_or_else(|faults| panic!("{faults}"));
+    let id = DefinitionId::of(&document.owner, &document.name, SHARDS);
+    let name = document.plan.definition.clone();
+    let command =
+        definition::Command::Register { document: Arc::new(document), user: UserId::default(), activate: true };
+    system.submit(id.stream(), command, (named(&name), "test")).await.unwrap();
+    id
+}
+
+/// The id of a command, by its name.
+pub fn named(name: &str) -> CommandId {
+    CommandId(derive("test", &[name.as_bytes()]))
+}
+
+/// Starts a run of a workflow for a user.
+pub async fn begin(system: &System, definition: DefinitionId, (name, user): (&str, &str), parameters: Value) -> RunId {
+    let seed = derive("test-run", &[name.as_bytes()]);
+    let run = RunId::on_shard(seed, place(seed, SHARDS));
+    let start = definition::Start {
+        run,
+        version: None,
+        parameters,
+        user: UserId(user.to_owned()),
+        trigger: json!({"type": "manual"}),
+        parent: None,
+        priority: None,
+    };
+    let command = definition::Command::Start(Box::new(start));
+    system.submit(definition.stream(), command, (named(name), "test")).await.unwrap();
+    run
+}
+
+/// How far a run is: the word of its end, or `open`, and the word of each step.
+pub async fn progress(system: &System, run: RunId) -> (&'static str, Vec<(String, &'static str)>) {
+    let question = |state: &run::State, _| {
+        let word = match state {
+            run::State::Over(_, end) => end.as_str(),
+            _ => "open",
+        };
+        let Some(run) = state.run() else { return (word, Vec::new()) };
+        let steps = run.created.plan.steps.iter().zip(&run.steps);
+        (word, steps.map(|(plan, step)| (plan.id.clone(), step.status.as_str())).collect())
+    };
+    system.ask(run.stream(), question).await.unwrap()
+}
+
+/// Lets everybody go on who does not wait for the clock or for a gate.
+pub async fn idle() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
     }
 }
