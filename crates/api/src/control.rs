@@ -1,23 +1,51 @@
 //! The control door: the command line of the same machine asks a running daemon.
+//!
+//! Owns: its forms. Who may use it is decided where all routes are guarded: admin only.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequest, Request, State},
     response::{IntoResponse, Response},
+    routing,
 };
-use nightshift_actors::envelope::NotDone;
 use nightshift_domain::{
     ids::{CommandId, StreamId},
     streams::AnyCommand,
 };
 use nightshift_ports::blobs::digest_of;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Shared;
+use crate::{
+    BODY_BYTES_MAX, Shared,
+    auth::Group,
+    envelope::{ApiError, Code},
+    extract::json_of,
+    routes::{Gives, Route, Takes, of},
+};
+
+const TAG: &str = "control";
+
+/// The routes.
+pub const ROUTES: &[Route] = &[
+    Route::post("/api/control/submit", || routing::post(submit))
+        .group(Group::Control)
+        .about(TAG, "Send a command to a stream; answered when the read models show the outcome.")
+        .query(&[])
+        .takes(Takes::Document(&["application/json"]))
+        .gives(Gives::Plain(of::<Answer>)),
+    Route::put("/api/control/blob", || routing::put(put_blob))
+        .group(Group::Control)
+        .about(TAG, "Put bytes into the content store; answered with their digest.")
+        .takes(Takes::Document(&["application/octet-stream"]))
+        .gives(Gives::Plain(of::<String>)),
+    Route::get("/api/control/queue", || routing::get(queue))
+        .group(Group::Control)
+        .about(TAG, "Get who waits for a place, in the order in which they go.")
+        .gives(Gives::Plain(of::<Queued>)),
+];
 
 /// A command for a stream.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,7 +62,7 @@ pub struct SubmitRequest {
 }
 
 /// The command was taken, and the read models show it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// Version of the stream after it.
     pub version: u64,
@@ -42,29 +70,8 @@ pub struct Answer {
     pub repeated: bool,
 }
 
-/// The command was not taken.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// Always false.
-    pub success: bool,
-    /// Why.
-    pub error: Refusal,
-}
-
-/// Why a command was not taken.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Refusal {
-    /// `rejected`, `busy`, `unanswered`, `quarantined`, `unauthorized`.
-    pub code: String,
-    /// In words.
-    pub message: String,
-    /// The rejection as data.
-    #[serde(default)]
-    pub details: Option<serde_json::Value>,
-}
-
 /// Who waits for a place.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Queued {
     /// Run and step, in the order in which they go.
     pub waiting: Vec<(String, String)>,
@@ -74,80 +81,43 @@ pub struct Queued {
     pub places: usize,
 }
 
-fn refuse(status: StatusCode, code: &str, message: String, details: Option<serde_json::Value>) -> Response {
-    let error = Refusal { code: code.to_owned(), message, details };
-    (status, Json(ErrorBody { success: false, error })).into_response()
+/// A body as large as the content store takes, not as large as requests of others may be.
+struct Large(Vec<u8>);
+
+impl FromRequest<Arc<Shared>> for Large {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _shared: &Arc<Shared>) -> Result<Self, ApiError> {
+        let bytes = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+            ApiError::new(
+                Code::PayloadTooLarge,
+                format!("the body cannot be had up to {BODY_BYTES_MAX} bytes: {error}"),
+            )
+        })?;
+        Ok(Self(bytes.to_vec()))
+    }
 }
 
-/// The token is compared in constant time: its length is no secret, its bytes are.
-fn authorized(shared: &Shared, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let given = given.strip_prefix("Bearer ").unwrap_or_default().as_bytes();
-    let wanted = shared.token.as_bytes();
-    let differs = given.iter().zip(wanted).fold(given.len() ^ wanted.len(), |acc, (a, b)| acc | usize::from(a ^ b));
-    if differs == 0 {
-        return Ok(());
-    }
-    let message = "the control door needs the token of the daemon's data folder".to_owned();
-    Err(Box::new(refuse(StatusCode::UNAUTHORIZED, "unauthorized", message, None)))
-}
-
-/// Asks a stream and answers when the read models show the outcome.
-pub async fn submit(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    Json(asked): Json<SubmitRequest>,
-) -> Response {
-    if let Err(refused) = authorized(&shared, &headers) {
-        return *refused;
-    }
+async fn submit(State(shared): State<Arc<Shared>>, Large(body): Large) -> Result<Json<Answer>, ApiError> {
+    let asked: SubmitRequest = json_of(&body)?;
     if asked.command.kind() != asked.stream.kind {
         let message = format!("the command is for a {}, the stream is {}", asked.command.kind().as_str(), asked.stream);
-        return refuse(StatusCode::BAD_REQUEST, "rejected", message, None);
+        return Err(ApiError::new(Code::BadRequest, message));
     }
-    match shared.system.submit(asked.stream, asked.command, (asked.id, &asked.actor)).await {
-        Ok(done) => {
-            shared.system.caught_up().await;
-            Json(Answer { version: done.version, repeated: done.repeated }).into_response()
-        }
-        Err(error) => not_done(&error),
-    }
+    let stream = shared.stream(asked.stream)?;
+    let done = shared.system.submit(stream, asked.command, (asked.id, &asked.actor)).await?;
+    shared.system.caught_up().await;
+    Ok(Json(Answer { version: done.version, repeated: done.repeated }))
 }
 
-fn not_done(error: &NotDone) -> Response {
-    let message = error.to_string();
-    match error {
-        NotDone::Rejected { facts, .. } => {
-            refuse(StatusCode::CONFLICT, "rejected", message, serde_json::from_str(facts).ok())
-        }
-        NotDone::Quarantined { .. } => refuse(StatusCode::CONFLICT, "quarantined", message, None),
-        NotDone::Unanswered { .. } => refuse(StatusCode::SERVICE_UNAVAILABLE, "unanswered", message, None),
-        NotDone::Busy { retry_after_s } => {
-            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "busy", message, None);
-            response.headers_mut().insert(header::RETRY_AFTER, (*retry_after_s).into());
-            response
-        }
-    }
-}
-
-/// Puts bytes into the content store and answers with their digest.
-pub async fn put_blob(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refused) = authorized(&shared, &headers) {
-        return *refused;
-    }
+async fn put_blob(State(shared): State<Arc<Shared>>, Large(body): Large) -> Result<Response, ApiError> {
     let digest = digest_of(&body);
-    match shared.system.context().performers.blobs.put(&digest, body.to_vec()).await {
-        Ok(()) => Json(digest).into_response(),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, "unanswered", error.to_string(), None),
-    }
+    shared.system.context().performers.blobs.put(&digest, body).await?;
+    Ok(Json(digest).into_response())
 }
 
-/// Who waits for a place and who holds one.
-pub async fn queue(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if let Err(refused) = authorized(&shared, &headers) {
-        return *refused;
-    }
+async fn queue(State(shared): State<Arc<Shared>>) -> Json<Queued> {
     let view = shared.system.queue().await;
-    let waiting = view.waiting.iter().map(|job| (job.run.to_string(), job.step.clone())).collect();
-    Json(Queued { waiting, taken: view.taken, places: view.places }).into_response()
+    let waiting = view.waiting.iter().map(|at| (at.job.run.to_string(), at.job.step.clone())).collect();
+    Json(Queued { waiting, taken: view.taken, places: view.places })
 }

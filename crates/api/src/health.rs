@@ -7,13 +7,37 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
+    routing,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Shared;
+use crate::{
+    Shared,
+    auth::Group,
+    routes::{Gives, Route, of},
+};
+
+const TAG: &str = "process";
+
+/// The routes.
+pub const ROUTES: &[Route] = &[
+    Route::get("/healthz", || routing::get(healthz))
+        .group(Group::Public)
+        .about(TAG, "Tell whether the process should go on.")
+        .gives(Gives::Plain(of::<Health>)),
+    Route::get("/readyz", || routing::get(readyz))
+        .group(Group::Public)
+        .about(TAG, "Tell whether work is taken and done.")
+        .gives(Gives::Plain(of::<Readiness>)),
+    Route::get("/metrics", || routing::get(metrics))
+        .group(Group::Metrics)
+        .about(TAG, "Get figures for Prometheus. With tokens or keys configured this takes one of them.")
+        .gives(Gives::Text("text/plain; version=0.0.4")),
+];
 
 /// Answer of `/healthz`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok`, or what is wrong.
     pub status: String,
@@ -22,7 +46,7 @@ pub struct Health {
 }
 
 /// Answer of `/readyz`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Readiness {
     /// Work is taken and done.
     pub ready: bool,

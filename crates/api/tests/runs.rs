@@ -1,0 +1,529 @@
+//! Runs over HTTP, on a real system: registered, started, steered, and each user sees what is its own.
+
+mod support;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use nightshift_api::{LinkKey, Options, Secrets, links::Link};
+use nightshift_domain::{
+    content::Digest,
+    run::{ApprovalAction, ApprovalId},
+};
+use nightshift_ports::clock::Clock as _;
+use ring::hmac;
+use serde_json::{Value, json};
+use support::{ASKING, FAILING, HOLDING, Stage, TWO_STEPS, auth};
+
+/// The order of things is certain once nothing is under way and the read models show it.
+async fn settled(stage: &Stage) {
+    stage.system.settled().await;
+}
+
+#[tokio::test]
+async fn a_document_is_validated_registered_and_found_again() {
+    let stage = Stage::new().await;
+    let yaml = [("x-api-key", "ns_reader"), ("content-type", "application/yaml")];
+    let bad = TWO_STEPS.replace("depends_on: one", "depends_on: on");
+    let answer = stage.send(("POST", "/api/workflows/validate"), &yaml, &bad).await;
+    let faults = answer.data();
+    assert_eq!((faults["valid"].as_bool(), faults["faults"][0]["line"].as_u64()), (Some(false), Some(8)), "{faults}");
+    assert_eq!(stage.send(("POST", "/api/workflows/validate"), &yaml, TWO_STEPS).await.data()["valid"], true);
+    assert_eq!(
+        stage.send(("POST", "/api/workflows"), &yaml, TWO_STEPS).await.status,
+        403,
+        "a reader registers nothing"
+    );
+    let author = [("x-api-key", "ns_operator"), ("content-type", "application/yaml")];
+    let refused = stage.send(("POST", "/api/workflows"), &author, &bad).await;
+    assert_eq!(refused.refusal(), (400, "BAD_REQUEST".to_owned()));
+    assert_eq!(refused.json()["error"]["details"]["faults"][0]["line"], 8);
+    let first = stage.register(TWO_STEPS).await;
+    assert_eq!((first["owner"].as_str(), first["version"].as_str()), (Some("team"), Some("1.0.0")));
+    assert_eq!(stage.register(TWO_STEPS).await, first, "the same document again");
+    let other = TWO_STEPS.replace("/agents/two", "/agents/three");
+    let conflict = stage.send(("POST", "/api/workflows"), &author, &other).await;
+    assert_eq!(conflict.refusal(), (409, "CONFLICT".to_owned()), "another document under the same version");
+    stage.register(&other.replace("1.0.0", "1.1.0")).await;
+    let in_force = stage.get("ns_reader", "/api/workflows/team/daily").await.data();
+    assert_eq!((in_force["version"].as_str(), in_force["source"].as_str()), (Some("1.1.0"), None));
+    let versions = stage.get("ns_reader", "/api/workflows/team/daily/versions").await.data();
+    assert_eq!(versions["total"], 2);
+    let old = stage.get("ns_operator", "/api/workflows/team/daily/versions/1.0.0").await.data();
+    assert_eq!(old["source"], TWO_STEPS);
+    let back = stage.post("ns_operator", "/api/workflows/team/daily/versions/1.0.0/activate", &json!({})).await;
+    assert_eq!(back.status, 200, "{}", back.body);
+    let missing = stage.post("ns_operator", "/api/workflows/team/daily/versions/9/activate", &json!({})).await;
+    assert_eq!(missing.status, 404);
+    assert_eq!(stage.get("ns_reader", "/api/workflows/team/daily/versions/9").await.status, 404);
+    assert!(stage.get("ns_reader", "/api/workflows/schema").await.data()["$schema"].is_string());
+    settled(&stage).await;
+    let listed = stage.get("ns_reader", "/api/workflows?inForce=true&search=DAIL").await.data();
+    assert_eq!((listed["total"].as_u64(), listed["items"][0]["version"].as_str()), (Some(1), Some("1.0.0")));
+}
+
+#[tokio::test]
+async fn the_same_key_starts_the_same_run() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    let start = async |key: &str, user: &str| {
+        let headers = [("x-api-key", user), ("idempotency-key", key)];
+        stage.send(("POST", "/api/orchestrations"), &headers, "{\"name\": \"daily\"}").await
+    };
+    let (one, again, another) =
+        (start("a", "ns_agent").await, start("a", "ns_agent").await, start("b", "ns_agent").await);
+    assert_eq!(one.data()["id"], again.data()["id"]);
+    assert_ne!(one.data()["id"], another.data()["id"]);
+    assert!(!one.headers.contains_key("idempotent-replayed"));
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_ne!(start("a", "ns_other").await.data()["id"], one.data()["id"], "the key of another caller is another key");
+    settled(&stage).await;
+    let runs = stage.get("ns_agent", "/api/orchestrations?lifecycle=all").await.data();
+    assert_eq!(runs["total"], 2);
+    assert_eq!(stage.world.acted.lock().unwrap().len(), 6, "three runs of two steps");
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_refused_with_their_paths_and_nothing_starts() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    let request = json!({"name": "daily", "parameters": {"topic": 7, "topics": []}});
+    let answer = stage.post("ns_agent", "/api/orchestrations", &request).await;
+    assert_eq!(answer.refusal(), (400, "BAD_REQUEST".to_owned()));
+    let fields = answer.json()["error"]["details"]["fields"].clone();
+    let paths: Vec<&str> = fields.as_array().unwrap().iter().filter_map(|field| field["path"].as_str()).collect();
+    assert_eq!(paths, ["parameters.topics", "parameters.topic"]);
+    settled(&stage).await;
+    assert_eq!(stage.get("ns_agent", "/api/orchestrations?lifecycle=all").await.data()["total"], 0);
+}
+
+#[tokio::test]
+async fn a_position_makes_a_later_look_wait() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    let started = stage.post("ns_agent", "/api/orchestrations", &json!({"name": "daily"})).await;
+    let position = started.headers["x-nightshift-position"].clone();
+    let look = async |position: &str| {
+        let headers = [("x-api-key", "ns_agent"), ("x-nightshift-position", position)];
+        stage.send(("GET", "/api/orchestrations"), &headers, "").await.status
+    };
+    assert_eq!(look(&position).await, 200);
+    let shard = position.split(':').next().unwrap();
+    for wrong in [&format!("{shard}:999999"), "900:1", "1", "a:b"] {
+        assert_eq!(look(wrong).await, 400, "{wrong}");
+    }
+}
+
+/// Filters of the seed: the documented default is `active`, its code had none.
+#[tokio::test]
+async fn runs_are_listed_by_lifecycle_and_in_pages() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    stage.register(HOLDING).await;
+    let held = stage.start(&json!({"name": "holding"})).await;
+    for _ in 0..3 {
+        stage.start(&json!({"owner": "team", "name": "daily"})).await;
+        stage.clock.advance_ms(1_000);
+    }
+    let progress = async || {
+        let mut watch = stage.system.context().projector.watch();
+        loop {
+            let done = stage.get("ns_agent", "/api/orchestrations?lifecycle=completed").await.data();
+            if done["total"] == 3 {
+                return done;
+            }
+            watch.changed().await.unwrap();
+        }
+    };
+    let done = progress().await;
+    assert_eq!(done["hasMore"], false);
+    let active = stage.get("ns_agent", "/api/orchestrations").await.data();
+    assert_eq!((active["total"].as_u64(), active["items"][0]["id"].as_str()), (Some(1), Some(held.as_str())));
+    let page = stage.get("ns_agent", "/api/orchestrations?lifecycle=all&limit=2&offset=1").await.data();
+    assert_eq!(
+        (page["items"].as_array().unwrap().len(), page["total"].as_u64(), page["hasMore"].as_bool()),
+        (2, Some(4), Some(true))
+    );
+    let ids = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = ids(&stage.get("ns_agent", "/api/orchestrations?lifecycle=all").await.data());
+    assert_eq!(ids(&page), whole[1..3], "newest first, in one order");
+    let since = "/api/orchestrations?lifecycle=all&startedAfter=2026-03-02T08:00:00Z";
+    assert_eq!(stage.get("ns_agent", since).await.data()["total"], 2, "not those of that instant");
+    let before = "/api/orchestrations?lifecycle=all&startedBefore=2026-03-02T08:00:01Z";
+    assert_eq!(stage.get("ns_agent", before).await.data()["total"], 2);
+    let found = stage.get("ns_agent", "/api/orchestrations?lifecycle=all&search=HOLD").await.data();
+    assert_eq!(ids(&found), std::slice::from_ref(&held));
+    let definition = active["items"][0]["definitionId"].as_str().unwrap();
+    let of_one = stage.get("ns_agent", &format!("/api/orchestrations?definitionId={definition}")).await.data();
+    assert_eq!(ids(&of_one), [held]);
+    stage.world.go.notify_one();
+}
+
+#[tokio::test]
+async fn runs_in_several_statuses_come_in_one_order() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    stage.register(FAILING).await;
+    let mut started = Vec::new();
+    for name in ["daily", "failing", "daily", "failing"] {
+        started.insert(0, stage.start(&json!({"name": name})).await);
+        settled(&stage).await;
+        stage.clock.advance_ms(1_000);
+    }
+    let done = stage.get("ns_agent", "/api/orchestrations?lifecycle=completed").await.data();
+    let ids: Vec<&str> = done["items"].as_array().unwrap().iter().filter_map(|run| run["id"].as_str()).collect();
+    assert_eq!(ids, started, "newest first, whatever became of them");
+    let page = stage.get("ns_agent", "/api/orchestrations?lifecycle=completed&limit=1&offset=2").await.data();
+    assert_eq!((page["items"][0]["id"].as_str(), page["hasMore"].as_bool()), (Some(ids[2]), Some(true)));
+}
+
+#[tokio::test]
+async fn each_user_sees_what_is_its_own_and_operators_see_everything() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    let run = stage.start(&json!({"name": "daily"})).await;
+    settled(&stage).await;
+    for path in ["", "/status", "/replay", "/explain", "/events"] {
+        let path = format!("/api/orchestrations/{run}{path}");
+        assert_eq!(stage.get("ns_agent", &path).await.status, 200, "{path}");
+        assert_eq!(stage.get("ns_operator", &path).await.status, 200, "{path}");
+        assert_eq!(stage.get("ns_other", &path).await.status, 404, "{path}");
+    }
+    for action in ["retry", "skip", "abort", "rerun", "pause", "resume"] {
+        let path = format!("/api/orchestrations/{run}/actions/{action}");
+        let answer = stage.post("ns_other", &path, &json!({})).await;
+        assert_eq!(answer.refusal(), (404, "NOT_FOUND".to_owned()), "{action}");
+    }
+    for list in ["/api/orchestrations?lifecycle=all", "/api/jobs", "/api/events"] {
+        assert_eq!(stage.get("ns_other", list).await.data()["total"], 0, "{list}");
+    }
+    assert_eq!(stage.get("ns_agent", "/api/jobs").await.data()["total"], 2);
+    let forged = json!({"name": "daily", "userId": "other"});
+    assert_eq!(stage.post("ns_agent", "/api/orchestrations", &forged).await.status, 403);
+    assert_eq!(stage.post("ns_operator", "/api/orchestrations", &forged).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_failed_run_is_explained_retried_and_rerun() {
+    let stage = Stage::new().await;
+    stage.register(FAILING).await;
+    let run = stage.start(&json!({"name": "failing"})).await;
+    settled(&stage).await;
+    let status = stage.get("ns_agent", &format!("/api/orchestrations/{run}/status")).await.data();
+    assert_eq!(status["run"]["status"], "failed", "{status}");
+    assert_eq!(
+        status["summary"],
+        json!({
+            "totalSteps": 2, "completedSteps": 0, "progressPercentage": 0, "pendingApprovals": 0,
+        })
+    );
+    let why = stage.get("ns_agent", &format!("/api/orchestrations/{run}/explain")).await.data();
+    let gates: Vec<&str> = why["gates"].as_array().unwrap().iter().filter_map(|gate| gate["gate"].as_str()).collect();
+    assert_eq!(gates, ["dead", "over"], "{why}");
+    let dead = stage.get("ns_agent", "/api/jobs/dead").await.data();
+    assert_eq!((dead["total"].as_u64(), dead["items"][0]["stepId"].as_str()), (Some(1), Some("one")));
+    let act = async |action: &str, body: Value| {
+        stage.post("ns_agent", &format!("/api/orchestrations/{run}/actions/{action}"), &body).await
+    };
+    assert_eq!(act("retry", json!({"delaySeconds": 601})).await.status, 400);
+    assert_eq!(act("retry", json!({"stepId": "no such"})).await.status, 404);
+    assert_eq!(act("pause", json!({})).await.refusal(), (409, "CONFLICT".to_owned()), "it is over");
+    *stage.world.mended.lock().unwrap() = true;
+    let again = stage.post("ns_agent", &format!("/api/jobs/{run}/one/retry"), &json!({"note": "mended"})).await;
+    assert_eq!(again.status, 200, "{}", again.body);
+    settled(&stage).await;
+    let one = async || stage.get("ns_agent", &format!("/api/orchestrations/{run}")).await.data();
+    assert_eq!(
+        (one().await["status"].as_str(), one().await["progressPercentage"].as_i64()),
+        (Some("completed"), Some(100))
+    );
+    assert_eq!(act("retry", json!({})).await.status, 409, "nothing has failed");
+    let alive = stage.post("ns_agent", &format!("/api/jobs/{run}/one/discard"), &json!({})).await;
+    assert_eq!(alive.refusal(), (409, "CONFLICT".to_owned()), "no dead letter");
+    let before = stage.world.acted.lock().unwrap().len();
+    assert_eq!(act("rerun", json!({"from": "two"})).await.status, 200);
+    settled(&stage).await;
+    assert_eq!(stage.world.acted.lock().unwrap()[before..], ["/agents/two"]);
+    let attempts = stage.get("ns_agent", &format!("/api/jobs/{run}/one/attempts")).await.data();
+    assert_eq!(attempts["total"], 2);
+}
+
+#[tokio::test]
+async fn a_question_is_answered_once_by_who_is_asked() {
+    let stage = Stage::new().await;
+    stage.register(ASKING).await;
+    let run = stage.start(&json!({"name": "asking"})).await;
+    settled(&stage).await;
+    let open = stage.get("ns_reviewer", "/api/orchestrations/approvals").await.data();
+    assert_eq!(open["total"], 1, "a question to the group of the reviewer: {open}");
+    let id = open["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/orchestrations/approvals/{id}");
+    assert_eq!(stage.get("ns_other", &path).await.status, 404);
+    assert_eq!(stage.get("ns_agent", &path).await.status, 200, "the run's own user sees it");
+    let decide = format!("{path}/decision");
+    assert_eq!(stage.post("ns_agent", &decide, &json!({"decision": "continue"})).await.status, 403);
+    assert_eq!(stage.post("ns_reviewer", &decide, &json!({"decision": "maybe"})).await.status, 400);
+    let stale = stage.post("ns_reviewer", &decide, &json!({"decision": "continue", "digest": "other"})).await;
+    assert_eq!(stale.refusal(), (409, "CONFLICT".to_owned()), "another payload than was looked at");
+    let answer = json!({"decision": "continue", "notes": "fine", "digest": open["items"][0]["payloadDigest"]});
+    let headers = [("x-api-key", "ns_reviewer"), ("idempotency-key", "k")];
+    let first = stage.send(("POST", &decide), &headers, &answer.to_string()).await;
+    assert_eq!((first.status, first.data()["status"].as_str()), (200, Some("approved")), "{}", first.body);
+    let again = stage.send(("POST", &decide), &headers, &answer.to_string()).await;
+    assert_eq!((again.status, again.headers.contains_key("idempotent-replayed")), (200, true));
+    let late = stage.post("ns_operator", &decide, &json!({"decision": "abort"})).await;
+    assert_eq!(late.refusal(), (409, "CONFLICT".to_owned()), "decided already");
+    settled(&stage).await;
+    // The seed's decision over REST woke nothing.
+    let done = stage.get("ns_agent", &format!("/api/orchestrations/{run}")).await.data();
+    assert_eq!(done["status"], "completed");
+    let row = stage.get("ns_reviewer", &path).await.data();
+    assert_eq!((row["status"].as_str(), row["decidedBy"].as_str()), (Some("approved"), Some("reviewer")));
+}
+
+/// Who runs a workflow may not approve it when somebody else is asked.
+#[tokio::test]
+async fn a_question_to_somebody_else_is_seen_but_not_answered() {
+    let stage = Stage::new().await;
+    stage.register(ASKING).await;
+    stage.register(&ASKING.replace("asking", "others").replace("group: editors", "assignee: bob")).await;
+    for name in ["asking", "others"] {
+        let request = json!({"name": name, "userId": "reviewer"});
+        assert_eq!(stage.post("ns_operator", "/api/orchestrations", &request).await.status, 201);
+    }
+    settled(&stage).await;
+    let open = stage.get("ns_reviewer", "/api/orchestrations/approvals").await.data();
+    assert_eq!(open["total"], 2, "one's own question that asks one's own group is one: {open}");
+    for question in open["items"].as_array().unwrap() {
+        let decide = format!("/api/orchestrations/approvals/{}/decision", question["id"].as_str().unwrap());
+        let expected = if question["assignee"] == "bob" { 403 } else { 200 };
+        let answer = stage.post("ns_reviewer", &decide, &json!({"decision": "continue"})).await;
+        assert_eq!(answer.status, expected, "{question}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_link_for_another_payload_decides_nothing() {
+    let key = || LinkKey::new(&[7; 32]).unwrap();
+    let stage = Stage::with(Options { auth: auth(), links: Some(key()), ..Options::default() }).await;
+    stage.register(ASKING).await;
+    stage.start(&json!({"name": "asking"})).await;
+    settled(&stage).await;
+    let open = stage.get("ns_operator", "/api/orchestrations/approvals").await.data();
+    let link = Link {
+        approval: ApprovalId(open["items"][0]["id"].as_str().unwrap().parse().unwrap()),
+        action: ApprovalAction::Continue,
+        digest: Digest("of another payload".to_owned()),
+        by: "ada".to_owned(),
+        expires_s: stage.clock.now().micros() / 1_000_000 + 60,
+    };
+    let page = stage.send(("GET", &key().address(&link)), &[], "").await;
+    assert!(page.status == 200 && page.body.contains("has changed") && !page.body.contains("<form"), "{}", page.body);
+    assert_eq!(stage.send(("POST", &key().address(&link)), &[], "").await.status, 409);
+    assert_eq!(stage.get("ns_operator", "/api/orchestrations/approvals").await.data()["total"], 1);
+}
+
+#[tokio::test]
+async fn a_signed_link_decides_when_its_form_is_sent_and_not_before() {
+    let options = Options { auth: auth(), links: LinkKey::new(&[7; 32]), ..Options::default() };
+    let stage = Stage::with(options).await;
+    stage.register(ASKING).await;
+    let run = stage.start(&json!({"name": "asking"})).await;
+    settled(&stage).await;
+    let open = stage.get("ns_operator", "/api/orchestrations/approvals").await.data();
+    let make = format!("/api/orchestrations/approvals/{}/links", open["items"][0]["id"].as_str().unwrap());
+    assert_eq!(stage.post("ns_reviewer", &make, &json!({"for": "ada"})).await.status, 403);
+    let links =
+        stage.post("ns_operator", &make, &json!({"for": "ada@example.org", "expiresInSeconds": 60})).await.data();
+    let link = |action: &str| -> String {
+        let of = links.as_array().unwrap().iter().find(|link| link["action"] == action);
+        of.unwrap_or_else(|| panic!("{action} in {links}"))["path"].as_str().unwrap().to_owned()
+    };
+    let page = stage.send(("GET", &link("continue")), &[], "").await;
+    assert_eq!((page.status, page.headers["content-type"].as_str()), (200, "text/html; charset=utf-8"));
+    assert!(page.body.contains("Send it?") && page.body.contains("<form method=\"post\">"), "{}", page.body);
+    let status = async || {
+        settled(&stage).await;
+        stage.get("ns_operator", &format!("/api/orchestrations/{run}")).await.data()["status"].clone()
+    };
+    assert_eq!(status().await, "checkpoint", "looking decides nothing");
+    let forged = link("continue").replace("action=continue", "action=abort");
+    assert_eq!(stage.send(("POST", &forged), &[], "").await.status, 403);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let sent = stage.send(("POST", &link("continue")), &form, "note=well+done").await;
+    assert!(sent.status == 200 && sent.body.contains("is recorded"), "{}", sent.body);
+    assert_eq!(status().await, "completed");
+    let again = stage.send(("POST", &link("continue")), &form, "note=well+done").await;
+    assert!(again.status == 200 && again.body.contains("was recorded before"), "{}", again.body);
+    assert_eq!(stage.send(("POST", &link("abort")), &form, "").await.status, 409, "decided otherwise already");
+    stage.clock.advance_ms(60_000);
+    assert_eq!(stage.send(("GET", &link("continue")), &[], "").await.status, 410);
+}
+
+#[tokio::test]
+async fn an_event_is_published_once_and_starts_what_waits_for_it() {
+    let stage = Stage::new().await;
+    let triggered = TWO_STEPS.replace("steps:", "triggers:\n  - {event: order_placed}\nsteps:");
+    stage.register(&triggered).await;
+    settled(&stage).await;
+    let event = json!({"id": "e1", "type": "order_placed", "payload": {"topic": "shoes"}});
+    for (n, repeated) in [(1, false), (2, true)] {
+        let answer = stage.post("ns_agent", "/api/events?wait=position", &event).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        assert_eq!(answer.headers.contains_key("idempotent-replayed"), repeated, "time {n}");
+    }
+    settled(&stage).await;
+    let runs = stage.get("ns_agent", "/api/orchestrations?lifecycle=all").await.data();
+    assert_eq!((runs["total"].as_u64(), runs["items"][0]["parameters"]["topic"].as_str()), (Some(1), Some("shoes")));
+    assert_eq!(stage.get("ns_agent", "/api/events?type=order_placed").await.data()["total"], 1);
+    for (wrong, path) in [
+        (json!({"type": ""}), "type"),
+        (json!({"type": "webhook:paid"}), "type"),
+        (json!({"type": "a", "id": ""}), "id"),
+    ] {
+        let answer = stage.post("ns_agent", "/api/events", &wrong).await;
+        assert_eq!(answer.refusal(), (400, "BAD_REQUEST".to_owned()), "{wrong}");
+        assert_eq!(answer.json()["error"]["details"]["fields"][0]["path"], path);
+    }
+}
+
+struct Known;
+
+#[async_trait]
+impl Secrets for Known {
+    async fn resolve(&self, reference: &str) -> Result<Vec<u8>, String> {
+        if reference == "env:HOOK" {
+            Ok(b"whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=".to_vec())
+        } else {
+            Err("none".to_owned())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_is_verified_then_stored_then_acted_on_once() {
+    let stage = Stage::with(Options { auth: auth(), secrets: Arc::new(Known), ..Options::default() }).await;
+    let hook =
+        "triggers:\n  - {webhook: paid, secret: 'env:HOOK', parameters: {topic: '{{ event.payload.what }}'}}\nsteps:";
+    stage.register(&TWO_STEPS.replace("steps:", hook)).await;
+    let body = json!({"what": "shoes"}).to_string();
+    let at = (stage.clock.now().micros() / 1_000_000).to_string();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret-secret-secret");
+    let tag = hmac::sign(&key, format!("m1.{at}.{body}").as_bytes());
+    let signature = format!("v1,{}", STANDARD.encode(tag.as_ref()));
+    let send = async |id: &str, signature: &str, path: &str| {
+        let headers = [("webhook-id", id), ("webhook-timestamp", at.as_str()), ("webhook-signature", signature)];
+        stage.send(("POST", path), &headers, &body).await
+    };
+    assert_eq!(send("m1", &signature, "/api/hooks/nothing").await.status, 404);
+    assert_eq!(send("m2", &signature, "/api/hooks/paid").await.status, 401, "signed for another id");
+    assert_eq!(stage.post("", "/api/hooks/paid", &json!({})).await.status, 400, "not signed at all");
+    settled(&stage).await;
+    assert_eq!(stage.get("ns_operator", "/api/events").await.data()["total"], 0, "nothing of those is kept");
+    for repeated in [false, true] {
+        let answer = send("m1", &signature, "/api/hooks/paid").await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        assert_eq!(answer.headers.contains_key("idempotent-replayed"), repeated);
+    }
+    settled(&stage).await;
+    let runs = stage.get("ns_operator", "/api/orchestrations?lifecycle=all").await.data();
+    assert_eq!((runs["total"].as_u64(), runs["items"][0]["parameters"]["topic"].as_str()), (Some(1), Some("shoes")));
+    assert_eq!(runs["items"][0]["userId"], "operator", "whoever registered it");
+    assert_eq!(stage.get("ns_operator", "/api/events?type=webhook:paid").await.data()["total"], 1);
+}
+
+/// The seed started scheduled workflows never (a text in a column of ids), and twice in an hour where it started them.
+#[tokio::test]
+async fn a_dispatch_of_the_seed_starts_one_run_for_each_trigger() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    let dispatch = async |trigger: Value| {
+        let body = json!({
+            "user_id": "5f0c7d0e-0000-4000-8000-000000000001", "workflow_key": "daily", "intent_id": null,
+            "trigger_event_id": trigger, "payload": {"topic": "shoes", "test": true},
+        });
+        let path = "/functions/v1/orchestrator/dispatch";
+        let answer = stage.post("ns_operator", path, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    let first = dispatch(json!("cron_1772438400")).await;
+    assert_eq!(
+        (first["status"].as_str(), first["steps_enqueued"].as_u64(), first["workflow_key"].as_str()),
+        (Some("dispatched"), Some(1), Some("daily"))
+    );
+    assert_eq!(dispatch(json!("cron_1772438400")).await, first);
+    assert_ne!(dispatch(Value::Null).await["workflow_run_id"], first["workflow_run_id"]);
+    settled(&stage).await;
+    let runs = stage.get("ns_operator", "/api/orchestrations?lifecycle=completed").await.data();
+    assert_eq!(runs["total"], 2, "every step of both is done: {runs}");
+    let run = runs["items"].as_array().unwrap().iter().find(|run| run["id"] == first["workflow_run_id"]).unwrap();
+    assert_eq!(
+        (run["userId"].as_str(), run["parameters"]["topic"].as_str()),
+        (Some("5f0c7d0e-0000-4000-8000-000000000001"), Some("shoes"))
+    );
+    let told = stage.get("ns_operator", "/api/events?type=workflow_dispatched:daily").await.data();
+    assert_eq!(told["total"], 2);
+    let told = &told["items"].as_array().unwrap().iter().find(|event| event["eventId"] == first["workflow_run_id"]);
+    assert_eq!(
+        told.unwrap()["payload"],
+        json!({
+            "workflow_run_id": first["workflow_run_id"], "steps_count": 2, "workflow_spec": "daily",
+        })
+    );
+    let worked = stage.post("ns_operator", "/functions/v1/orchestrator/worker", &json!({})).await;
+    assert_eq!(worked.json(), json!({"leased": 0, "message": "No jobs available"}));
+}
+
+#[tokio::test]
+async fn what_a_run_was_made_of_is_shown_without_secrets() {
+    let stage = Stage::new().await;
+    let secret = TWO_STEPS.replace("/agents/two,", "/agents/two, headers: {Authorization: 'Bearer abc'},");
+    stage.register(&secret).await;
+    let run = stage.start(&json!({"name": "daily", "parameters": {"topic": "shoes"}})).await;
+    settled(&stage).await;
+    let answer = stage.get("ns_agent", &format!("/api/orchestrations/{run}/replay")).await;
+    let replay = answer.data();
+    assert_eq!((replay["runId"].as_str(), replay["parameters"]["topic"].as_str()), (Some(run.as_str()), Some("shoes")));
+    assert_eq!(replay["origin"]["type"], "saved_orchestration");
+    for path in ["", "/status", "/replay"] {
+        let answer = stage.get("ns_agent", &format!("/api/orchestrations/{run}{path}")).await;
+        assert!(!answer.body.contains("Bearer abc"), "{path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_of_a_workflow_is_paused_resumed_and_triggered() {
+    let stage = Stage::new().await;
+    let timed = "triggers:\n  - {cron: '0 9 * * *', timezone: UTC}\nsteps:";
+    stage.register(&TWO_STEPS.replace("steps:", timed)).await;
+    settled(&stage).await;
+    let listed = stage.get("ns_operator", "/api/schedules?status=active").await.data();
+    assert_eq!(listed["total"], 1, "{listed}");
+    let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    let act = async |action: &str, key: &str| {
+        let headers = [("x-api-key", "ns_operator"), ("idempotency-key", key)];
+        let answer = stage.send(("POST", &format!("/api/schedules/{id}/{action}?wait=position")), &headers, "{}").await;
+        assert_eq!(answer.status, 200, "{action}: {}", answer.body);
+    };
+    act("pause", "1").await;
+    assert_eq!(stage.get("ns_operator", &format!("/api/schedules/{id}")).await.data()["status"], "paused");
+    act("resume", "2").await;
+    assert_eq!(stage.get("ns_operator", &format!("/api/schedules/{id}")).await.data()["status"], "active");
+    act("trigger", "3").await;
+    act("trigger", "3").await;
+    settled(&stage).await;
+    assert_eq!(stage.get("ns_operator", "/api/orchestrations?lifecycle=all").await.data()["total"], 1);
+    assert_eq!(stage.post("ns_agent", &format!("/api/schedules/{id}/pause"), &json!({})).await.status, 403);
+    let path = format!("/api/schedules/{id}/backfill");
+    let wrong = json!({"from": "2026-02-28T00:00:00Z", "upto": "yesterday"});
+    assert_eq!(stage.post("ns_operator", &path, &wrong).await.status, 400);
+    let range = json!({"from": "2026-02-28T00:00:00Z", "upto": "2026-03-01T23:59:00Z"});
+    assert_eq!(stage.post("ns_operator", &path, &range).await.status, 200);
+    settled(&stage).await;
+    let runs = stage.get("ns_operator", "/api/orchestrations?lifecycle=all").await.data();
+    assert_eq!(runs["total"], 3, "two mornings: {runs}");
+}
