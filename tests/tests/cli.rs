@@ -151,6 +151,22 @@ const COMMANDS: &[(&[&str], i32, &[&str])] = &[
     (&["version", "edit", "Brief", "1", "--file", "nothing.md"], 2, &["nothing.md"]),
     (&["run", "show", "cafe"], 6, &["no run \"cafe\""]),
     (&["run", "cancel", "cafe"], 6, &["no run \"cafe\""]),
+    (&["run", "start", "grting"], 6, &["no workflow \"grting\"", "workflow list"]),
+    (&["run", "start", "greeting", "-p", "names"], 2, &["--parameter \"names\"", "NAME=VALUE"]),
+    (&["run", "retry", "cafe", "a"], 6, &["no run \"cafe\""]),
+    (&["run", "skip", "cafe", "a", "--output", "{"], 2, &["--output", "no JSON"]),
+    (&["run", "rerun", "cafe"], 6, &["no run \"cafe\""]),
+    (&["run", "watch", "cafe"], 6, &["no run \"cafe\""]),
+    (&["workflow", "show", "grting"], 6, &["no workflow \"grting\"", "workflow list"]),
+    (&["workflow", "activate", "you/grting@1"], 6, &["no workflow"]),
+    (&["workflow", "validate", "nothing.yaml"], 2, &["nothing.yaml"]),
+    (&["workflow", "register", "nothing.yaml"], 2, &["nothing.yaml"]),
+    (&["approval", "show", "cafe"], 6, &["no approval \"cafe\"", "approval list"]),
+    (&["approve", "cafe"], 6, &["no approval \"cafe\""]),
+    (&["approve", "cafe", "--retry", "--abort"], 2, &["--abort"]),
+    (&["job", "retry"], 2, &["--all-dead"]),
+    (&["job", "retry", "cafe/a"], 6, &["no dead job \"cafe/a\"", "job dead"]),
+    (&["event", "publish", "paid", "--payload", "{"], 2, &["--payload", "no JSON"]),
     (&["explain", "Brif"], 6, &["Brif"]),
     (&["schedule", "preview", "0 0 31 2 *"], 2, &["never fire"]),
     (&["schedule", "preview", "0 9 * * MON", "--timezone", "Europe/Pariss"], 2, &["did you mean \"Europe/Paris\"?"]),
@@ -359,6 +375,29 @@ fn the_same_idempotency_key_is_the_same_order() {
     assert_eq!(first, again);
     assert_ne!(first, other);
     assert_eq!(world.node.rows(&["deliverable", "list"]).len(), 3);
+}
+
+#[test]
+fn the_workflow_in_the_readme_runs_as_it_is_printed() {
+    let readme = std::fs::read_to_string(repo_root().join("README.md")).expect("the README");
+    let document = readme.split("```yaml\n").nth(2).and_then(|rest| rest.split("```").next()).expect("a workflow");
+    let world = World::sqlite();
+    let file = world.write("greeting.yaml", document);
+    let node = &world.node;
+    assert!(node.run(&["workflow", "validate", &file]).ok().out.contains("is sound"));
+    assert!(node.run(&["workflow", "register", &file]).ok().out.contains("in force"));
+    let told = node.run(&["run", "start", "greeting", "-p", "names=[\"Ada\"]", "--watch"]).ok().out;
+    assert!(told.contains("run.approval_requested") && told.contains("> check (approval) checkpoint"), "{told}");
+    let run = node.rows(&["run", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    let why = node.run(&["explain", &run]).ok().out;
+    let answer = why.split('`').find(|span| span.starts_with("nightshift approve ")).expect("the command that answers");
+    assert!(node.run(&["approval", "list"]).ok().out.contains("Hello Ada from Linux"));
+    let question = answer.trim_start_matches("nightshift approve ");
+    let _ = node.run(&["approve", question, "--note", "as agreed"]).ok();
+    let over = node.json(&["run", "watch", &run]);
+    assert_eq!(over["status"], "completed", "{over:#}");
+    assert_eq!(over["results"]["send"][0]["text"], "Hello Ada from Linux", "{over:#}");
+    assert_eq!(node.json(&["verify"])["clean"], true);
 }
 
 #[test]

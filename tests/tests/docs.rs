@@ -11,6 +11,7 @@ use nightshift_domain::time::Timestamp;
 use nightshift_spec::{
     ZonedCalendar,
     order_file::{self, Context, PathKind},
+    workflow,
 };
 use nightshift_tests::{
     repo_root,
@@ -277,14 +278,31 @@ fn the_readme_begins_with_the_two_commands_that_do_everything() {
 
 #[test]
 fn the_order_in_the_readme_is_one() {
-    let text = read("README.md");
-    let order = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows an order");
+    let order = yaml_of_the_readme(0);
     let probe = |path: &str| if path.ends_with("/orders") { PathKind::Repository } else { PathKind::Folder };
     let calendar = ZonedCalendar::bundled();
     let now = Timestamp::from_secs(1_772_000_000);
     let context = Context { file: "README.md", base_dir: "/srv/orders", probe: &probe, calendar: &calendar, now };
-    let read = order_file::parse(order, &context).unwrap_or_else(|faults| panic!("{faults}"));
+    let read = order_file::parse(&order, &context).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(read.order.sources.len(), 3);
+}
+
+/// The n-th YAML document of the README, from 0.
+fn yaml_of_the_readme(nth: usize) -> String {
+    let text = read("README.md");
+    let block = text.split("```yaml\n").nth(nth + 1).and_then(|rest| rest.split("```").next());
+    block.unwrap_or_else(|| panic!("the README has no YAML block {nth}")).to_owned()
+}
+
+#[test]
+fn the_workflow_in_the_readme_is_one() {
+    let calendar = ZonedCalendar::bundled();
+    let now = Timestamp::from_secs(1_772_000_000);
+    let (max_parallel_default, max_parallel_cap) = (None, None);
+    let context = workflow::Context { calendar: &calendar, now, owner: "you", max_parallel_default, max_parallel_cap };
+    let read =
+        workflow::parse(&yaml_of_the_readme(1), "README.md", &context).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!((read.triggers.len(), read.plan.steps.len()), (2, 5));
 }
 
 #[test]
@@ -293,12 +311,19 @@ fn decisions_are_numbered_without_gaps_and_keep_the_form() {
     let mut records: Vec<&TextFile> = FILES.iter().filter(|file| file.path.starts_with("docs/adr/")).collect();
     records.sort_by(|a, b| a.path.cmp(&b.path));
     assert!(records.len() > 1, "there are decisions");
+    let listed = section(&read("ARCHITECTURE.md"), "## Decisions").join("\n");
     for (number, record) in records.iter().enumerate().skip(1) {
         let number = format!("{number:04}");
         assert!(record.path.starts_with(&format!("docs/adr/{number}-")), "{} should be {number}", record.path);
         assert!(record.text.starts_with(&format!("# {number}: ")), "{}: the title begins with {number}", record.path);
         assert!(record.text.contains("\n- Status: ") && record.text.contains("\n- Date: "), "{}", record.path);
         assert_eq!(headings(&record.text), template, "headings of {}", record.path);
+        let title = record.text.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, title)| title);
+        assert!(
+            listed.contains(&format!("| [{number}]({}) | {title} |", record.path)),
+            "{} is not listed",
+            record.path
+        );
     }
 }
 

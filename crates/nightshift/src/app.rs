@@ -9,11 +9,12 @@ use nightshift_actors::{
     system::{Parts, System},
 };
 use nightshift_domain::time::Timestamp;
-use nightshift_effects::{EffectsConfig, LlmConfig, SmtpConfig, SmtpTls, performers};
+use nightshift_effects::{EffectsConfig, LlmConfig, SmtpConfig, SmtpTls, StepsConfig, performers};
 use nightshift_ports::{
     clock::{Clock, IdSource},
     log::EventLog,
     read_models::ReadModels,
+    step_cache::StepCache,
     store::Store,
 };
 use nightshift_projections::tables;
@@ -28,6 +29,7 @@ use crate::{
     config::{Config, FILE_VARIABLE, Loaded, StoreUrl},
     exit::{Code, Exit},
     real::{RandomIds, SystemClock, zone_revision},
+    registry,
 };
 
 /// The environment of the process, read once.
@@ -92,6 +94,15 @@ impl AnyStore {
     /// The read models.
     #[must_use]
     pub fn read_models(&self) -> Arc<dyn ReadModels> {
+        match self {
+            Self::Sqlite(store) => store.clone(),
+            Self::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// What steps of workflows made, kept for others.
+    #[must_use]
+    pub fn step_cache(&self) -> Arc<dyn StepCache> {
         match self {
             Self::Sqlite(store) => store.clone(),
             Self::Postgres(store) => store.clone(),
@@ -211,7 +222,7 @@ pub fn calendar() -> ZonedCalendar {
 /// The performers cannot be built, the store does not answer.
 pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Result<System, Exit> {
     let ports = store.ports();
-    let performers = performers(effects(config), ports)
+    let performers = performers(effects(config)?, ports, store.step_cache())
         .map_err(|error| Exit::new(Code::Config, format!("the performers cannot be built: {error}")))?;
     let lanes = match store {
         AnyStore::Sqlite(_) => 1,
@@ -225,6 +236,7 @@ pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Resul
         idle_ms: i64::try_from(config.actors.idle.as_millis()).unwrap_or(i64::MAX),
         admission_max: config.actors.admission,
         look_timeout_ms: millis(config.sources.timeout),
+        limits: registry::limits(config.queue.limits_file.as_deref())?,
         lanes,
         alive: purpose.alive,
         ..Settings::default()
@@ -243,10 +255,10 @@ pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Resul
     System::start(parts).await.map_err(|error| Exit::new(Code::StoreUnavailable, error.to_string()))
 }
 
-fn effects(config: &Config) -> EffectsConfig {
+fn effects(config: &Config) -> Result<EffectsConfig, Exit> {
     let llm = config.llm.base_url.clone().zip(config.llm.model.clone());
     let smtp = config.smtp.host.clone().zip(config.smtp.from.clone());
-    EffectsConfig {
+    Ok(EffectsConfig {
         llm: llm.map(|(base_url, model)| LlmConfig {
             base_url,
             model,
@@ -264,8 +276,15 @@ fn effects(config: &Config) -> EffectsConfig {
             timeout_ms: millis(config.smtp.timeout),
         }),
         max_item_bytes: config.sources.max_item_bytes,
+        steps: StepsConfig {
+            base_url: config.workflows.base_url.clone(),
+            service_token: config.workflows.service_token.clone(),
+            cache_entries_max: config.workflows.cache_entries_max,
+            agents: registry::agents(config.workflows.agents_file.as_deref())?,
+            ..StepsConfig::default()
+        },
         ..EffectsConfig::default()
-    }
+    })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,8 +1,12 @@
 //! The command line.
 
+mod work;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use work::{Approval, Approve, Event, Job, Run, Start, StepOf, Workflow};
 
 /// Headless orchestrator for the work AI agents do while nobody looks.
 #[derive(Debug, Parser)]
@@ -56,6 +60,20 @@ pub enum Command {
     /// Executions.
     #[command(subcommand, alias = "runs")]
     Run(Run),
+    /// Definitions of workflows.
+    #[command(subcommand, alias = "workflows")]
+    Workflow(Workflow),
+    /// Questions to people.
+    #[command(subcommand, alias = "approvals")]
+    Approval(Approval),
+    /// Answer a question: the run goes on, unless --retry or --abort.
+    Approve(Approve),
+    /// Steps in the queue.
+    #[command(subcommand, alias = "jobs")]
+    Job(Job),
+    /// Events that start and wake runs.
+    #[command(subcommand, alias = "events")]
+    Event(Event),
     /// Say why a run or a deliverable stands where it stands, and what will move it.
     Explain {
         /// Id, or the beginning of one, of a run or a deliverable; or a deliverable's title.
@@ -242,33 +260,6 @@ pub enum Schedule {
         /// Start from this instant (RFC 3339). Default: now.
         #[arg(long)]
         from: Option<String>,
-    },
-}
-
-/// Executions.
-#[derive(Debug, Subcommand)]
-pub enum Run {
-    /// List them, newest first.
-    List {
-        /// Only in this state: pending, running, completed, failed, cancelled.
-        #[arg(long)]
-        status: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 20)]
-        limit: u32,
-    },
-    /// Show one with its timeline.
-    Show {
-        /// Id, or the beginning of one.
-        id: String,
-    },
-    /// Stop one.
-    Cancel {
-        /// Id, or the beginning of one.
-        id: String,
-        /// Why, for people.
-        #[arg(long, default_value = "cancelled by hand")]
-        reason: String,
     },
 }
 

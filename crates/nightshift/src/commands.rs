@@ -1,11 +1,14 @@
 //! The commands, one module each.
 
+mod approval;
 mod capture;
 mod config;
 mod db;
 mod deliverable;
 pub mod demo;
+mod event;
 mod explain;
+mod job;
 mod run;
 mod schedule;
 mod serve;
@@ -13,6 +16,8 @@ mod tick;
 mod timeline;
 mod verify;
 mod version;
+mod watch;
+mod workflow;
 
 use std::sync::Arc;
 
@@ -98,6 +103,11 @@ async fn dispatch(env: Env, command: Command) -> Result<Code, Exit> {
         Command::Version(command) => version::run(&env, command).await,
         Command::Schedule(command) => schedule::run(&env, command).await,
         Command::Run(command) => run::run(&env, command).await,
+        Command::Workflow(command) => workflow::run(&env, command).await,
+        Command::Approval(command) => approval::run(&env, command).await,
+        Command::Approve(answer) => approval::approve(&env, answer).await,
+        Command::Job(command) => job::run(&env, command).await,
+        Command::Event(command) => event::run(&env, command).await,
         Command::Explain { id } => explain::run(&env, &id).await,
         Command::Capture(args) => capture::capture(&env, args).await,
         Command::Replay(args) => capture::replay(&env, args).await,

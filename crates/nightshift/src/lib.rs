@@ -3,6 +3,7 @@
 //! Owns: which concrete adapters are used, and what a person sees.
 //! Refuses to know: rules of the domain; they are asked for, never repeated here.
 
+mod access;
 pub mod app;
 pub mod args;
 pub mod bench;
@@ -15,3 +16,4 @@ pub mod names;
 pub mod observe;
 pub mod output;
 pub mod real;
+mod registry;

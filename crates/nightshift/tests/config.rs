@@ -41,23 +41,23 @@ fn each_fault_of_a_file_has_its_message() {
         ),
         (
             "[queue]\nlaese = \"30s\"",
-            "nightshift.toml:2:1 queue.laese: found an unknown key; allowed: concurrency, lease; \
+            "nightshift.toml:2:1 queue.laese: found an unknown key; allowed: concurrency, lease, limits_file; \
              did you mean \"lease\"?",
         ),
         (
             "[http]\nlease = \"30s\"",
-            "nightshift.toml:2:1 http.lease: found an unknown key; allowed: enabled, listen; \
+            "nightshift.toml:2:1 http.lease: found an unknown key; allowed: enabled, listen, access_file; \
              did you mean \"queue.lease\"?",
         ),
         (
             "[qeue]\nlease = \"30s\"",
-            "nightshift.toml:1:2 qeue: found an unknown section; allowed: store, http, queue, actors, sources, llm, \
-             smtp, telemetry, defaults; did you mean \"queue\"?",
+            "nightshift.toml:1:2 qeue: found an unknown section; allowed: store, http, queue, workflows, actors, sources, \
+             llm, smtp, telemetry, defaults; did you mean \"queue\"?",
         ),
         (
             "listen = \"127.0.0.1:1\"",
-            "nightshift.toml:1:1 listen: found an unknown section; allowed: store, http, queue, actors, sources, llm, \
-             smtp, telemetry, defaults; did you mean \"http.listen\"?",
+            "nightshift.toml:1:1 listen: found an unknown section; allowed: store, http, queue, workflows, actors, sources, \
+             llm, smtp, telemetry, defaults; did you mean \"http.listen\"?",
         ),
         ("queue = 5", "nightshift.toml:1:9 queue: found a number, not a table; allowed: [queue] and its keys below it"),
         (
@@ -72,6 +72,15 @@ fn each_fault_of_a_file_has_its_message() {
         (
             "[queue]\nconcurrency = [8]",
             "nightshift.toml:2:15 queue.concurrency: found a list; allowed: a whole number from 1 to 10000",
+        ),
+        (
+            "[workflows]\nagents_fil = \"/x\"",
+            "nightshift.toml:2:1 workflows.agents_fil: found an unknown key; allowed: base_url, service_token, \
+             max_parallel_default, max_parallel_cap, agents_file, cache_entries_max; did you mean \"agents_file\"?",
+        ),
+        (
+            "[workflows]\nmax_parallel_cap = 0",
+            "nightshift.toml:2:20 workflows.max_parallel_cap: found 0; allowed: a whole number from 1 to 10000",
         ),
         (
             "[store]\nshard_count = 5000",
@@ -196,7 +205,7 @@ fn faults_of_the_environment_and_of_flags_name_their_origin() {
     assert_eq!(
         from_env(&[("NIGHTSHIFT_HTTP_BANANA", "1")]).unwrap_err(),
         "environment NIGHTSHIFT_HTTP_BANANA: found a variable that sets nothing; \
-         allowed: NIGHTSHIFT_HTTP_ENABLED, NIGHTSHIFT_HTTP_LISTEN"
+         allowed: NIGHTSHIFT_HTTP_ENABLED, NIGHTSHIFT_HTTP_LISTEN, NIGHTSHIFT_HTTP_ACCESS_FILE"
     );
     assert_eq!(
         from_env(&[("TRACING_ENABLED", "many")]).unwrap_err(),
@@ -257,9 +266,19 @@ fn the_names_of_the_seeds_work() {
         ("TRACING_ENABLED", "False"),
         ("METRICS_ENABLED", "0"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("EDGE_BASE_URL", "http://edge:54321"),
+        ("EDGE_SERVICE_JWT", "eyJ-geheim"),
+        ("ORCHESTRATION_DEFAULT_MAX_PARALLEL", "4"),
+        ("ORCHESTRATION_MAX_CONCURRENCY", "16"),
+        ("ORCHESTRATION_CACHE_MAX_STEP_OUTPUTS", "7"),
     ])
     .unwrap()
     .config;
+    let workflows = &config.workflows;
+    assert_eq!(workflows.base_url.as_deref(), Some("http://edge:54321"));
+    assert_eq!(workflows.service_token.as_deref(), Some("env:EDGE_SERVICE_JWT"));
+    assert_eq!((workflows.max_parallel_default, workflows.max_parallel_cap), (Some(4), Some(16)));
+    assert_eq!(workflows.cache_entries_max, 7);
     assert!(matches!(&config.store.url, StoreUrl::Postgres(url) if url.expose() == "postgres://n@h/db"));
     assert_eq!(config.llm.base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
     assert_eq!(config.llm.model.as_deref(), Some("m"));

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use nightshift_actors::projector;
 use nightshift_domain::{
     decider::Decider,
+    definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::{ShardId, StreamId},
     run::RunDecider,
@@ -15,6 +16,7 @@ use nightshift_domain::{
     source::SourceDecider,
     streams::AnyEvent,
     time::Timestamp,
+    topic::TopicDecider,
 };
 use nightshift_ports::log::EventLog;
 use uuid::Uuid;
@@ -41,6 +43,8 @@ struct States {
     runs: HashMap<Uuid, <RunDecider as Decider>::State>,
     schedules: HashMap<Uuid, <ScheduleDecider as Decider>::State>,
     sources: HashMap<Uuid, <SourceDecider as Decider>::State>,
+    definitions: HashMap<Uuid, <DefinitionDecider as Decider>::State>,
+    topics: HashMap<Uuid, <TopicDecider as Decider>::State>,
 }
 
 impl States {
@@ -53,11 +57,16 @@ impl States {
             AnyEvent::Run(event) => RunDecider::evolve(self.runs.entry(id).or_default(), event, at),
             AnyEvent::Schedule(event) => ScheduleDecider::evolve(self.schedules.entry(id).or_default(), event, at),
             AnyEvent::Source(event) => SourceDecider::evolve(self.sources.entry(id).or_default(), event, at),
+            AnyEvent::Definition(event) => {
+                DefinitionDecider::evolve(self.definitions.entry(id).or_default(), event, at);
+            }
+            AnyEvent::Topic(event) => TopicDecider::evolve(self.topics.entry(id).or_default(), event, at),
         }
     }
 
     fn len(&self) -> usize {
-        self.deliverables.len() + self.runs.len() + self.schedules.len() + self.sources.len()
+        let streams = self.deliverables.len() + self.runs.len() + self.schedules.len() + self.sources.len();
+        streams + self.definitions.len() + self.topics.len()
     }
 }
 

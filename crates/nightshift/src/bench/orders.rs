@@ -14,6 +14,7 @@ use nightshift_domain::{
     deliverable::{
         Binding, Classification, Command, DeliverableDecider, DeliverableType, Governance, Order, deliverable_id,
     },
+    expression::NoExpressions,
     ids::{CommandId, DeliverableId, StreamId, UserId, derive},
     recorded::Meta,
     schedule::ScheduleDecider,
@@ -179,7 +180,14 @@ impl Clerk {
     fn decide<D: Decider>(&self, asked: Asked<'_>, command: &D::Command) -> Result<Commit, Exit> {
         let now = SystemClock.now();
         let Asked { stream, id, actor, mut closes } = asked;
-        let ctx = Ctx { stream, now, command_id: id, shard_count: self.shard_count(), calendar: &self.calendar };
+        let ctx = Ctx {
+            stream,
+            now,
+            command_id: id,
+            shard_count: self.shard_count(),
+            calendar: &self.calendar,
+            expressions: &NoExpressions,
+        };
         let decision = decide_once::<D>(&D::State::default(), command, &ctx).map_err(Exit::failed)?;
         let recorded = RecordedCtx {
             now,

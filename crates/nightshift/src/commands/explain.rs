@@ -184,12 +184,21 @@ async fn run_gates(store: &AnyStore, id: RunId, now: Timestamp) -> Result<Vec<Ga
     let log = store.log();
     let state: run::State = fold::<RunDecider>(&*log, id.stream()).await?;
     let run = match &state {
-        run::State::Unborn => return Ok(vec![plain("the run has not begun", "its deliverable telling it to")]),
+        run::State::Unborn => return Ok(vec![plain("the run has not begun", "whoever asked for it telling it to")]),
+        run::State::Barred { reason } => {
+            return Ok(vec![plain(format!("the run was stopped before it began: {reason}"), "nothing")]);
+        }
         run::State::Over(_, end) => return Ok(vec![plain(format!("the run is over: {}", end.as_str()), "nothing")]),
         run::State::Open(run) => run,
     };
-    let pairs = run.created.plan.steps.iter().zip(&run.steps);
-    let gates = pairs.filter_map(|(plan, step)| {
+    let paused = run.paused.as_ref().map(|by| {
+        plain(format!("the run is paused by {}: {}", by.by, by.note), format!("`nightshift run resume {id}`"))
+    });
+    let steps = run.created.plan.steps.iter().zip(&run.steps);
+    let instances = run.created.plan.steps.iter().flat_map(|plan| {
+        run.fans.get(&plan.id).into_iter().flat_map(move |fan| fan.steps.iter().map(move |step| (plan, step)))
+    });
+    let gates = steps.chain(instances).filter_map(|(plan, step)| {
         let (gate, at, released_by) = match &step.status {
             StepStatus::Queued { attempt, since } => (
                 format!("step {}, attempt {attempt}, waits for a place in the queue", plan.id),
@@ -209,14 +218,45 @@ async fn run_gates(store: &AnyStore, id: RunId, now: Timestamp) -> Result<Vec<Ga
                 None,
                 format!("its timer at {retry_at}"),
             ),
-            StepStatus::Pending {} => (
-                format!("step {} waits for {}", plan.id, plan.depends_on.join(", ")),
-                None,
-                "their completion".to_owned(),
+            StepStatus::Pending {} => match plan.depends_on.as_slice() {
+                [] => (
+                    format!("step {} has not begun", plan.id),
+                    None,
+                    "a place in the run, or the end of its former part".to_owned(),
+                ),
+                before => {
+                    (format!("step {} waits for {}", plan.id, before.join(", ")), None, "their completion".to_owned())
+                }
+            },
+            StepStatus::Parked { on, since, .. } => {
+                (format!("step {} waits for {}", plan.id, super::timeline::waits_words(on)), Some(*since), released(on))
+            }
+            StepStatus::Asking { approval, since, .. } => (
+                format!("step {} asks {}: \"{}\"", plan.id, asked(approval), approval.checkpoint.question),
+                Some(*since),
+                format!("`nightshift approve {}`", approval.id),
             ),
             _ => return None,
         };
         Some(Gate { gate, since: at.map(|at| since(at, now)).unwrap_or_default(), released_by })
     });
-    Ok(gates.collect())
+    Ok(paused.into_iter().chain(gates).collect())
+}
+
+/// Who is asked.
+fn asked(approval: &run::Approval) -> String {
+    let asked = &approval.checkpoint;
+    asked.assignee.clone().or_else(|| asked.group.clone()).unwrap_or_else(|| "whoever may answer".to_owned())
+}
+
+fn released(on: &run::Waits) -> String {
+    match on {
+        run::Waits::Until { .. } => "its timer".to_owned(),
+        run::Waits::Event { event, correlation, deadline, .. } => {
+            let about = correlation.as_ref().map(|about| format!(" --correlation {about}")).unwrap_or_default();
+            let limit = deadline.map(|at| format!(", or its deadline at {at}")).unwrap_or_default();
+            format!("`nightshift event publish {event}{about}`{limit}")
+        }
+        run::Waits::Child { run, .. } => format!("the end of that run: `nightshift explain {run}`"),
+    }
 }

@@ -3,11 +3,11 @@
 use nightshift_domain::{ids::CommandId, run};
 use nightshift_ports::{clock::IdSource, read_models::Query};
 
-use super::{Env, timeline};
+use super::{Env, approval::json, timeline, watch};
 use crate::{
     app::{self, Mode},
     args,
-    control::Control,
+    control::{Control, user_name},
     exit::{Code, Exit},
     names,
     output::{self, cell, fact, instant, short_id},
@@ -22,13 +22,32 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
     match command {
         args::Run::List { status, limit } => list(env, status, limit).await,
         args::Run::Show { id } => show(env, &id).await,
-        args::Run::Cancel { id, reason } => cancel(env, &id, reason).await,
+        args::Run::Cancel { id, reason } => tell(env, &id, run::Command::Cancel { reason }).await,
+        args::Run::Start(start) => watch::start(env, start).await,
+        args::Run::Watch { id } => watch::watch(env, &id).await,
+        args::Run::Retry { which, modifications, delay } => {
+            let modifications = modifications.as_deref().map(|text| json("--modifications", text)).transpose()?;
+            let (delay_ms, by) = (delay.saturating_mul(1_000), asked(which.note));
+            tell(env, &which.id, run::Command::RetryStep { step: which.step, modifications, delay_ms, by }).await
+        }
+        args::Run::Skip { which, output } => {
+            let output = output.as_deref().map(|text| json("--output", text)).transpose()?;
+            let by = asked(which.note);
+            tell(env, &which.id, run::Command::SkipStep { step: which.step, output, by }).await
+        }
+        args::Run::Rerun { id, from, note } => tell(env, &id, run::Command::Rerun { from, by: asked(note) }).await,
+        args::Run::Pause { id, note } => tell(env, &id, run::Command::Pause { by: asked(note) }).await,
+        args::Run::Resume { id } => tell(env, &id, run::Command::Resume { by: asked(String::new()) }).await,
     }
+}
+
+fn asked(note: String) -> run::Asked {
+    run::Asked { by: user_name(), note }
 }
 
 async fn list(env: &Env, status: Option<String>, limit: u32) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
-    const STATES: [&str; 5] = ["pending", "running", "completed", "failed", "cancelled"];
+    const STATES: [&str; 6] = ["pending", "running", "checkpoint", "completed", "failed", "cancelled"];
     let equals = names::state(status, &STATES)?.into_iter().collect();
     let query = Query { equals, order: vec![("started_at", true)], limit, ..Query::default() };
     let rows = store.read_models().query(names::table("orchestration_runs"), &query).await?;
@@ -77,17 +96,18 @@ async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
     Ok(Code::Ok)
 }
 
-async fn cancel(env: &Env, name: &str, reason: String) -> Result<Code, Exit> {
+async fn tell(env: &Env, name: &str, command: run::Command) -> Result<Code, Exit> {
     let control = Control::open(env).await?;
     let (id, _) = names::run(&*control.store().read_models(), name).await?;
-    control.submit(id.stream(), run::Command::Cancel { reason }, CommandId(RandomIds.fresh())).await?;
+    control.submit(id.stream(), command, CommandId(RandomIds.fresh())).await?;
     control.settled().await;
     let (_, row) = names::run(&*control.store().read_models(), &id.to_string()).await?;
     control.close().await;
     if env.json {
         output::json(&row)
     } else {
-        println!("run {id} {}", cell(&row, "status"))
+        let paused = if cell(&row, "pause_note").is_empty() { "" } else { ", paused" };
+        println!("run {id} {}{paused}", cell(&row, "status"))
     }
     Ok(Code::Ok)
 }

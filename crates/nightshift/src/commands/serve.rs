@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::Env;
 use crate::{
+    access,
     app::{self, AnyStore, Mode, Purpose},
     config::Config,
     control::{self, SESSION_TTL_MS},
@@ -50,6 +51,7 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
     let config = &env.config;
     let watcher = Watcher::new()?;
     // Everything that can be refused is refused before anything is taken over.
+    let options = access::options(config)?;
     let listener = listen(config).await?;
     let opening = format!("opening the store at {}", config.store.url);
     let store = manager::patiently(&opening, app::open(config, Mode::Write)).await?;
@@ -62,7 +64,7 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
     let system = app::start(config, &store, Purpose::daemon(watcher.clone())).await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
-    serve_http(&mut tasks, listener, &system, (token, &watcher), stopped.clone());
+    serve_http(&mut tasks, listener, &system, (token, &watcher), options, stopped.clone());
     trace(&mut tasks, config, (&system, &store), &watcher)?;
     tasks.spawn(upkeep(Arc::clone(&watcher), store.clone(), system.clone()));
     let ready = format!("ready: {} obligation(s) taken up again", system.recovered);
@@ -115,6 +117,7 @@ fn serve_http(
     listener: Option<TcpListener>,
     system: &System,
     (token, watcher): (String, &Arc<Watcher>),
+    options: nightshift_api::Options,
     mut stopped: watch::Receiver<bool>,
 ) {
     let Some(listener) = listener else { return };
@@ -124,6 +127,7 @@ fn serve_http(
         token,
         metrics: Box::new(move || metrics.render()),
         build: env!("CARGO_PKG_VERSION").to_owned(),
+        options,
     };
     tasks.spawn(async move {
         let until = async move {

@@ -66,11 +66,12 @@ pub fn span(ms: i64) -> String {
     }
 }
 
-fn words(event: &AnyEvent) -> String {
+/// An event in words; nothing when its name says it all.
+pub fn words(event: &AnyEvent) -> String {
     match event {
         AnyEvent::Deliverable(event) => deliverable_words(event),
         AnyEvent::Run(event) => run_words(event),
-        AnyEvent::Schedule(_) | AnyEvent::Source(_) => String::new(),
+        AnyEvent::Schedule(_) | AnyEvent::Source(_) | AnyEvent::Definition(_) | AnyEvent::Topic(_) => String::new(),
     }
 }
 
@@ -107,7 +108,7 @@ fn deliverable_words(event: &deliverable::Event) -> String {
 fn run_words(event: &run::Event) -> String {
     use run::Event;
     match event {
-        Event::Created(created) => format!("{} for \"{}\"", created.plan.definition, created.subject.title),
+        Event::Created(created) => format!("{} for \"{}\"", created.plan.definition, created.subject.title()),
         Event::StepQueued { step, attempt } => format!("{step}, attempt {attempt}, waits for a place"),
         Event::AttemptStarted { step, attempt, lease } => format!("{step}, attempt {attempt}, on {}", lease.worker),
         Event::AttemptSucceeded { step, output, .. } => format!("{step}: {}", output_words(output)),
@@ -120,9 +121,36 @@ fn run_words(event: &run::Event) -> String {
         Event::StepDied { step, failure } | Event::Failed { step, failure } => format!("{step}: {failure}"),
         Event::StepSkipped { step, reason } => format!("{step}: {reason}"),
         Event::Cancelled { reason } => reason.clone(),
-        Event::Completed {} => String::new(),
+        Event::Completed { .. } => String::new(),
+        Event::FannedOut { step, items } => format!("{step}: once for each of {} element(s)", items.len()),
+        Event::StepParked { step, on, .. } => format!("{step} waits for {}", waits_words(on)),
+        Event::StepCompleted { step, output, .. } => format!("{step}: {}", output_words(output)),
+        Event::ApprovalRequested { step, approval } => {
+            format!("{step}: \"{}\" ({})", approval.checkpoint.question, approval.id)
+        }
+        Event::ApprovalDecided { step, answer } => {
+            format!("{step}: {} by {}", answer.action.as_str(), answer.by)
+        }
+        Event::ApprovalEscalated { step, to, .. } => format!("{step}: nobody answered, {to} is asked"),
+        Event::StepReset { step, by, .. } => format!("{step} is done again, asked by {}", by.by),
+        Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } if by.note.is_empty() => by.by.clone(),
+        Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } => format!("{}: {}", by.by, by.note),
     }
 }
+
+/// What a step waits for, in words.
+#[must_use]
+pub fn waits_words(on: &run::Waits) -> String {
+    match on {
+        run::Waits::Until { at } => at.to_string(),
+        run::Waits::Event { event, correlation: None, .. } => format!("event {event}"),
+        run::Waits::Event { event, correlation: Some(about), .. } => format!("event {event} about {about}"),
+        run::Waits::Child { run, .. } => format!("run {run}"),
+    }
+}
+
+/// Characters of a value that are shown in a line.
+const SHOWN: usize = 100;
 
 fn output_words(output: &run::StepOutput) -> String {
     match output {
@@ -134,6 +162,14 @@ fn output_words(output: &run::StepOutput) -> String {
         run::StepOutput::Validated { warnings } => warnings.join("; "),
         run::StepOutput::Receipt(receipt) => {
             receipt.external_url.clone().unwrap_or_else(|| receipt.external_id.clone())
+        }
+        run::StepOutput::Value(outcome) => {
+            let text = run::value_of(output).to_string();
+            let shown = match text.char_indices().nth(SHOWN) {
+                Some((at, _)) => format!("{}...", &text[..at]),
+                None => text,
+            };
+            if outcome.cached.is_some() { format!("{shown} (kept from an earlier step)") } else { shown }
         }
     }
 }

@@ -105,6 +105,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("store", "Where events and tables are kept."),
     ("http", "The HTTP interface: API, web page, metrics, health."),
     ("queue", "How much is done at once."),
+    ("workflows", "What steps of workflows may reach, and what holds where a document does not say."),
     ("actors", "How much is kept in memory."),
     ("sources", "Reading folders, repositories and feeds."),
     ("llm", "An OpenAI-compatible chat endpoint. Without one, documents are composed by extraction."),
@@ -195,8 +196,71 @@ pub const KEYS: &[Key] = &[
         fixed("127.0.0.1:7466"),
         "Address and port to listen on. Anything but loopback is reachable from other machines.",
     ),
+    key(
+        "http.access_file",
+        Kind::File,
+        unset("/etc/nightshift/access.toml"),
+        "A TOML file with who may use the interface: [tokens] (JWT), [[api_keys]], links_secret. Without it, this machine and the control token alone.",
+    ),
     key("queue.concurrency", count(1, 10_000), fixed("128"), "Steps in progress at once on this node, over all runs."),
     key("queue.lease", seconds(1, DAY_S), fixed("30s"), "A worker that is silent for this long has lost its step."),
+    key(
+        "queue.limits_file",
+        Kind::File,
+        unset("/etc/nightshift/limits.toml"),
+        "A TOML file with token buckets ([rates.\"user:*:agent:*\"] capacity, refill_per_s), [keys] and [queues].",
+    ),
+    aliased(
+        key(
+            "workflows.base_url",
+            Kind::WebUrl,
+            unset("http://127.0.0.1:54321"),
+            "Where the paths of call steps begin. Without it, only whole addresses can be called.",
+        ),
+        &[Alias::Value("EDGE_BASE_URL")],
+    ),
+    aliased(
+        key(
+            "workflows.service_token",
+            Kind::Secret,
+            unset("env:EDGE_SERVICE_JWT"),
+            "Where the token is found that goes as Authorization: Bearer to workflows.base_url, and nowhere else.",
+        ),
+        &[Alias::Secret("EDGE_SERVICE_JWT")],
+    ),
+    aliased(
+        key(
+            "workflows.max_parallel_default",
+            count(1, 10_000),
+            unset("4"),
+            "Steps of a run that go at once when an orchestration does not say; without it, one.",
+        ),
+        &[Alias::Value("ORCHESTRATION_DEFAULT_MAX_PARALLEL")],
+    ),
+    aliased(
+        key(
+            "workflows.max_parallel_cap",
+            count(1, 10_000),
+            unset("64"),
+            "The most steps of a run that go at once, whatever its document says.",
+        ),
+        &[Alias::Value("ORCHESTRATION_MAX_CONCURRENCY")],
+    ),
+    key(
+        "workflows.agents_file",
+        Kind::File,
+        unset("/etc/nightshift/agents.toml"),
+        "A TOML file with the agents that steps may ask: [<slug>] url, api_key, organization, modes, timeout, version.",
+    ),
+    aliased(
+        key(
+            "workflows.cache_entries_max",
+            count(0, 100_000_000),
+            fixed("2000"),
+            "Outputs of steps that are kept for steps with the same input.",
+        ),
+        &[Alias::Value("ORCHESTRATION_CACHE_MAX_STEP_OUTPUTS")],
+    ),
     key(
         "actors.resident_max",
         count(1, 10_000_000),

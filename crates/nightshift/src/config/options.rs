@@ -18,6 +18,8 @@ pub struct Config {
     pub http: Http,
     /// `[queue]`
     pub queue: Queue,
+    /// `[workflows]`
+    pub workflows: Workflows,
     /// `[actors]`
     pub actors: Actors,
     /// `[sources]`
@@ -56,6 +58,8 @@ pub struct Http {
     pub enabled: bool,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// File with who may use it.
+    pub access_file: Option<PathBuf>,
 }
 
 /// How much is done at once.
@@ -65,6 +69,8 @@ pub struct Queue {
     pub concurrency: u16,
     /// A worker that is silent for this long has lost its step.
     pub lease: Duration,
+    /// File with the limits of the queue.
+    pub limits_file: Option<PathBuf>,
 }
 
 /// How much is kept in memory.
@@ -76,6 +82,23 @@ pub struct Actors {
     pub idle: Duration,
     /// Commands accepted and not yet answered.
     pub admission: usize,
+}
+
+/// Steps of workflows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflows {
+    /// Where the paths of `call` steps begin.
+    pub base_url: Option<String>,
+    /// Reference to the token that goes there.
+    pub service_token: Option<String>,
+    /// Steps of a run at once when an orchestration does not say.
+    pub max_parallel_default: Option<u16>,
+    /// The most steps of a run at once.
+    pub max_parallel_cap: Option<u16>,
+    /// File with the agents that steps may ask.
+    pub agents_file: Option<PathBuf>,
+    /// Outputs of steps that are kept.
+    pub cache_entries_max: u64,
 }
 
 /// Reading sources.
@@ -225,8 +248,24 @@ impl Config {
                 takeover: values.bool("store.takeover"),
                 cluster_id: values.uuid_if_set("store.cluster_id"),
             },
-            http: Http { enabled: values.bool("http.enabled"), listen: values.address("http.listen") },
-            queue: Queue { concurrency: values.count("queue.concurrency"), lease: values.duration("queue.lease") },
+            http: Http {
+                enabled: values.bool("http.enabled"),
+                listen: values.address("http.listen"),
+                access_file: values.text_if_set("http.access_file").map(PathBuf::from),
+            },
+            queue: Queue {
+                concurrency: values.count("queue.concurrency"),
+                lease: values.duration("queue.lease"),
+                limits_file: values.text_if_set("queue.limits_file").map(PathBuf::from),
+            },
+            workflows: Workflows {
+                base_url: values.text_if_set("workflows.base_url"),
+                service_token: values.text_if_set("workflows.service_token"),
+                max_parallel_default: values.count_if_set("workflows.max_parallel_default"),
+                max_parallel_cap: values.count_if_set("workflows.max_parallel_cap"),
+                agents_file: values.text_if_set("workflows.agents_file").map(PathBuf::from),
+                cache_entries_max: values.count("workflows.cache_entries_max"),
+            },
             actors: Actors {
                 resident_max: values.count("actors.resident_max"),
                 idle: values.duration("actors.idle"),

@@ -45,6 +45,8 @@ pub enum Kind {
     Text,
     /// A folder.
     Path,
+    /// A file on this machine.
+    File,
     /// Address and port.
     Address,
     /// An http or https address.
@@ -144,7 +146,7 @@ impl Kind {
                 Some(Value::Duration(Duration::from_secs(length)))
             }
             Self::Text => is_line(text).then(as_given),
-            Self::Path => (is_line(text) && !text.starts_with('~')).then(as_given),
+            Self::Path | Self::File => (is_line(text) && !text.starts_with('~')).then(as_given),
             Self::Address => text.parse().ok().map(Value::Address),
             Self::WebUrl => is_web(text).then(as_given),
             Self::StoreUrl => StoreUrl::parse(text).map(Value::Store),
@@ -179,6 +181,7 @@ impl Kind {
             Self::Ratio => "a number from 0 to 1".into(),
             Self::Text => format!("a line of text, up to {TEXT_BYTES_MAX} bytes"),
             Self::Path => "a folder, best as an absolute path; ~ is not expanded".into(),
+            Self::File => "a file, best as an absolute path; ~ is not expanded".into(),
             Self::Address => "an IP address and a port such as 127.0.0.1:7466 or [::1]:7466".into(),
             Self::WebUrl => {
                 "an http or https address without user, query and fragment, such as https://api.example.com/v1".into()
@@ -205,6 +208,7 @@ impl Kind {
             Self::Ratio => "ratio",
             Self::Text => "text",
             Self::Path => "folder",
+            Self::File => "file",
             Self::Address => "address",
             Self::WebUrl | Self::StoreUrl => "URL",
             Self::Secret => "secret",
@@ -432,6 +436,11 @@ impl Values {
     /// A number, in the type whose range the bounds of the key keep.
     pub(super) fn count<T: TryFrom<u64>>(&self, path: &str) -> T {
         T::try_from(self.number(path)).ok().expect("the bounds of the key fit the type")
+    }
+
+    /// A number that need not be there.
+    pub(super) fn count_if_set<T: TryFrom<u64>>(&self, path: &str) -> Option<T> {
+        self.number_if_set(path).map(|number| T::try_from(number).ok().expect("the bounds of the key fit the type"))
     }
 
     /// One of the words of a choice.
