@@ -96,7 +96,16 @@ fn parameters(asked: &args::Start) -> Result<Value, Exit> {
 /// There is no such run.
 pub async fn watch(env: &Env, name: &str) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
-    let (id, _) = names::run(&*store.read_models(), name).await?;
+    // The log knows a run before the tables show it.
+    let log = store.log();
+    let known = match name.parse::<RunId>() {
+        Ok(id) if !log.read_stream(id.stream(), 0, 1).await?.is_empty() => Some(id),
+        _ => None,
+    };
+    let id = match known {
+        Some(id) => id,
+        None => names::run(&*store.read_models(), name).await?.0,
+    };
     follow(env, &*store.log(), id, true).await
 }
 
