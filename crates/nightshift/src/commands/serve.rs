@@ -14,7 +14,7 @@ use nightshift_ports::{
 };
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use uuid::Uuid;
@@ -67,12 +67,14 @@ pub async fn run(env: &Env) -> Result<Code, Exit> {
     serve_http(&mut tasks, listener, &system, (token, &watcher), options, stopped.clone());
     trace(&mut tasks, config, (&system, &store), &watcher)?;
     tasks.spawn(upkeep(Arc::clone(&watcher), store.clone(), system.clone()));
+    // From here on a signal ends the process in order; whoever is told that it is ready may send one at once.
+    let asked = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let ready = format!("ready: {} obligation(s) taken up again", system.recovered);
     let address = address.as_deref().unwrap_or("none");
     tracing::info!(recovered = system.recovered, address, "{ready}");
     manager::ready(&format!("{ready}; HTTP address: {address}"));
     tasks.spawn(manager::live(system.clone()));
-    let code = until_the_end(&system, &session).await;
+    let code = until_the_end(&system, &session, asked).await;
     manager::stopping("ending; what is under way is taken up at the next start");
     tracing::info!("ending; what is under way is taken up at the next start");
     stop.send_replace(true);
@@ -183,9 +185,8 @@ async fn upkeep(watcher: Arc<Watcher>, store: AnyStore, system: System) {
 }
 
 /// Returns when a signal comes, the tree gives up, or the session expired.
-async fn until_the_end(system: &System, session: &Member) -> Result<Code, Exit> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn until_the_end(system: &System, session: &Member, asked: [Signal; 2]) -> Result<Code, Exit> {
+    let [mut terminate, mut interrupt] = asked;
     tokio::select! {
         _ = terminate.recv() => Ok(Code::Ok),
         _ = interrupt.recv() => Ok(Code::Ok),
