@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::log::StoreError;
 
-/// Rows of one shard's events up to a checkpoint.
+/// Rows of one shard's events up to a checkpoint. No other shard's events make or change any of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowBatch {
     /// The shard the events are of.
@@ -81,7 +81,8 @@ pub trait ReadModels: Send + Sync {
     /// The store did not take it; nothing was written.
     async fn write(&self, generation: Generation, batches: &[RowBatch]) -> Result<bool, StoreError>;
 
-    /// Empties the tables of the rebuilt generation.
+    /// Empties the tables of the rebuilt generation. They end with this store at the latest, or with its connection: what a
+    /// crash leaves of a rebuild is never put in place.
     ///
     /// # Errors
     /// The store did not answer.

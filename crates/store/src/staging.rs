@@ -12,28 +12,29 @@ use nightshift_ports::log::StoreError;
 use tokio::sync::Mutex;
 
 /// A rebuild under way.
-pub(crate) struct Staging<C> {
-    pub(crate) conn: C,
+pub(crate) struct Staging<S> {
+    /// The connection, and what belongs to it.
+    pub(crate) scratch: S,
     pub(crate) checkpoints: BTreeMap<ShardId, u64>,
 }
 
 /// At most one in a store.
-pub(crate) type StagingSlot<C> = Mutex<Option<Staging<C>>>;
+pub(crate) type StagingSlot<S> = Mutex<Option<Staging<S>>>;
 
-impl<C> Staging<C> {
-    pub(crate) const fn on(conn: C) -> Self {
-        Self { conn, checkpoints: BTreeMap::new() }
+impl<S> Staging<S> {
+    pub(crate) const fn on(scratch: S) -> Self {
+        Self { scratch, checkpoints: BTreeMap::new() }
     }
 }
 
 /// The rebuild under way, if one has begun.
-pub(crate) fn begun<C>(slot: &mut Option<Staging<C>>) -> Result<&mut Staging<C>, StoreError> {
+pub(crate) fn begun<S>(slot: &mut Option<Staging<S>>) -> Result<&mut Staging<S>, StoreError> {
     let none = || StoreError::Failed { doing: "find the rebuilt tables", why: "no rebuild has begun".to_owned() };
     slot.as_mut().ok_or_else(none)
 }
 
 /// The checkpoints of the rebuild; none when none has begun.
-pub(crate) async fn checkpoints<C>(slot: &StagingSlot<C>) -> Vec<(ShardId, u64)> {
+pub(crate) async fn checkpoints<S>(slot: &StagingSlot<S>) -> Vec<(ShardId, u64)> {
     let slot = slot.lock().await;
     slot.iter().flat_map(|staging| &staging.checkpoints).map(|(shard, seq)| (*shard, *seq)).collect()
 }

@@ -45,16 +45,14 @@ pub(crate) struct TableSql {
     pub(crate) publish: Arc<str>,
 }
 
-/// What is said to one table while a rebuild fills it.
+/// What is said to one table while a rebuild fills it. Parameter 1 is an array of its rows.
 #[derive(Default)]
 pub(crate) struct FillSql {
-    /// Copies rows that cannot be there yet.
-    pub(crate) copy: String,
-    /// Makes the table that takes other rows until the end of the transaction, unless it is there.
-    pub(crate) incoming: String,
-    /// Copies rows into that table.
-    pub(crate) copy_incoming: String,
-    /// Writes the rows of that table over those that are there.
+    /// Its name as an identifier.
+    pub(crate) name: String,
+    /// Writes rows that cannot be there yet.
+    pub(crate) take: String,
+    /// Writes rows over those that are there.
     pub(crate) merge: String,
 }
 

@@ -10,19 +10,19 @@ mod admin;
 mod append;
 mod cells;
 mod columns;
-mod copy;
 mod facts;
 mod log;
 mod open;
 mod read_models;
 mod rebuild;
+mod records;
 mod sides;
 mod tables;
 
 use std::sync::Arc;
 
 use nightshift_ports::log::LogInfo;
-use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
 pub use admin::{create_database, drop_database};
 pub use open::OpenOptions;
@@ -44,7 +44,7 @@ struct Inner {
     /// For connections beside the pools.
     connect: PgConnectOptions,
     /// The rebuild under way.
-    staging: StagingSlot<PgConnection>,
+    staging: StagingSlot<rebuild::Scratch>,
     sql: SqlBook,
 }
 

@@ -42,7 +42,9 @@ impl ReadModels for PostgresStore {
         let by_key = by_key.bind(key_objects_json(table, keys));
         let texts: Result<Vec<String>, _> = match generation {
             Generation::Live => by_key.fetch_all(&self.inner.pool).await,
-            Generation::Rebuilt => by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.conn).await,
+            Generation::Rebuilt => {
+                by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.scratch.conn).await
+            }
         };
         texts.map_err(failed("read rows"))?.iter().map(|text| parse_row(table, text)).collect()
     }

@@ -3,6 +3,8 @@
 //! Owns: that connection. Its tables are not logged, and the server drops them when it ends, however it ends.
 //! Refuses to know: what a row says.
 
+use std::collections::HashMap;
+
 use nightshift_ports::{
     log::StoreError,
     read_models::RowBatch,
@@ -10,16 +12,29 @@ use nightshift_ports::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::{PostgresStore, copy};
+use super::{
+    PostgresStore,
+    records::{Records, RowType},
+};
 use crate::{
     error::failed,
     record::number,
     staging::{Staging, begun},
-    tables::{FillSql, LIVE, SqlBook, key_objects_json},
+    tables::{LIVE, SqlBook, key_objects_json},
 };
 
 /// Memory of the server for temporary tables, in its words: taken as it is needed.
 const TEMP_BUFFERS: &str = "64MB";
+
+/// The numbers of the row type of a table and of an array of it.
+const ROW_TYPE: &str = "SELECT oid, typarray FROM pg_type WHERE typrelid = CAST($1 AS regclass)";
+
+/// The connection of a rebuild.
+pub(super) struct Scratch {
+    pub(super) conn: PgConnection,
+    /// Row types of its tables, by the names of the tables they stand for.
+    types: HashMap<&'static str, RowType>,
+}
 
 impl PostgresStore {
     /// Begins a rebuild anew, with empty tables.
@@ -28,15 +43,24 @@ impl PostgresStore {
         let mut slot = self.inner.staging.lock().await;
         if let Some(former) = slot.take() {
             // Its tables go with it, whether it says good-bye or not.
-            let _ = former.conn.close().await;
+            let _ = former.scratch.conn.close().await;
         }
         let options = self.inner.connect.clone().application_name("nightshift rebuild");
-        let options = options.options([("temp_buffers", TEMP_BUFFERS), ("client_min_messages", "warning")]);
+        let options = options.options([("temp_buffers", TEMP_BUFFERS)]);
         let mut conn = PgConnection::connect_with(&options).await.map_err(&fault)?;
         let stages: String =
             self.inner.sql.tables.iter().map(|table| self.inner.sql.of(table).stage.to_string()).collect();
         sqlx::raw_sql(AssertSqlSafe(stages)).execute(&mut conn).await.map_err(&fault)?;
-        *slot = Some(Staging::on(conn));
+        let mut types = HashMap::new();
+        for table in self.inner.sql.tables {
+            let (row, array) = sqlx::query_as(ROW_TYPE)
+                .bind(&self.inner.sql.of(table).fill.name)
+                .fetch_one(&mut conn)
+                .await
+                .map_err(&fault)?;
+            types.insert(table.name, RowType { row, array });
+        }
+        *slot = Some(Staging::on(Scratch { conn, types }));
         Ok(())
     }
 
@@ -46,11 +70,9 @@ impl PostgresStore {
         let mut slot = self.inner.staging.lock().await;
         let staging = begun(&mut slot)?;
         let Some(after) = advanced(&staging.checkpoints, batches) else { return Ok(false) };
-        let mut tx = staging.conn.begin().await.map_err(&fault)?;
         // A shard's rows come from its own events only: with its first page they cannot be there yet.
         let fresh = batches.iter().all(|batch| batch.from_seq == 0);
-        fill(&mut tx, &self.inner.sql, &net(batches), fresh).await.map_err(&fault)?;
-        tx.commit().await.map_err(&fault)?;
+        fill(&mut staging.scratch, &self.inner.sql, &net(batches), fresh).await.map_err(&fault)?;
         staging.checkpoints = after;
         Ok(true)
     }
@@ -60,7 +82,7 @@ impl PostgresStore {
         let fault = failed("put the rebuilt tables in place");
         let mut slot = self.inner.staging.lock().await;
         let staging = begun(&mut slot)?;
-        let mut tx = staging.conn.begin().await.map_err(&fault)?;
+        let mut tx = staging.scratch.conn.begin().await.map_err(&fault)?;
         for table in self.inner.sql.tables {
             let publish = self.inner.sql.of(table).publish.clone();
             sqlx::raw_sql(AssertSqlSafe(publish)).execute(&mut *tx).await.map_err(&fault)?;
@@ -78,7 +100,7 @@ impl PostgresStore {
         tx.commit().await.map_err(&fault)?;
         if let Some(done) = slot.take() {
             // The rows are in place; the server drops the tables when the connection is gone.
-            let _ = done.conn.close().await;
+            let _ = done.scratch.conn.close().await;
         }
         Ok(())
     }
@@ -86,48 +108,33 @@ impl PostgresStore {
 
 /// Writes rows into the temporary tables. Fresh ones are taken as they come, others go over those that are there.
 async fn fill(
-    conn: &mut PgConnection,
+    scratch: &mut Scratch,
     book: &SqlBook,
     changes: &[TableChange<'_>],
     fresh: bool,
 ) -> Result<(), sqlx::Error> {
+    let mut tx = scratch.conn.begin().await?;
     for change in changes.iter().filter(|change| !fresh && !change.deletes.is_empty()) {
         let delete = book.of(change.table).rebuilt.delete.clone();
         let keys = key_objects_json(change.table, change.deletes.iter().copied());
-        sqlx::query(AssertSqlSafe(delete)).bind(keys).execute(&mut *conn).await?;
+        sqlx::query(AssertSqlSafe(delete)).bind(keys).execute(&mut *tx).await?;
     }
     let mut upserts = changes.iter().filter(|change| !change.upserts.is_empty());
     let ready = |change: &TableChange<'_>| {
-        copy::bytes(change.table, &change.upserts).map(|bytes| (book.of(change.table), bytes))
+        let missing = || sqlx::Error::TypeNotFound { type_name: change.table.name.to_owned() };
+        let row_type = scratch.types.get(change.table.name).copied().ok_or_else(missing)?;
+        let sql = book.of(change.table);
+        let statement = if fresh { sql.fill.take.clone() } else { sql.fill.merge.clone() };
+        Ok::<_, sqlx::Error>((statement, Records::of(change.table, &change.upserts, row_type)?))
     };
     let mut next = upserts.next().map(ready).transpose()?;
-    while let Some((sql, bytes)) = next {
+    while let Some((statement, records)) = next {
         // The server takes one table while the rows of the next are made ready.
         let ahead = async { upserts.next().map(ready).transpose() };
-        let (taken, made) = tokio::join!(take(&mut *conn, &sql.fill, &bytes, fresh), ahead);
+        let taken = sqlx::query(AssertSqlSafe(statement)).bind(records).execute(&mut *tx);
+        let (taken, made) = tokio::join!(taken, ahead);
         taken?;
         next = made?;
     }
-    Ok(())
-}
-
-async fn take(conn: &mut PgConnection, sql: &FillSql, bytes: &[u8], fresh: bool) -> Result<(), sqlx::Error> {
-    if fresh {
-        return copy_in(conn, &sql.copy, bytes).await;
-    }
-    sqlx::raw_sql(AssertSqlSafe(sql.incoming.clone())).execute(&mut *conn).await?;
-    copy_in(conn, &sql.copy_incoming, bytes).await?;
-    sqlx::query(AssertSqlSafe(sql.merge.clone())).execute(&mut *conn).await.map(drop)
-}
-
-async fn copy_in(conn: &mut PgConnection, statement: &str, bytes: &[u8]) -> Result<(), sqlx::Error> {
-    let mut copy = conn.copy_in_raw(statement).await?;
-    match copy.send(bytes).await {
-        Ok(_) => copy.finish().await.map(drop),
-        Err(error) => {
-            // The connection is of no use before the server was told; what it says then is known already.
-            let _ = copy.abort("the rows could not be sent").await;
-            Err(error)
-        }
-    }
+    tx.commit().await
 }

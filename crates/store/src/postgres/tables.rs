@@ -26,20 +26,9 @@ pub(super) fn sql_of(table: &TableDef) -> TableSql {
 
 fn fill(table: &TableDef, staged: &str) -> FillSql {
     let (columns, key) = (all_quoted(table), quoted_list(table.key.iter().copied()));
-    let incoming = quote(&format!("{}__incoming", table.name));
-    let declared: Vec<String> = all_columns(table).map(|(column, kind)| declared(column, kind)).collect();
-    FillSql {
-        copy: format!("COPY {staged} ({columns}) FROM STDIN (FORMAT BINARY)"),
-        incoming: format!(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ({}) ON COMMIT DELETE ROWS",
-            declared.join(", ")
-        ),
-        copy_incoming: format!("COPY {incoming} ({columns}) FROM STDIN (FORMAT BINARY)"),
-        merge: format!(
-            "INSERT INTO {staged} ({columns}) SELECT {columns} FROM {incoming} ON CONFLICT ({key}) DO UPDATE SET {}",
-            assignments(table)
-        ),
-    }
+    let take = format!("INSERT INTO {staged} ({columns}) SELECT {columns} FROM unnest(CAST($1 AS {staged}[]))");
+    let merge = format!("{take} ON CONFLICT ({key}) DO UPDATE SET {}", assignments(table));
+    FillSql { name: staged.to_owned(), take, merge }
 }
 
 fn generation(table: &TableDef, name: &str) -> GenerationSql {

@@ -44,7 +44,7 @@ impl ReadModels for SqliteStore {
         let by_key = sqlx::query_scalar(AssertSqlSafe(sql.of(generation).by_key.clone())).bind(keys_json(keys));
         let texts: Result<Vec<String>, _> = match generation {
             Generation::Live => by_key.fetch_all(&self.inner.readers).await,
-            Generation::Rebuilt => by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.conn).await,
+            Generation::Rebuilt => by_key.fetch_all(&mut begun(&mut *self.inner.staging.lock().await)?.scratch).await,
         };
         texts.map_err(failed("read rows"))?.iter().map(|text| parse_row(table, text)).collect()
     }

@@ -42,7 +42,7 @@ fn make_scratch(store: &Path) -> Result<(), StoreError> {
 
 /// Ends a rebuild, done or not. A scratch file that stays is emptied by the next one.
 pub(super) async fn end(staging: Staging<SqliteConnection>, store: &Path) {
-    let _ = staging.conn.close().await;
+    let _ = staging.scratch.close().await;
     let _ = std::fs::remove_file(scratch_path(store));
 }
 
@@ -74,7 +74,7 @@ impl SqliteStore {
         let mut slot = self.inner.staging.lock().await;
         let staging = begun(&mut slot)?;
         let Some(after) = advanced(&staging.checkpoints, batches) else { return Ok(false) };
-        let mut tx = staging.conn.begin().await.map_err(&fault)?;
+        let mut tx = staging.scratch.begin().await.map_err(&fault)?;
         for change in net(batches) {
             apply(&mut tx, &self.inner.sql.of(change.table).rebuilt, &change).await.map_err(&fault)?;
         }
@@ -90,7 +90,7 @@ impl SqliteStore {
         let staging = begun(&mut slot)?;
         // Held so that nobody in this process waits for the file in vain.
         let writer = self.writer().await?;
-        let mut tx = staging.conn.begin_with("BEGIN IMMEDIATE").await.map_err(&fault)?;
+        let mut tx = staging.scratch.begin_with("BEGIN IMMEDIATE").await.map_err(&fault)?;
         for table in self.inner.sql.tables {
             let publish = self.inner.sql.of(table).publish.clone();
             sqlx::raw_sql(AssertSqlSafe(publish)).execute(&mut *tx).await.map_err(&fault)?;
@@ -156,7 +156,7 @@ mod tests {
             let mut writer = store.writer().await.expect("free");
             assert_eq!(synchronous(&mut writer.conn, "main").await, 2, "appends");
             let mut slot = store.inner.staging.lock().await;
-            let conn = &mut begun(&mut slot).expect("begun").conn;
+            let conn = &mut begun(&mut slot).expect("begun").scratch;
             assert_eq!(synchronous(conn, "main").await, 2, "putting the rows in place");
             assert_eq!(synchronous(conn, SCRATCH).await, 0, "filling the scratch file");
         }
