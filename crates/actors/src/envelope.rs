@@ -8,6 +8,8 @@ use nightshift_domain::{
     streams::AnyCommand,
 };
 
+use crate::observer::OpenWork;
+
 /// A command on its way to a stream.
 pub struct Envelope {
     /// What is asked.
@@ -70,12 +72,26 @@ pub enum NotDone {
         /// What is known.
         why: String,
     },
+    /// The decider panicked: nothing was decided and nothing is kept.
+    #[error("the decider panicked: {why}; nothing was decided")]
+    Panicked {
+        /// What it said.
+        why: String,
+    },
     /// Too much is waiting.
     #[error("too much is waiting; try again in {retry_after_s} s")]
     Busy {
         /// When to try again, in seconds.
         retry_after_s: u32,
     },
+}
+
+impl NotDone {
+    /// Nothing was decided: whoever owes it asks again. A stream that panics again and again is set aside, so this ends.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Unanswered { .. } | Self::Panicked { .. })
+    }
 }
 
 /// What comes back.
@@ -129,6 +145,16 @@ impl Drop for Reply {
 /// A question to a stream's state: given the state (as [`Any`] of the kind's state type) and the version.
 pub type Question = Box<dyn FnOnce(&dyn Any, u64) + Send>;
 
+/// An obligation that is handed over again.
+pub struct Handed {
+    /// What is owed.
+    pub owed: nightshift_ports::log::Owed,
+    /// Until it is handed over, work is open.
+    pub open: OpenWork,
+    /// Held meanwhile, so that a start does not load all streams at once.
+    pub place: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
 /// What a stream's actor can be sent.
 pub enum Message {
     /// Decide this.
@@ -141,7 +167,7 @@ pub enum Message {
     /// Answer this from the state.
     Ask(Question),
     /// Hand over again what this obligation owes.
-    Resume(Arc<nightshift_ports::log::Owed>),
+    Resume(Arc<Handed>),
     /// End when everything sent before is handled.
     Passivate,
 }

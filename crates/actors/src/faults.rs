@@ -3,6 +3,8 @@
 /// A point on the way of a command, an effect or a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
+    /// A decider is asked: a panic here is one of the decider.
+    Deciding,
     /// A stream decided; nothing is written.
     Decided,
     /// A decision is durable; nothing of it was handed over.
@@ -27,7 +29,8 @@ pub enum Point {
 
 impl Point {
     /// Every point.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Deciding,
         Self::Decided,
         Self::Committed,
         Self::HandedOver,
@@ -44,6 +47,7 @@ impl Point {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Deciding => "deciding",
             Self::Decided => "decided",
             Self::Committed => "committed",
             Self::HandedOver => "handed_over",

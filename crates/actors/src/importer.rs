@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     context::Context,
-    envelope::{Envelope, NotDone, Reply},
+    envelope::{Envelope, Reply},
     observer::OpenWork,
     port::Port,
 };
@@ -234,8 +234,8 @@ async fn assess_slot(context: &Arc<Context>, assess: &Assess) {
             reply: Reply::nobody(),
         };
         match context.router().submit(assess.deliverable.stream(), envelope).await {
-            Err(NotDone::Unanswered { why }) if !context.journal.is_fenced() => {
-                tracing::warn!(deliverable = %assess.deliverable, why, "an assessment was not heard; telling again");
+            Err(error) if error.is_open() && !context.journal.is_fenced() => {
+                tracing::warn!(deliverable = %assess.deliverable, %error, "an assessment was not heard; telling again");
                 context.clock_port.sleep_until(context.clock_port.now().plus_ms(200)).await;
             }
             Err(error) => {

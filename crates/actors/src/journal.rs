@@ -86,6 +86,7 @@ struct Entry {
 /// What is known of a shard without asking the store.
 #[derive(Debug, Default)]
 pub struct ShardFacts {
+    acquired: i64,
     epoch: AtomicI64,
     head: AtomicU64,
 }
@@ -128,7 +129,10 @@ impl Journal {
             .shards
             .iter()
             .map(|owned| {
-                let facts = ShardFacts { epoch: AtomicI64::new(owned.epoch), head: AtomicU64::new(owned.head) };
+                let facts = ShardFacts {
+                    acquired: owned.epoch,
+                    epoch: AtomicI64::new(owned.epoch),
+                    head: AtomicU64::new(owned.head) };
                 (owned.shard, Arc::new(facts))
             })
             .collect();
@@ -163,6 +167,12 @@ impl Journal {
     #[must_use]
     pub fn epoch(&self, shard: ShardId) -> i64 {
         self.shards.get(&shard).map_or(0, |facts| facts.epoch.load(Ordering::Acquire))
+    }
+
+    /// The epoch under which this process took a shard over: what was begun under an older one was begun by another.
+    #[must_use]
+    pub fn acquired(&self, shard: ShardId) -> i64 {
+        self.shards.get(&shard).map_or(0, |facts| facts.acquired)
     }
 
     /// The last sequence number of each shard.

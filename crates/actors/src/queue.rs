@@ -22,7 +22,7 @@ use limits::{Bucket, Limits, Named};
 use nightshift_domain::{
     ids::{CommandId, RunId, UserId},
     recorded::Meta,
-    run::{self, Gates, Lease, Token},
+    run::{self, DEFAULT_QUEUE, Gates, Lease, Token},
     time::Timestamp,
 };
 use order::Order;
@@ -30,10 +30,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
     context::Context,
-    envelope::{Envelope, Message, NotDone, Reply},
+    envelope::{Envelope, Message, Reply},
     faults::Point,
     observer::OpenWork,
 };
+
+/// Wait before a place is given again to a step whose run did not answer, in milliseconds.
+const GRANT_AGAIN_MS: i64 = 200;
 
 /// A step that waits for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,15 @@ fn names(gates: &Gates) -> Vec<Named> {
     keys.chain([Named::Queue(gates.queue.clone())]).collect()
 }
 
+/// A job whose run did not answer waits again in a moment.
+fn enqueue_later(context: &Arc<Context>, job: Job) {
+    let (context, open) = (Arc::clone(context), context.gauges.open());
+    crate::tasks::spawn(async move {
+        context.clock_port.sleep_until(context.clock_port.now().plus_ms(GRANT_AGAIN_MS)).await;
+        context.queue.enqueue(job, open);
+    });
+}
+
 type Key = (RunId, String);
 
 /// What the queue can be sent.
@@ -78,19 +90,12 @@ pub enum QueueMsg {
     Forget(RunId, String),
     /// A place is free again.
     Release(Token),
-    /// The place of one attempt may serve another of the same run: answered with a lease, or with none when it is
-    /// somebody else's turn. The lease is for a step without gates.
+    /// A place for what a run does next, without waiting for it: answered with none when it is somebody else's turn.
     Offer {
-        /// The run whose attempt has just ended.
-        run: RunId,
-        /// Whose run it is.
-        user: UserId,
-        /// The lease it had.
-        token: Token,
-        /// Priority of the run; a more urgent job that waits goes first.
-        priority: i16,
+        /// Whose place it is to be.
+        wanted: Wanted,
         /// Whom to tell.
-        reply: tokio::sync::oneshot::Sender<Option<Lease>>,
+        reply: tokio::sync::oneshot::Sender<Option<Offer>>,
     },
     /// Tokens may have come back.
     Refilled,
@@ -100,6 +105,28 @@ pub enum QueueMsg {
     Show(tokio::sync::oneshot::Sender<QueueView>),
     /// Fail. Sent by tests only.
     Fail,
+}
+
+/// Who could use a place at once.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The run.
+    pub run: RunId,
+    /// Whose run it is.
+    pub user: UserId,
+    /// Priority of the run; a more urgent job that waits goes first.
+    pub priority: i16,
+    /// The lease of its attempt that has just ended, whose place may serve the next one; none: a place that is free.
+    pub instead_of: Option<Token>,
+}
+
+/// A place for a step without gates of its own. Whoever does not use it gives it back.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The place.
+    pub lease: Lease,
+    /// No bucket limits anything now.
+    pub tokens_free: bool,
 }
 
 /// Who waits and who holds a place, for explanations.
@@ -192,9 +219,7 @@ impl Actor for QueueActor {
             QueueMsg::Enqueue(job, open) => places.enqueue(*job, open),
             QueueMsg::Forget(run, key) => places.forget(&(run, key)),
             QueueMsg::Release(token) => places.release(token),
-            QueueMsg::Offer { run, user, token, priority, reply } => {
-                drop(reply.send(places.offer(run, &user, token, priority)));
-            }
+            QueueMsg::Offer { wanted, reply } => drop(reply.send(places.offer(&wanted))),
             QueueMsg::Refilled => places.refilled(),
             QueueMsg::SetLimits(limits) => places.set_limits(*limits),
             QueueMsg::Show(reply) => drop(reply.send(places.view())),
@@ -328,8 +353,15 @@ impl Places {
         if let HeldBy::Rate(bucket) = &by {
             let due = self.buckets.get_mut(bucket).and_then(|bucket| bucket.ready_at(1.0, now));
             self.arm(due);
-            // Named places that it does not take now are for others.
-            names(gates).into_iter().for_each(|named| self.call_back(&HeldBy::Place(named), 1));
+        }
+        // Places and tokens that it does not take now are for others: it may have been called back for one of them.
+        for other in names(gates).into_iter().filter(|named| self.has_room(named)).map(HeldBy::Place).collect::<Vec<_>>() {
+            self.call_back(&other, 1);
+        }
+        for key in &gates.buckets {
+            if self.buckets.get_mut(key).is_some_and(|bucket| bucket.ready_at(1.0, now) == Some(now)) {
+                self.call_back(&HeldBy::Rate(key.clone()), 1);
+            }
         }
         self.held.entry(by).or_default().push_back(key);
     }
@@ -396,9 +428,9 @@ impl Places {
         let reply = Reply::to(move |outcome| {
             match outcome {
                 Ok(_) => {}
-                Err(NotDone::Unanswered { .. }) => {
+                Err(error) if error.is_open() => {
                     context.queue.release(token);
-                    context.queue.enqueue(job, context.gauges.open());
+                    enqueue_later(&context, job);
                 }
                 Err(_) => context.queue.release(token),
             }
@@ -415,14 +447,17 @@ impl Places {
         self.context.router().send(stream, Message::Decide(Box::new(envelope)));
     }
 
-    /// The place stays with the run unless it is somebody else's turn.
-    fn offer(&mut self, run: RunId, user: &UserId, token: Token, priority: i16) -> Option<Lease> {
-        if !self.taken.contains_key(&token) || self.order.is_before(user, priority, self.now()) {
+    /// A free place, or the one that the run has, unless it is somebody else's turn.
+    fn offer(&mut self, wanted: &Wanted) -> Option<Offer> {
+        let Wanted { run, user, priority, instead_of } = wanted;
+        let is_there = instead_of.map_or_else(|| self.free() > 0, |token| self.taken.contains_key(&token));
+        let counted = self.limits.places(&Named::Queue(DEFAULT_QUEUE.to_owned())).is_some();
+        if counted || !is_there || self.order.is_before(user, *priority, self.now()) {
             return None;
         }
-        let lease = self.lease(run);
+        let lease = self.lease(*run);
         self.hold(lease.token, Vec::new());
-        Some(lease)
+        Some(Offer { lease, tokens_free: self.limits.rates.is_empty() })
     }
 
     fn view(&self) -> QueueView {

@@ -14,15 +14,19 @@ use nightshift_domain::{
     run,
 };
 use nightshift_ports::log::{Owed, OwedQuery, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     context::Context,
     courier::Errand,
-    envelope::{Envelope, Message, NotDone, Reply},
+    envelope::{Envelope, Handed, Message, Reply},
 };
 
 /// Obligations read at once.
 const PAGE: u32 = 2_000;
+
+/// Streams that are loaded at once because of what they owe: more would only wait for the store, some for too long.
+const LOADS_AT_ONCE: usize = 256;
 
 /// Hands over again all open obligations of these classes, and says after each page how many; timers are the clock's
 /// own to load.
@@ -33,13 +37,16 @@ pub async fn rescan(context: &Arc<Context>, classes: &[Class], told: impl Fn(u64
     let shards: Vec<ShardId> = context.journal.heads().into_iter().map(|(shard, _)| shard).collect();
     let mut after = None;
     let mut found = 0;
+    let places = Arc::new(Semaphore::new(LOADS_AT_ONCE));
     loop {
         let query = OwedQuery { classes: classes.to_vec(), due_before: None, after, limit: PAGE };
         let page = context.log.owed(&shards, &query).await?;
         let full = page.len() == PAGE as usize;
         after = page.last().map(|last| (last.obligation.due_at, last.stream, last.obligation.key.clone()));
         found += page.len() as u64;
-        page.into_iter().for_each(|owed| hand_over(context, owed));
+        for owed in page {
+            hand_over(context, owed, &places).await;
+        }
         told(found);
         if !full {
             return Ok(found);
@@ -47,22 +54,26 @@ pub async fn rescan(context: &Arc<Context>, classes: &[Class], told: impl Fn(u64
     }
 }
 
-fn hand_over(context: &Arc<Context>, owed: Owed) {
+async fn hand_over(context: &Arc<Context>, owed: Owed, places: &Arc<Semaphore>) {
     let key = owed.obligation.key.clone();
     match &owed.obligation.duty {
         Duty::Tell { to, command } => {
             let errand = Errand { owner: owed.stream, key, to: *to, command: (**command).clone(), timer: false };
             context.courier.send(context, errand);
         }
-        Duty::Attempt { step, attempt, token } if !context.workers.holds(*token) => {
-            expire(
-                context,
-                Lost { run: RunId::from_uuid(owed.stream.id), step: step.clone(), attempt: *attempt, token: *token },
-            );
+        // Begun by an owner of the shard before this one, with which it died.
+        Duty::Attempt { step, attempt, token } if token.epoch < context.journal.acquired(owed.stream.shard()) => {
+            let (run, place) = (RunId::from_uuid(owed.stream.id), Arc::clone(places).acquire_owned().await.ok());
+            expire(context, Lost { run, step: step.clone(), attempt: *attempt, token: *token }, place);
         }
-        // What a step has to pass before it gets a place is for the run to say, so the run is loaded; it is needed anyway.
-        Duty::Lease { .. } | Duty::Assess { .. } => context.router().send(owed.stream, Message::Resume(Arc::new(owed))),
-        Duty::Attempt { .. } | Duty::Wake { .. } => {}
+        // It is done here, or about to be begun: the run knows, and beginning it twice is beginning it once. What a step has
+        // to pass before it gets a place is for the run to say as well.
+        Duty::Attempt { .. } | Duty::Lease { .. } | Duty::Assess { .. } => {
+            let (stream, open) = (owed.stream, context.gauges.open());
+            let place = Arc::clone(places).acquire_owned().await.ok();
+            context.router().send(stream, Message::Resume(Arc::new(Handed { owed, open, place })));
+        }
+        Duty::Wake { .. } => {}
     }
 }
 
@@ -80,24 +91,25 @@ pub fn expire_lost(context: &Arc<Context>, run: RunId, key: &str, token: run::To
     let attempt = parts.next().and_then(|attempt| attempt.parse().ok());
     let step = parts.next().and_then(|rest| rest.strip_prefix("attempt:"));
     if let (Some(attempt), Some(step)) = (attempt, step) {
-        expire(context, Lost { run, step: step.to_owned(), attempt, token });
+        expire(context, Lost { run, step: step.to_owned(), attempt, token }, None);
     }
 }
 
 /// Attempts are done inside the process that holds the shard: one that does not run here died with its holder.
-fn expire(context: &Arc<Context>, lost: Lost) {
+fn expire(context: &Arc<Context>, lost: Lost, place: Option<OwnedSemaphorePermit>) {
     let reason = "its worker ended with the process or the task that held the lease".to_owned();
     let Lost { run, step, attempt, token } = lost.clone();
     let key = format!("attempt:{step}:{attempt}:{token}");
     let command = run::Command::Expire { step, attempt, token, reason };
     let (again, open) = (Arc::clone(context), context.gauges.open());
     let reply = Reply::to(move |outcome| {
-        let unheard = matches!(outcome, Err(NotDone::Unanswered { .. })) && !again.journal.is_fenced();
+        drop(place);
+        let unheard = outcome.is_err_and(|error| error.is_open()) && !again.journal.is_fenced();
         if unheard {
             tracing::warn!(%run, "a lost lease was not recorded; trying again");
             crate::tasks::spawn(async move {
                 again.clock_port.sleep_until(again.clock_port.now().plus_ms(200)).await;
-                expire(&again, lost);
+                expire(&again, lost, None);
                 drop(open);
             });
         }

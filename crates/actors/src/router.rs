@@ -107,6 +107,21 @@ impl Router {
     }
 }
 
+/// How long a message waits that could not be handled, in milliseconds.
+const LATER_MS: i64 = 500;
+
+/// Sends a message that could not be handled now once more in a while. It is open work meanwhile.
+pub(crate) fn send_later(context: &Arc<Context>, stream: StreamId, message: Message) {
+    let (context, open) = (Arc::clone(context), context.gauges.open());
+    crate::tasks::spawn(async move {
+        context.clock_port.sleep_until(context.clock_port.now().plus_ms(LATER_MS)).await;
+        if !context.journal.is_fenced() {
+            context.router().send(stream, message);
+        }
+        drop(open);
+    });
+}
+
 /// Starts the supervisor of a kind under `parent`.
 ///
 /// # Errors

@@ -6,7 +6,8 @@
 //! Refuses to know: what any stream is about.
 //!
 //! Invariant: nothing can be observed of a decision before it is durable.
-//! Invariant: a panic in a decider rejects that command; three set the stream aside and leave all others going.
+//! Invariant: a panic in a decider decides nothing: what is owed is asked again. Three set the stream aside and leave all
+//! others going.
 
 use std::{
     collections::VecDeque,
@@ -248,7 +249,11 @@ impl<K: Kind> Shell<K> {
             expressions: &*context.expressions,
         };
         let state = &self.state;
-        match catch_unwind(AssertUnwindSafe(|| decide_once::<K>(state, command, &ctx))) {
+        let decide = || {
+            context.faults.at(Point::Deciding);
+            decide_once::<K>(state, command, &ctx)
+        };
+        match catch_unwind(AssertUnwindSafe(decide)) {
             Ok(decided) => Ok(decided),
             Err(panic) => Err(self.note_panic(&*panic)),
         }
@@ -261,7 +266,7 @@ impl<K: Kind> Shell<K> {
         if self.panics >= PANICS_MAX {
             self.context.gauges.observer().quarantined(1);
         }
-        NotDone::Rejected { why: format!("the decider panicked: {}", self.last_panic), facts: String::new() }
+        NotDone::Panicked { why: self.last_panic.clone() }
     }
 
     fn record(
@@ -398,7 +403,13 @@ impl<K: Kind> Shell<K> {
         };
         match self.context.journal.append(pending).await {
             Ok(_) => self.context.courier.done(self.stream, &key),
-            Err(error) => tracing::warn!(stream = %self.stream, key, %error, "a discharge was not written"),
+            Err(error) if self.context.journal.is_fenced() => {
+                tracing::warn!(stream = %self.stream, key, %error, "a discharge was not written; the next owner writes it");
+            }
+            Err(error) => {
+                tracing::warn!(stream = %self.stream, key, %error, "a discharge was not written; writing it again");
+                crate::router::send_later(&self.context, self.stream, crate::envelope::Message::Discharge { key });
+            }
         }
     }
 

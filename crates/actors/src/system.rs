@@ -11,9 +11,11 @@ use std::{
 use nightshift_domain::{
     calendar::Calendar,
     decider::Class,
+    definition,
     expression::Expressions,
-    ids::{CommandId, ShardId, StreamId},
+    ids::{CommandId, DefinitionId, ShardId, StreamId},
     recorded::Meta,
+    run::{self, Token},
     streams::AnyCommand,
 };
 use nightshift_ports::{
@@ -36,11 +38,11 @@ use crate::{
     journal::{self, Journal},
     observer::{Gauges, NoObserver, Observer},
     projector::ProjectorHandle,
-    queue::{QueueHandle, QueueView},
+    queue::{Offer, QueueHandle, QueueView, Wanted},
     recovery,
     root::{Args, Collapse, RootActor},
     router::Router,
-    workers::Workers,
+    workers::{self, Workers},
 };
 
 /// What a system is built from.
@@ -183,15 +185,51 @@ impl System {
         (id, actor): (CommandId, &str),
     ) -> Result<Done, NotDone> {
         let Ok(_permit) = self.admission.try_acquire() else { return Err(NotDone::Busy { retry_after_s: 1 }) };
+        let (stream, command, offered) = self.straight(stream, command.into()).await?;
         let envelope = Envelope {
-            command: command.into(),
+            command,
             id,
             meta: Meta { actor: actor.to_owned(), ..Meta::default() },
             discharges: None,
             from_client: true,
             reply: Reply::nobody(),
         };
-        self.context.router().submit(stream, envelope).await
+        let outcome = self.context.router().submit(stream, envelope).await;
+        workers::give_back_unused(&self.context, offered);
+        outcome
+    }
+
+    /// A run that a client asks for is begun in its own stream, with what its definition says now: the definition itself
+    /// has nothing to remember of it, and its one writer would hold up everybody who starts runs of it. A request that the
+    /// definition turns down goes to it, so that its refusal is kept.
+    ///
+    /// With a free place its first step is begun in the same commit; the place that came with it is named.
+    async fn straight(
+        &self,
+        stream: StreamId,
+        command: AnyCommand,
+    ) -> Result<(StreamId, AnyCommand, Option<Token>), NotDone> {
+        let AnyCommand::Definition(definition::Command::Start(start)) = &command else {
+            return Ok((stream, command, None));
+        };
+        if start.parent.is_some() {
+            return Ok((stream, command, None));
+        }
+        let (start, now) = (start.clone(), self.context.clock_port.now());
+        let run = start.run;
+        let first = move |state: &definition::State, _| {
+            definition::first_fact(state, &start, DefinitionId::from_uuid(stream.id), now).ok()
+        };
+        let Some(created) = self.ask(stream, first).await? else { return Ok((stream, command, None)) };
+        let wanted = Wanted { run, user: created.user.clone(), priority: created.priority, instead_of: None };
+        Ok(match self.context.queue.offer(wanted).await {
+            Some(Offer { lease: offer, tokens_free }) => {
+                let token = offer.token;
+                let begin = run::Command::Begin { created, offer, tokens_free };
+                (run.stream(), begin.into(), Some(token))
+            }
+            None => (run.stream(), run::Command::Create(created).into(), None),
+        })
     }
 
     /// Asks a question of a stream's state (of the kind's state type `S`) and its version.

@@ -6,7 +6,7 @@
 //! Invariant: an attempt holds its place until its outcome is in the log.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -25,9 +25,10 @@ use tokio::sync::Notify;
 
 use crate::{
     context::Context,
-    envelope::{Envelope, NotDone, Reply},
+    envelope::{Envelope, Reply},
     faults::Point,
     perform,
+    queue::Wanted,
 };
 
 /// An attempt to be seen through.
@@ -131,7 +132,20 @@ struct Doing {
     finishing: bool,
 }
 
-type Register = HashMap<(RunId, String), Doing>;
+/// The attempts that run here.
+#[derive(Default)]
+struct Register {
+    by_key: HashMap<(RunId, String), Doing>,
+    tokens: HashSet<Token>,
+}
+
+impl Register {
+    fn remove(&mut self, key: &(RunId, String)) {
+        if let Some(doing) = self.by_key.remove(key) {
+            self.tokens.remove(&doing.token);
+        }
+    }
+}
 
 /// Cheap to clone.
 #[derive(Clone, Default)]
@@ -147,13 +161,13 @@ impl Workers {
     /// Tokens of the attempts that run here, and what each had to pass.
     #[must_use]
     pub fn places(&self) -> Vec<(Token, Gates)> {
-        self.doing().values().map(|doing| (doing.token, doing.gates.clone())).collect()
+        self.doing().by_key.values().map(|doing| (doing.token, doing.gates.clone())).collect()
     }
 
     /// Whether an attempt under this token runs here.
     #[must_use]
     pub fn holds(&self, token: Token) -> bool {
-        self.doing().values().any(|doing| doing.token == token)
+        self.doing().tokens.contains(&token)
     }
 
     /// Begins an attempt, unless it runs here already.
@@ -162,10 +176,11 @@ impl Workers {
         let gates = attempt.gates.clone();
         let doing = Doing { token: attempt.token, gates, stop: Arc::clone(&stop), finishing: false };
         let mut register = self.doing();
-        if register.contains_key(&attempt.key()) {
+        if register.by_key.contains_key(&attempt.key()) {
             return;
         }
-        register.insert(attempt.key(), doing);
+        register.tokens.insert(attempt.token);
+        register.by_key.insert(attempt.key(), doing);
         drop(register);
         let lost = Lost { context: Arc::clone(context), run: attempt.run, key: attempt.key(), token: attempt.token };
         let (context, open) = (Arc::clone(context), context.gauges.open());
@@ -178,13 +193,13 @@ impl Workers {
 
     /// The run does not wait for this attempt any more.
     pub fn no_longer_owed(&self, run: RunId, key: &str) {
-        if let Some(doing) = self.doing().get(&(run, key.to_owned())).filter(|doing| !doing.finishing) {
+        if let Some(doing) = self.doing().by_key.get(&(run, key.to_owned())).filter(|doing| !doing.finishing) {
             doing.stop.notify_one();
         }
     }
 
     fn finishing(&self, attempt: &Attempt) {
-        if let Some(doing) = self.doing().get_mut(&attempt.key()) {
+        if let Some(doing) = self.doing().by_key.get_mut(&attempt.key()) {
             doing.finishing = true;
         }
     }
@@ -220,8 +235,11 @@ async fn see_through(context: &Arc<Context>, attempt: Attempt, stop: &Notify) {
     if let Some(result) = outcome {
         context.workers.finishing(&attempt);
         context.faults.at(Point::AfterEffect);
-        let offer =
-            context.queue.offer(attempt.run, &attempt.created.user, attempt.token, attempt.created.priority).await;
+        let (user, priority) = (attempt.created.user.clone(), attempt.created.priority);
+        let wanted = Wanted { run: attempt.run, user, priority, instead_of: Some(attempt.token) };
+        let offer = context.queue.offer(wanted).await;
+        let tokens_free = offer.as_ref().is_some_and(|offer| offer.tokens_free);
+        let offer = offer.map(|offer| offer.lease);
         let offered = offer.as_ref().map(|lease| lease.token);
         let finish = Command::Finish {
             step: attempt.step.clone(),
@@ -229,14 +247,20 @@ async fn see_through(context: &Arc<Context>, attempt: Attempt, stop: &Notify) {
             token: attempt.token,
             result,
             offer,
+            tokens_free,
         };
         report(context, &attempt, finish).await;
-        if let Some(unused) = offered.filter(|token| !context.workers.holds(*token)) {
-            context.queue.release(unused);
-        }
+        give_back_unused(context, offered);
     }
     context.workers.ended(&attempt);
     context.queue.release(attempt.token);
+}
+
+/// A place that was offered and that no attempt has taken is free again.
+pub fn give_back_unused(context: &Arc<Context>, offered: Option<Token>) {
+    if let Some(unused) = offered.filter(|token| !context.workers.holds(*token)) {
+        context.queue.release(unused);
+    }
 }
 
 /// Does it within its time; a panic of a performer is a failure like another.
@@ -270,8 +294,8 @@ async fn report(context: &Arc<Context>, attempt: &Attempt, finish: Command) {
             reply: Reply::nobody(),
         };
         match context.router().submit(attempt.run.stream(), envelope).await {
-            Err(NotDone::Unanswered { why }) if !context.journal.is_fenced() => {
-                tracing::warn!(run = %attempt.run, step = %attempt.step, why, "an outcome was not heard; telling again");
+            Err(error) if error.is_open() && !context.journal.is_fenced() => {
+                tracing::warn!(run = %attempt.run, step = %attempt.step, %error, "an outcome was not heard; telling again");
                 context.clock_port.sleep_until(context.clock_port.now().plus_ms(200)).await;
             }
             Err(error) => {

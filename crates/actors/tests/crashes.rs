@@ -3,7 +3,11 @@
 
 mod support;
 
-use std::{collections::HashSet, pin::pin, sync::Arc};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+};
 
 use nightshift_actors::{
     context::Settings,
@@ -11,7 +15,10 @@ use nightshift_actors::{
     system::System,
 };
 use nightshift_domain::{deliverable::Governance, ids::StreamKind, time::Timestamp};
-use support::{MONDAY_8, PanicOnce, Stage, create, order, versions};
+use serde_json::json;
+use support::{
+    MONDAY_8, PanicOnce, Stage, begin, create, idle, order, progress, register, versions, watched::Watched,
+};
 
 const NINE: Timestamp = Timestamp(MONDAY_8.0 + 3_600_000_000);
 
@@ -85,5 +92,27 @@ async fn a_failure_of_each_long_lived_actor_is_survived() {
         fail();
         settle_moving(&stage, &system).await;
         check(&stage, &system, id, kind).await;
+    }
+}
+
+/// A start hands over what is owed to runs that it has to load first.
+#[tokio::test]
+async fn runs_that_cannot_be_loaded_at_once_are_loaded_later() {
+    let mut stage = Stage::new();
+    let shut = Settings { concurrency: 0, ..Settings::default() };
+    let first = stage.start_with(Arc::new(NoFaults), shut).await;
+    let one = register(&first, "name: one\nsteps:\n  - {id: a, llm: {prompt: x}}\n").await;
+    let mut runs = Vec::new();
+    for n in 0..3 {
+        runs.push(begin(&first, one, (&format!("run-{n}"), "ann"), json!({})).await);
+    }
+    idle().await;
+    first.stop().await;
+    let log = Watched::over(Arc::clone(&stage.store));
+    log.failing.store(5, Ordering::SeqCst);
+    let system = stage.start_over(log, Arc::new(NoFaults), Settings::default()).await;
+    settle_moving(&stage, &system).await;
+    for run in runs {
+        assert_eq!(progress(&system, run).await.0, "completed");
     }
 }

@@ -4,104 +4,28 @@ mod support;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use async_trait::async_trait;
 use nightshift_actors::{context::Settings, faults::NoFaults, importer::gather};
 use nightshift_domain::{
     content::{FailureClass, Item, MaterialGroup, Omission, SourceFailure, SourceSpec},
     deliverable::Governance,
-    ids::{CommandId, ShardId, SourceId, StreamId, StreamKind, UserId},
+    ids::{SourceId, UserId},
     recorded::Recorded,
     run::GatherSource,
     source::Event,
     streams::AnyEvent,
     time::Timestamp,
 };
-use nightshift_ports::{
-    log::{
-        AppendError, EventLog, LogInfo, Owed, OwedQuery, Ownership, RecordedCommand, Resolution, ShardBatch, Snapshot,
-        StoreError, Verdict,
-    },
-    memory::MemoryStore,
-};
-use support::{MONDAY_8, Stage, create, order, versions};
-use uuid::Uuid;
+use nightshift_ports::log::EventLog;
+use support::{MONDAY_8, Stage, create, order, versions, watched::Watched};
 
 const HOUR: i64 = 3_600_000;
 const ORDERS: usize = 6;
 
 fn nine_on_day(day: i64) -> Timestamp {
     MONDAY_8.plus_ms(HOUR + 24 * HOUR * day)
-}
-
-/// The log in memory; counts the events of sources that are read stream by stream.
-struct Counting {
-    log: Arc<MemoryStore>,
-    read: AtomicUsize,
-}
-
-#[async_trait]
-impl EventLog for Counting {
-    fn info(&self) -> &LogInfo {
-        self.log.info()
-    }
-    async fn acquire(&self, owner: Uuid, shards: &[ShardId], now: Timestamp) -> Result<Vec<Ownership>, StoreError> {
-        self.log.acquire(owner, shards, now).await
-    }
-    async fn append(&self, group: &[ShardBatch]) -> Result<Vec<Verdict>, AppendError> {
-        self.log.append(group).await
-    }
-    async fn resolve(
-        &self,
-        owner: Uuid,
-        shard: ShardId,
-        epoch: i64,
-        command: CommandId,
-        now: Timestamp,
-    ) -> Result<Resolution, StoreError> {
-        self.log.resolve(owner, shard, epoch, command, now).await
-    }
-    async fn read_stream(&self, stream: StreamId, after: u64, limit: u32) -> Result<Vec<Recorded>, StoreError> {
-        let page = self.log.read_stream(stream, after, limit).await?;
-        if stream.kind == StreamKind::Source {
-            self.read.fetch_add(page.len(), Ordering::SeqCst);
-        }
-        Ok(page)
-    }
-    async fn read_shard(&self, shard: ShardId, after_seq: u64, limit: u32) -> Result<Vec<Recorded>, StoreError> {
-        self.log.read_shard(shard, after_seq, limit).await
-    }
-    async fn heads(&self) -> Result<Vec<(ShardId, u64)>, StoreError> {
-        self.log.heads().await
-    }
-    async fn command(&self, shard: ShardId, id: CommandId) -> Result<Option<RecordedCommand>, StoreError> {
-        self.log.command(shard, id).await
-    }
-    async fn read_commands(
-        &self,
-        stream: StreamId,
-        after: Option<u64>,
-        limit: u32,
-    ) -> Result<Vec<RecordedCommand>, StoreError> {
-        self.log.read_commands(stream, after, limit).await
-    }
-    async fn owed(&self, shards: &[ShardId], query: &OwedQuery) -> Result<Vec<Owed>, StoreError> {
-        self.log.owed(shards, query).await
-    }
-    async fn owed_by(&self, stream: StreamId) -> Result<Vec<Owed>, StoreError> {
-        self.log.owed_by(stream).await
-    }
-    async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        self.log.put_snapshot(snapshot).await
-    }
-    async fn snapshot(&self, stream: StreamId) -> Result<Option<Snapshot>, StoreError> {
-        self.log.snapshot(stream).await
-    }
 }
 
 /// What a document is made of, from all events of the range one after another.
@@ -147,7 +71,7 @@ fn the_source() -> (SourceSpec, SourceId) {
 #[tokio::test]
 async fn many_looks_that_found_nothing_are_not_read() {
     let mut stage = Stage::new();
-    let log = Arc::new(Counting { log: stage.store.clone(), read: AtomicUsize::new(0) });
+    let log = Watched::over(stage.store.clone());
     // Sources stay in memory, so that only gathering reads their streams.
     let settings = Settings { idle_ms: 1_000_000_000_000, ..Settings::default() };
     let system = stage.start_over(log.clone(), Arc::new(NoFaults), settings).await;

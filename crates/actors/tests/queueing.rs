@@ -188,3 +188,44 @@ async fn a_queue_that_failed_knows_again_who_holds_a_named_place() {
         assert_eq!(progress(&system, run).await.0, "completed");
     }
 }
+
+#[tokio::test]
+async fn a_token_that_one_cannot_use_goes_to_the_next() {
+    let rates = rates(&[("global:agent:writer", 1.0, 0.5)]);
+    let (stage, system) = started(Limits { rates, ..Limits::default() }).await;
+    let writer = register(&system, WRITER).await;
+    let keyed = "name: keyed\nsteps:\n  - {id: a, call: /agents/writer/do, concurrency_key: db}\n";
+    let keyed = register(&system, keyed).await;
+    let holder = register(&system, "name: holder\nsteps:\n  - {id: a, llm: {prompt: x}, concurrency_key: db}\n").await;
+    let _ = begin_all(&system, writer, "cat", 1).await;
+    let _ = begin_all(&system, keyed, "ann", 1).await;
+    let last = begin_all(&system, writer, "bob", 1).await;
+    let by = Some(HeldBy::Rate("global:agent:writer".to_owned()));
+    assert_eq!(held(&system).await, vec![by.clone(), by]);
+    let gate = stage.world.close_gate();
+    let _ = begin_all(&system, holder, "dan", 1).await;
+    stage.clock.advance_ms(2_000);
+    idle().await;
+    assert_eq!(stage.world.begun().last(), Some(&last[0]), "ann's step waits for the key, the token is for bob's");
+    assert_eq!(held(&system).await, vec![Some(HeldBy::Place(Named::Key("db".to_owned())))]);
+    gate.add_permits(10);
+    idle().await;
+    stage.clock.advance_ms(2_000);
+    system.settled().await;
+}
+
+#[tokio::test]
+async fn the_default_queue_may_be_limited_as_well() {
+    let queues = [("default".to_owned(), 1)].into();
+    let (stage, system) = started(Limits { queues, ..Limits::default() }).await;
+    let two = "name: two\nsteps:\n  - {id: a, llm: {prompt: x}}\n  - {id: b, llm: {prompt: x}, depends_on: a}\n";
+    let two = register(&system, two).await;
+    let gate = stage.world.close_gate();
+    let _ = begin_all(&system, two, "ann", 3).await;
+    for _ in 0..6 {
+        gate.add_permits(1);
+        idle().await;
+    }
+    system.settled().await;
+    assert_eq!((stage.world.begun().len(), stage.world.acting_most.load(Ordering::SeqCst)), (6, 1));
+}

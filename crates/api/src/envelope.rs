@@ -257,6 +257,7 @@ impl From<NotDone> for ApiError {
             }
             NotDone::Quarantined { .. } => Self::new(Code::Conflict, message),
             NotDone::Unanswered { .. } => Self::new(Code::Unavailable, message).retry_after(1),
+            NotDone::Panicked { .. } => Self::new(Code::Internal, message),
             NotDone::Busy { retry_after_s } => {
                 Self::new(Code::RateLimited, message).retry_after(u64::from(retry_after_s))
             }
@@ -317,6 +318,7 @@ mod tests {
             (rejected(&topic::Rejection::NoId), 400),
             (ApiError::from(NotDone::Busy { retry_after_s: 3 }), 429),
             (ApiError::from(NotDone::Unanswered { why: text("gone") }), 503),
+            (ApiError::from(NotDone::Panicked { why: text("a hole") }), 500),
             (ApiError::from(StoreError::Corrupt { what: text("a row") }), 503),
         ];
         for (error, status) in cases {

@@ -13,6 +13,7 @@ use nightshift_effects::{EffectsConfig, LlmConfig, SmtpConfig, SmtpTls, StepsCon
 use nightshift_ports::{
     clock::{Clock, IdSource},
     log::EventLog,
+    performer::Acting,
     read_models::ReadModels,
     step_cache::StepCache,
     store::Store,
@@ -174,20 +175,22 @@ pub struct Purpose {
     pub observer: Arc<dyn Observer>,
     /// Instants.
     pub clock: Arc<dyn Clock>,
+    /// Does the steps of workflows in the place of the real performer: for measurements of all the rest.
+    pub acting: Option<Arc<dyn Acting>>,
 }
 
 impl Purpose {
     /// One command of a person: nothing else is done on the way.
     #[must_use]
     pub fn command(clock: Arc<dyn Clock>) -> Self {
-        Self { worker: "cli".to_owned(), alive: false, observer: Arc::new(NoObserver), clock }
+        Self { worker: "cli".to_owned(), alive: false, observer: Arc::new(NoObserver), clock, acting: None }
     }
 
     /// A daemon or a pass of one.
     #[must_use]
     pub fn daemon(observer: Arc<dyn Observer>) -> Self {
         let worker = format!("pid-{}", std::process::id());
-        Self { worker, alive: true, observer, clock: Arc::new(SystemClock) }
+        Self { worker, alive: true, observer, clock: Arc::new(SystemClock), acting: None }
     }
 }
 
@@ -222,8 +225,11 @@ pub fn calendar() -> ZonedCalendar {
 /// The performers cannot be built, the store does not answer.
 pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Result<System, Exit> {
     let ports = store.ports();
-    let performers = performers(effects(config)?, ports, store.step_cache())
+    let mut performers = performers(effects(config)?, ports, store.step_cache())
         .map_err(|error| Exit::new(Code::Config, format!("the performers cannot be built: {error}")))?;
+    if let Some(acting) = purpose.acting {
+        performers.acting = acting;
+    }
     let lanes = match store {
         AnyStore::Sqlite(_) => 1,
         AnyStore::Postgres(_) => usize::from(config.store.lanes),

@@ -321,7 +321,7 @@ pub enum ConfigCommand {
 /// What to measure.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// Which: append, crowd, replay, rebuild, idle, lateness. Default: all.
+    /// Which: append, crowd, replay, rebuild, idle, lateness, runs, jobs, limits, latency, fairness, resume. Default: all.
     pub which: Vec<String>,
     /// Also on this PostgreSQL server; databases named `nightshift_bench_…` are made there and removed again.
     #[arg(long, value_name = "URL")]
@@ -335,7 +335,19 @@ pub struct Bench {
     /// Folder for the SQLite files; they lie in a new folder below it, which is removed again. Default: a temporary one.
     #[arg(long)]
     pub dir: Option<PathBuf>,
-    /// Be the daemon that is measured while it idles on the configured store.
+    /// Be the process that is measured, on the configured store.
     #[arg(long, hide = true)]
-    pub inside: bool,
+    pub inside: Option<Inside>,
+    /// How many runs it shall have in flight.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub count: u64,
+}
+
+/// The process that `bench` measures from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Inside {
+    /// A daemon that has nothing to do.
+    Idle,
+    /// A daemon with runs in flight, which is killed.
+    InFlight,
 }

@@ -6,13 +6,17 @@
 //! Invariant: no figure of a server that loses confirmed work is printed.
 
 mod append;
+mod flows;
 mod history;
 mod idle;
 mod machine;
 mod orders;
 mod place;
 mod report;
+mod resume;
+mod runs;
 mod traffic;
+mod waits;
 
 use nightshift_spec::fault::nearest;
 
@@ -26,7 +30,9 @@ use place::Target;
 use report::Report;
 
 /// The measurements, in the order in which they are taken.
-pub const ALL: [&str; 6] = ["append", "crowd", "replay", "rebuild", "idle", "lateness"];
+pub const ALL: [&str; 12] = [
+    "append", "crowd", "replay", "rebuild", "idle", "lateness", "runs", "jobs", "limits", "latency", "fairness", "resume",
+];
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,14 @@ struct Sizes {
     idle: u64,
     /// Deliverables due one after the other, in each round.
     spread: u64,
+    /// Runs of three steps.
+    runs: u64,
+    /// Jobs that wait and are drained.
+    jobs: u64,
+    /// Jobs at a quiet pace.
+    paced: u64,
+    /// Runs under way when the process is killed.
+    in_flight: u64,
 }
 
 impl Sizes {
@@ -48,7 +62,9 @@ impl Sizes {
         let repeats = if args.repeats == 0 { 1 } else { args.repeats };
         let (append_events, crowd, idle) =
             if args.full { (200_000, 100_000, 1_000_000) } else { (40_000, 2_000, 20_000) };
-        Self { repeats, append_events, crowd, idle, spread: 200 }
+        let (runs, jobs, paced, in_flight) =
+            if args.full { (30_000, 100_000, 400, 10_000) } else { (5_000, 10_000, 100, 1_000) };
+        Self { repeats, append_events, crowd, idle, spread: 200, runs, jobs, paced, in_flight }
     }
 }
 
@@ -74,6 +90,25 @@ impl Bench<'_> {
         }
         if ["idle", "lateness"].into_iter().any(|name| self.wants(name)) {
             self.measure_idle(report).await?;
+        }
+        self.measure_workflows(report).await
+    }
+
+    async fn measure_workflows(&self, report: &mut Report) -> Result<(), Exit> {
+        if self.wants("runs") {
+            runs::runs(self, report).await?;
+        }
+        if self.wants("jobs") || self.wants("limits") {
+            runs::jobs(self, report).await?;
+        }
+        if self.wants("latency") {
+            waits::latency(self, report).await?;
+        }
+        if self.wants("fairness") {
+            waits::fairness(self, report).await?;
+        }
+        if self.wants("resume") {
+            resume::measure(self, report).await?;
         }
         Ok(())
     }
@@ -113,8 +148,10 @@ impl Bench<'_> {
 pub async fn run(env: &Env, args: args::Bench) -> Result<Code, Exit> {
     // Readings count from the first one.
     let _ = real::elapsed();
-    if args.inside {
-        return idle::inside(env).await;
+    match args.inside {
+        None => {}
+        Some(args::Inside::Idle) => return idle::inside(env).await,
+        Some(args::Inside::InFlight) => return resume::inside(env, args.count).await,
     }
     let wanted = wanted(&args.which)?;
     let sizes = Sizes::of(&args);

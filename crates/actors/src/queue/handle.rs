@@ -5,12 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nightshift_domain::{
-    ids::{RunId, UserId},
-    run::{Lease, Token},
-};
+use nightshift_domain::{ids::RunId, run::Token};
 
-use super::{Job, Limits, QueueMsg, QueueView};
+use super::{Job, Limits, Offer, QueueMsg, QueueView, Wanted};
 use crate::{context::Context, observer::OpenWork, port::Port};
 
 /// The way to the queue.
@@ -82,10 +79,10 @@ impl QueueHandle {
         self.port.send(QueueMsg::SetLimits(Box::new(limits)));
     }
 
-    /// Asks for the place of an ended attempt to be kept for what follows it in the same run.
-    pub async fn offer(&self, run: RunId, user: &UserId, token: Token, priority: i16) -> Option<Lease> {
+    /// Asks for a place for what a run does next, so that it need not wait for its turn.
+    pub async fn offer(&self, wanted: Wanted) -> Option<Offer> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.port.send(QueueMsg::Offer { run, user: user.clone(), token, priority, reply });
+        self.port.send(QueueMsg::Offer { wanted, reply });
         answer.await.ok().flatten()
     }
 

@@ -60,9 +60,16 @@ impl<K: Kind> Actor for StreamActor<K> {
             return Ok(());
         }
         let Some(shell) = state.loaded().await else {
-            if let Message::Decide(envelope) = message {
-                let why = "the stream could not be loaded; the log says why".to_owned();
-                envelope.reply.tell(Err(NotDone::Unanswered { why }));
+            match message {
+                Message::Decide(envelope) => {
+                    let why = "the stream could not be loaded; the log says why".to_owned();
+                    envelope.reply.tell(Err(NotDone::Unanswered { why }));
+                }
+                // Nobody waits for an answer who would send it again.
+                Message::Resume(_) | Message::Discharge { .. } => {
+                    super::send_later(&state.args.context, state.args.stream, message);
+                }
+                Message::Ask(_) | Message::Passivate => {}
             }
             return Ok(());
         };
@@ -70,7 +77,7 @@ impl<K: Kind> Actor for StreamActor<K> {
             Message::Decide(envelope) => shell.submit(*envelope).await,
             Message::Discharge { key } => shell.discharge(key).await,
             Message::Ask(question) => question(shell.state() as &dyn Any, shell.version()),
-            Message::Resume(owed) => shell.resume(&owed),
+            Message::Resume(handed) => shell.resume(&handed.owed),
             Message::Passivate => {}
         }
         let ended = shell.ended();

@@ -13,7 +13,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use super::entity::{Args, StreamActor};
 use crate::{
     context::Context,
-    envelope::Message,
+    envelope::{Handed, Message},
     shell::Kind,
     supervision::{Consequence, Ended, Role, consequence},
 };
@@ -78,7 +78,8 @@ impl<K: Kind> Actor for StreamsActor<K> {
             StreamsMsg::To(stream, message) => residents.pass_on::<K>(&myself, stream, message).await?,
             StreamsMsg::Owes(stream, owed) => {
                 for owed in owed {
-                    residents.pass_on::<K>(&myself, stream, Message::Resume(Arc::new(owed))).await?;
+                    let handed = Handed { owed, open: residents.context.gauges.open(), place: None };
+                    residents.pass_on::<K>(&myself, stream, Message::Resume(Arc::new(handed))).await?;
                 }
             }
             StreamsMsg::Retired(stream) => residents.passivate(stream),

@@ -1,6 +1,8 @@
 //! A whole system on the in-memory store, with a world that is made up.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod watched;
+
 use std::{
     collections::BTreeMap,
     sync::{

@@ -28,7 +28,7 @@ pub use document::{
     Document, Parameter, ParameterFault, ParameterKind, Registered, Standing, Trigger, event_parameters, parameters,
 };
 pub use event::{Event, Heard, Slot};
-pub use start::{Request, created_for};
+pub use start::{Request, created_for, first_fact};
 pub use state::{Busy, State, Waiting};
 pub use taken::Taken;
 

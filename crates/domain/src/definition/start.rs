@@ -73,7 +73,7 @@ pub fn created_for(document: &Document, request: Request<'_>) -> Result<Box<Crea
 /// Somebody asks for a run. A step that waits for it is told of a refusal; everybody else is turned down at once.
 pub fn start(state: &State, start: &Start, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
     let run = start.run;
-    match (requested(state, start, ctx), &start.parent) {
+    match (first_fact(state, start, DefinitionId::from_uuid(ctx.stream.id), ctx.now), &start.parent) {
         (Ok(created), _) => Ok(vec![Event::RunRequested { created, run, schedule: None }]),
         (Err(rejection), None) => Err(rejection),
         (Err(rejection), parent) => {
@@ -83,7 +83,19 @@ pub fn start(state: &State, start: &Start, ctx: &Ctx<'_>) -> Result<Vec<Event>, 
     }
 }
 
-fn requested(state: &State, start: &Start, ctx: &Ctx<'_>) -> Result<Box<Created>, Rejection> {
+/// The first fact of the run that is asked for, of the version it names or of the one in force.
+///
+/// A run of which nobody in the definition's history has to know, one that a person asked for, is begun with this alone:
+/// its own stream sees that it is begun once, and a definition that is busy holds nobody up.
+///
+/// # Errors
+/// Why no run is begun: there is no such version, it is archived, its own run asks for it, or its parameters are faulty.
+pub fn first_fact(
+    state: &State,
+    start: &Start,
+    definition: DefinitionId,
+    now: Timestamp,
+) -> Result<Box<Created>, Rejection> {
     let document = &state.startable(start.version.as_deref())?.document;
     if let Some(parent) = &start.parent {
         let name = format!("{}/{}", document.owner, document.name);
@@ -92,7 +104,7 @@ fn requested(state: &State, start: &Start, ctx: &Ctx<'_>) -> Result<Box<Created>
         }
     }
     let request = Request {
-        definition: Some(DefinitionId::from_uuid(ctx.stream.id)),
+        definition: Some(definition),
         run: start.run,
         user: start.user.clone(),
         parameters: &start.parameters,
@@ -100,7 +112,7 @@ fn requested(state: &State, start: &Start, ctx: &Ctx<'_>) -> Result<Box<Created>
         priority: start.priority,
         parent: start.parent.as_ref(),
         reply_to: None,
-        nominal: ctx.now,
+        nominal: now,
     };
     created_for(document, request).map_err(|faults| Rejection::Parameters { faults })
 }

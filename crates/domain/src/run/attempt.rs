@@ -3,7 +3,7 @@
 //! Owns: that a result counts under the open token only. Refuses to know: delays, which are `retry`'s.
 
 use super::{
-    CrashPolicy, Event, Lease, Part, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus, Token, asking,
+    CrashPolicy, Event, Part, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus, Token, asking,
     begin,
     decide::{known, not_in},
     ending::needed_dead,
@@ -38,7 +38,7 @@ fn is_open(step: &Step, attempt: u32, token: Token) -> bool {
 pub fn finish(
     (state, run): (&State, &Run),
     finished: &Finished<'_>,
-    offer: Option<&Lease>,
+    offer: Option<begin::Offered<'_>>,
     ctx: &Ctx<'_>,
 ) -> Result<Vec<Event>, Rejection> {
     let Finished { step, attempt, token, result } = finished;

@@ -24,8 +24,17 @@ use crate::{
 /// The most elements a list may have that a step is done for.
 pub const FAN_MAX: usize = 10_000;
 
+/// A place that may be taken at once. It has passed no gates.
+#[derive(Clone, Copy)]
+pub struct Offered<'a> {
+    /// The place.
+    pub lease: &'a Lease,
+    /// No bucket limits anything now, so a step that only has to take tokens needs none.
+    pub tokens_free: bool,
+}
+
 /// A step whose turn has come: its condition is asked, then its list is made or it is done.
-pub fn open(tale: &mut Tale<'_>, id: &str, offer: &mut Option<&Lease>) {
+pub fn open(tale: &mut Tale<'_>, id: &str, offer: &mut Option<Offered<'_>>) {
     let Some((created, place)) = plan_of(tale, id) else { return };
     let Some(plan) = planned(&created, place) else { return };
     let of_items = plan.flow.for_each.is_some() && plan.flow.when.as_deref().is_some_and(condition::is_about_items);
@@ -116,7 +125,7 @@ pub fn dead_instance(run: &Run, plan: &StepPlan) -> Option<(String, Failure)> {
 }
 
 /// Does a step, or an instance of one, whose condition holds: queues it for a worker, or does it here.
-pub fn act(tale: &mut Tale<'_>, id: &str, offer: &mut Option<&Lease>) {
+pub fn act(tale: &mut Tale<'_>, id: &str, offer: &mut Option<Offered<'_>>) {
     let Some((created, place)) = plan_of(tale, id) else { return };
     let Some(plan) = planned(&created, place) else { return };
     let Some(attempt) = tale.run().and_then(|run| run.at(place)).map(|(_, step)| step.next_attempt()) else { return };
@@ -148,12 +157,12 @@ pub fn act(tale: &mut Tale<'_>, id: &str, offer: &mut Option<&Lease>) {
     }
 }
 
-fn queue(tale: &mut Tale<'_>, id: &str, attempt: u32, offer: &mut Option<&Lease>) {
+fn queue(tale: &mut Tale<'_>, id: &str, attempt: u32, offer: &mut Option<Offered<'_>>) {
     tale.tell(Event::StepQueued { step: id.to_owned(), attempt });
-    // An offered place has passed no gates.
-    let is_open = |tale: &Tale<'_>| tale.run().and_then(|run| gates(run, id)).is_some_and(|gates| gates.are_open());
-    if let Some(lease) = offer.take_if(|_| is_open(tale)) {
-        tale.tell(Event::AttemptStarted { step: id.to_owned(), attempt, lease: lease.clone() });
+    let gates = |tale: &Tale<'_>| tale.run().and_then(|run| gates(run, id));
+    let fits = |offer: &mut Offered<'_>| gates(tale).is_some_and(|gates| gates.are_open(offer.tokens_free));
+    if let Some(offer) = offer.take_if(fits) {
+        tale.tell(Event::AttemptStarted { step: id.to_owned(), attempt, lease: offer.lease.clone() });
     }
 }
 

@@ -46,6 +46,15 @@ pub struct Lease {
 pub enum Command {
     /// Begin.
     Create(Box<Created>),
+    /// Begin, and take a place at once.
+    Begin {
+        /// As in [`Command::Create`].
+        created: Box<Created>,
+        /// A place for the first step that can use it.
+        offer: Lease,
+        /// No bucket limits anything now.
+        tokens_free: bool,
+    },
     /// The queue has a place for this step.
     Grant {
         /// The step.
@@ -68,6 +77,9 @@ pub enum Command {
         /// A place for a step that becomes ready by this.
         #[serde(default)]
         offer: Option<Lease>,
+        /// No bucket limits anything now, so the place is also for a step that has to take tokens.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tokens_free: bool,
     },
     /// A lease ran out, or its holder is known to be gone.
     Expire {

@@ -4,6 +4,7 @@
 use super::{
     Command, Created, End, Event, Lease, Part, Plan, Rejection, Run, State, Step, StepPlan, StepStatus, asking,
     attempt::{self, Finished},
+    begin::Offered,
     ending, go_on, memory, owed, recover,
     tale::Tale,
     waits,
@@ -50,11 +51,14 @@ impl Decider for RunDecider {
 
     fn decide(state: &State, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
         match (state, command) {
-            (State::Unborn | State::Barred { .. }, Command::Create(created)) => create(state, created, ctx),
+            (State::Unborn | State::Barred { .. }, Command::Create(created)) => create(state, created, None, ctx),
+            (State::Unborn | State::Barred { .. }, Command::Begin { created, offer, tokens_free }) => {
+                create(state, created, Some(Offered { lease: offer, tokens_free: *tokens_free }), ctx)
+            }
             (State::Unborn, Command::Stop { reason }) => Ok(vec![Event::Cancelled { reason: reason.clone() }]),
             (State::Barred { .. }, Command::Stop { .. }) => Ok(vec![]),
             (State::Unborn | State::Barred { .. }, _) => Err(Rejection::Unknown),
-            (_, Command::Create(_)) => Ok(vec![]),
+            (_, Command::Create(_) | Command::Begin { .. }) => Ok(vec![]),
             (_, Command::Answer(answer)) => asking::answer(state, answer, ctx),
             (_, Command::RetryStep { .. } | Command::SkipStep { .. } | Command::Rerun { .. }) => {
                 recover::decide(state, command, ctx)
@@ -93,9 +97,10 @@ fn over(run: &Run, end: &End, command: &Command) -> Result<Vec<Event>, Rejection
 fn open(state: &State, run: &Run, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::Grant { step, attempt, lease } => grant(run, step, *attempt, lease),
-        Command::Finish { step, attempt, token, result, offer } => {
+        Command::Finish { step, attempt, token, result, offer, tokens_free } => {
             let finished = Finished { step, attempt: *attempt, token: *token, result };
-            attempt::finish((state, run), &finished, offer.as_ref(), ctx)
+            let offer = offer.as_ref().map(|lease| Offered { lease, tokens_free: *tokens_free });
+            attempt::finish((state, run), &finished, offer, ctx)
         }
         Command::Expire { step, attempt, token, reason } => {
             attempt::expire((state, run), step, (*attempt, *token), reason, ctx)
@@ -117,7 +122,12 @@ fn open(state: &State, run: &Run, command: &Command, ctx: &Ctx<'_>) -> Result<Ve
 }
 
 /// Begins, or records that it was stopped before.
-fn create(state: &State, created: &Created, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
+fn create(
+    state: &State,
+    created: &Created,
+    offer: Option<Offered<'_>>,
+    ctx: &Ctx<'_>,
+) -> Result<Vec<Event>, Rejection> {
     sound(&created.plan)?;
     let mut created = created.clone();
     if created.subject.workflow().is_some() {
@@ -127,7 +137,7 @@ fn create(state: &State, created: &Created, ctx: &Ctx<'_>) -> Result<Vec<Event>,
     tale.tell(Event::Created(Box::new(created)));
     match state {
         State::Barred { reason } => ending::stop(&mut tale, ending::CANCELLED, reason.clone()),
-        _ => go_on::go_on(&mut tale, None),
+        _ => go_on::go_on(&mut tale, offer),
     }
     Ok(tale.end())
 }

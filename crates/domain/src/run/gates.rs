@@ -30,10 +30,10 @@ pub struct Gates {
 }
 
 impl Gates {
-    /// Whether a place is all it takes.
+    /// Whether a place is all it takes; tokens may be free.
     #[must_use]
-    pub fn are_open(&self) -> bool {
-        self.queue == DEFAULT_QUEUE && self.buckets.is_empty() && self.concurrency.is_empty()
+    pub fn are_open(&self, tokens_free: bool) -> bool {
+        self.queue == DEFAULT_QUEUE && self.concurrency.is_empty() && (tokens_free || self.buckets.is_empty())
     }
 }
 

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use super::{
-    Event, How, Lease, Outcome, Part, Run, Step, StepOutput, StepPlan, StepStatus, asking, begin,
+    Event, How, Outcome, Part, Run, Step, StepOutput, StepPlan, StepStatus, asking,
+    begin::{self, Offered},
     ending::{self, died, is_of_the_end, needed_dead},
     facts::value_of,
     instance_id,
@@ -21,7 +22,7 @@ const NOT_FAILED: &str = "the run did not fail";
 
 /// Tells all that follows, gives the offered place to the first step that can use it, and ends the run when nothing is
 /// left.
-pub fn go_on(tale: &mut Tale<'_>, offer: Option<&Lease>) {
+pub fn go_on(tale: &mut Tale<'_>, offer: Option<Offered<'_>>) {
     let mut offer = offer;
     loop {
         let before = tale.told();
@@ -124,7 +125,7 @@ fn blocks(run: &Run, part: Part, id: &str) -> Option<String> {
 }
 
 /// Steps and instances whose turn has come begin, in the order of the plan, within the limits of the run.
-fn begin_what_may(tale: &mut Tale<'_>, offer: &mut Option<&Lease>) {
+fn begin_what_may(tale: &mut Tale<'_>, offer: &mut Option<Offered<'_>>) {
     let Some(run) = tale.run().filter(|run| run.paused.is_none()) else { return };
     let Some(part) = part_now(run) else { return };
     let mut free = usize::from(run.created.plan.max_parallel).saturating_sub(run.places_held());
@@ -154,7 +155,7 @@ fn begin_what_may(tale: &mut Tale<'_>, offer: &mut Option<&Lease>) {
 }
 
 /// Instances of a list that has been made begin.
-fn begin_instances(tale: &mut Tale<'_>, (at, plan): (usize, &StepPlan), free: &mut usize, offer: &mut Option<&Lease>) {
+fn begin_instances(tale: &mut Tale<'_>, (at, plan): (usize, &StepPlan), free: &mut usize, offer: &mut Option<Offered<'_>>) {
     let Some(run) = tale.run() else { return };
     let open = run.steps.get(at).is_some_and(|step| matches!(step.status, StepStatus::Fanned {}));
     let Some(fan) = run.fans.get(&plan.id).filter(|_| open && begin::dead_instance(run, plan).is_none()) else {

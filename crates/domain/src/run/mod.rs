@@ -41,7 +41,7 @@ pub use decide::{RunDecider, idempotency_key, idempotency_key_of};
 pub use event::{End, Event, How, Waits};
 pub use facts::value_of;
 pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, OnTimeout, Part, Rollback};
-pub use gates::{Gates, gates};
+pub use gates::{DEFAULT_QUEUE, Gates, gates};
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };

@@ -100,10 +100,10 @@ fn add(bench: &Bench<'_>, report: &mut Report, producers: usize, rounds: Vec<(Th
 }
 
 /// Decisions of each producer, made beforehand.
-struct Work(Vec<Vec<Pending>>);
+pub(super) struct Work(Vec<Vec<Pending>>);
 
 impl Work {
-    fn draw(producers: usize, events: usize) -> Result<Self, Exit> {
+    pub(super) fn draw(producers: usize, events: usize) -> Result<Self, Exit> {
         let seed = RandomIds.fresh();
         let commands = (events as u64).div_ceil(EVENTS_OF_COMMAND).div_ceil(producers as u64);
         let one = |producer: usize| {
@@ -242,13 +242,13 @@ async fn produce(journal: Journal, own: Vec<Pending>) -> Result<Vec<f64>, Exit> 
 }
 
 /// The baseline: as many connections as the journal has lanes.
-struct Raw {
+pub(super) struct Raw {
     writers: Vec<nightshift_store::bench::RawWriter>,
     heads: Vec<Ownership>,
 }
 
 impl Raw {
-    async fn beside(place: &Place) -> Result<Self, Exit> {
+    pub(super) async fn beside(place: &Place) -> Result<Self, Exit> {
         let mut writers = Vec::new();
         for _ in 0..place.lanes() {
             writers.push(place.raw().await?);
@@ -258,7 +258,7 @@ impl Raw {
     }
 
     /// Inserts the same rows in batches of so many events.
-    async fn insert(&mut self, work: Work, mean_batch: f64) -> Result<f64, Exit> {
+    pub(super) async fn insert(&mut self, work: Work, mean_batch: f64) -> Result<f64, Exit> {
         let events = work.events();
         let lanes = self.writers.len();
         let commands = ((mean_batch / EVENTS_OF_COMMAND as f64).round() as usize).max(1);
@@ -298,7 +298,7 @@ impl Raw {
         batches
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         for writer in self.writers {
             writer.close().await;
         }

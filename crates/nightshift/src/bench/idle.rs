@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use nightshift_ports::clock::Clock;
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 
 use super::{
     Bench, machine, orders,
@@ -83,20 +84,20 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place, report: &mut Repor
     Ok(())
 }
 
-/// Runs this program again, as the daemon that is measured. The address of the store goes by the environment: it may hold
+/// This program once more, as the daemon that is measured. The address of the store goes by the environment: it may hold
 /// a password.
-async fn child(place: &Place) -> Result<Cost, Exit> {
+pub(super) fn again(place: &Place, inside: &[&str]) -> Result<Command, Exit> {
     let key = KEYS.iter().find(|key| key.path == "store.url");
     let variable = key.map(|key| key.variable()).unwrap_or_default();
     #[expect(clippy::disallowed_methods, reason = "this very program, measured from outside; it is waited for")]
-    let output = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["--json", "bench", "--inside"])
-        .env(variable, &place.address)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--json", "bench", "--inside"]).args(inside).env(variable, &place.address);
+    command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    Ok(command)
+}
+
+async fn child(place: &Place) -> Result<Cost, Exit> {
+    let output = again(place, &["idle"])?.output().await?;
     if !output.status.success() {
         return Err(Exit::failed(format!("the daemon that was to be measured ended with {}", output.status)));
     }

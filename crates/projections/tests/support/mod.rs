@@ -250,7 +250,7 @@ impl World {
         result: Result<StepOutput, Failure>,
     ) {
         let step = step.to_owned();
-        self.send(run.stream(), run::Command::Finish { step, attempt, token, result, offer: None });
+        self.send(run.stream(), run::Command::Finish { step, attempt, token, result, offer: None, tokens_free: false });
     }
 }
 

@@ -220,13 +220,13 @@ impl History {
 
     pub fn finish(&mut self, step: &str, result: Result<StepOutput, Failure>) -> &mut Self {
         let (attempt, token) = (self.attempt(step), self.token(step));
-        self.tell(Command::Finish { step: step.to_owned(), attempt, token, result, offer: None });
+        self.tell(Command::Finish { step: step.to_owned(), attempt, token, result, offer: None, tokens_free: false });
         self
     }
 
     pub fn stale(&mut self, step: &str) -> &mut Self {
         let token = Token { epoch: 1, nonce: 1 };
-        self.tell(Command::Finish { step: step.to_owned(), attempt: 1, token, result: Ok(draft()), offer: None });
+        self.tell(Command::Finish { step: step.to_owned(), attempt: 1, token, result: Ok(draft()), offer: None, tokens_free: false });
         self
     }
 

@@ -89,7 +89,7 @@ fn output() -> StepOutput {
 }
 
 fn finish(step: &str, attempt: u32, nonce: u64, result: Result<StepOutput, Failure>) -> Command {
-    Command::Finish { step: step.to_owned(), attempt, token: token(nonce), result, offer: None }
+    Command::Finish { step: step.to_owned(), attempt, token: token(nonce), result, offer: None, tokens_free: false }
 }
 
 fn done(step: &str, attempt: u32, nonce: u64) -> Command {
@@ -144,6 +144,7 @@ fn an_offered_place_goes_to_what_became_ready_and_an_unused_one_leaves_no_trace(
             token: token(1),
             result: Ok(output()),
             offer: Some(lease(77)),
+            tokens_free: false,
         };
         it.when(command)
     };

@@ -215,19 +215,26 @@ fn gates_name_queue_buckets_and_keys() {
         concurrency: vec!["tenant-3".to_owned()],
     };
     assert_eq!(of("a"), expected);
-    assert!(of("b").are_open() && !of("c").are_open());
-    // An offered place has passed no gates, so it is for a step without any.
+    assert!(of("b").are_open(false) && !of("c").are_open(false) && of("c").are_open(true) && !of("a").are_open(true));
+    // An offered place has passed no gates, so it is for a step without any, or for one that only takes tokens while
+    // these are free; it may be offered to the first step as well.
     let steps = |second: StepPlan| vec![step("a", &[]), second];
-    for (second, facts) in [
-        (step("b", &["a"]), &["attempt_succeeded", "step_queued", "attempt_started"][..]),
-        (
-            StepPlan { depends_on: vec!["a".to_owned()], ..it.state.run().unwrap().created.plan.steps[2].clone() },
-            &["attempt_succeeded", "step_queued"],
-        ),
+    let plan = |at: usize| it.state.run().unwrap().created.plan.steps[at].clone();
+    let behind = |plan: StepPlan| StepPlan { depends_on: vec!["a".to_owned()], ..plan };
+    for (second, tokens_free, starts) in [
+        (step("b", &["a"]), false, true),
+        (behind(plan(2)), false, false),
+        (behind(plan(2)), true, true),
+        (StepPlan { id: "d".to_owned(), ..behind(plan(0)) }, true, false),
     ] {
+        let facts = |told: &[&'static str]| [told, if starts { &["attempt_started"][..] } else { &[] }].concat();
         let offer = Some(lease(77));
-        let command =
-            Command::Finish { step: "a".to_owned(), attempt: 1, token: token(1), result: Ok(output()), offer };
-        flow(1, steps(second)).after(grant("a", 1, 1)).when(command).then_facts(facts);
+        let (step, result) = ("a".to_owned(), Ok(output()));
+        let command = Command::Finish { step, attempt: 1, token: token(1), result, offer, tokens_free };
+        let told = facts(&["attempt_succeeded", "step_queued"]);
+        flow(1, steps(second.clone())).after(grant("a", 1, 1)).when(command).then_facts(&told);
+        let first = StepPlan { depends_on: vec![], ..second };
+        let begin = Command::Begin { created: asked_for(1, vec![first]), offer: lease(77), tokens_free };
+        given::<RunDecider>(id().stream(), []).when(begin).then_facts(&facts(&["created", "step_queued"]));
     }
 }
