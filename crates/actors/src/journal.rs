@@ -100,7 +100,7 @@ pub struct Journal {
 }
 
 /// Entries that wait in a lane before senders wait too.
-const LANE_QUEUE_MAX: usize = 1_024;
+const LANE_QUEUE_MAX: usize = 4_096;
 
 /// What a journal is built from.
 pub struct Parts {

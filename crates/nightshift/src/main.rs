@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use nightshift::{args::Cli, commands, exit};
+
+/// Events, rows and messages are many small values that one thread makes and another one drops.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Without a provider the first TLS client panics; installing one twice is no error worth reporting.

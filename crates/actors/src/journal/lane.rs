@@ -22,11 +22,12 @@ use uuid::Uuid;
 use super::{Appended, Entry, NotAppended, Parts, Pending, ShardFacts};
 use crate::observer::Gauges;
 
-/// Events in one group at most: more only adds latency.
-const GROUP_EVENTS_MAX: usize = 512;
+/// Events in one group at most. Every page that a commit changes is written whole, so a large group writes less for each
+/// event; more than this only adds latency.
+const GROUP_EVENTS_MAX: usize = 2_048;
 
 /// Entries in one group at most.
-const GROUP_ENTRIES_MAX: usize = 512;
+const GROUP_ENTRIES_MAX: usize = 2_048;
 
 /// First and longest wait between two tries while the store takes nothing, in milliseconds.
 const BACK_OFF_MS: (i64, i64) = (50, 5_000);

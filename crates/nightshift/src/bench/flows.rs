@@ -51,6 +51,9 @@ pub(super) const LIMITED: &str = "{name: limited, owner: bench, version: '1', pa
 /// Keys that runs of [`LIMITED`] share.
 pub(super) const KEYS: u64 = 32;
 
+/// So many times the configured places: steps that do nothing only wait for commits, and few of them fill none.
+pub(super) const PLACES_TIMES: u16 = 8;
+
 /// Clients at once, each with one request in flight.
 const CLIENTS: u64 = 512;
 
@@ -118,7 +121,9 @@ pub(super) async fn start(
     observer: Arc<dyn nightshift_actors::observer::Observer>,
 ) -> Result<System, Exit> {
     let acting: Arc<dyn Acting> = noop.clone();
-    app::start(&place.config, store, Purpose { acting: Some(acting), ..Purpose::daemon(observer) }).await
+    let mut config = place.config.clone();
+    config.queue.concurrency = config.queue.concurrency.saturating_mul(PLACES_TIMES);
+    app::start(&config, store, Purpose { acting: Some(acting), ..Purpose::daemon(observer) }).await
 }
 
 /// Starts runs of a registered workflow.
