@@ -44,6 +44,25 @@ const TABLE: &[(&str, [&str; 14])] = &[
         ],
     ),
     (
+        "begin",
+        [
+            "created step_queued attempt_started",
+            "created step_skipped cancelled",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+            "-",
+        ],
+    ),
+    (
         "grant",
         [
             "unknown",
@@ -270,6 +289,10 @@ fn command(verb: &str) -> Command {
     let step_a = || "a".to_owned();
     match verb {
         "create" => Command::Create(created(1, vec![step("a", &[])])),
+        "begin" => {
+            let created = created(1, vec![step("a", &[])]);
+            Command::Begin { created, offer: lease(1), tokens_free: false }
+        }
         "grant" => grant("a", 1, 1),
         "finish" => done("a", 1, 1),
         "expire" => expire("a", 1, 1),
