@@ -166,7 +166,7 @@ fn waits_for(tale: &Tale<'_>, id: &str, attempt: u32, action: Action) -> Option<
         Action::WaitForEvent { event, correlation, timeout_ms } => {
             let run = tale.run()?;
             let (_, step) = run.step(id)?;
-            let since = if step.round == 0 { run.created_at } else { tale.ctx.now };
+            let since = if step.round.number == 0 { run.created_at } else { tale.ctx.now };
             let topic = TopicId::of(&event, shards).stream();
             Some(Waits::Event { event, topic, correlation, deadline: timeout_ms.map(after), since })
         }

@@ -75,6 +75,9 @@ fn remember(run: &mut Run, event: &Event, at: Timestamp) {
         }
         Event::AttemptStarted { step, attempt, lease } => {
             attempted(run, step, *attempt);
+            if let Some(step) = run.step_mut(step) {
+                step.round.begin();
+            }
             (step, StepStatus::Running { attempt: *attempt, lease: lease.clone(), since: at })
         }
         Event::StepParked { step, attempt, on } => {
@@ -177,7 +180,7 @@ fn forget_fan(run: &mut Run, step: &str) -> bool {
     for instance in &fan.steps {
         parent.attempts = parent.attempts.max(instance.attempts);
         parent.resets = parent.resets.max(instance.resets);
-        parent.round = parent.round.max(instance.round);
+        parent.round.absorb(instance.round);
         parent.asked = parent.asked.max(instance.asked);
     }
     fan.steps.iter().any(|instance| matches!(instance.status, StepStatus::Completed { .. }))
@@ -188,6 +191,17 @@ fn forget_fan(run: &mut Run, step: &str) -> bool {
 fn replaced(run: &mut Run, step: &str) {
     forget_fan(run, step);
     goes_on(run, step);
+    touch_behind(run, step);
+}
+
+/// What a step makes will be another thing: those that see it ask for something else, if they ask again.
+fn touch_behind(run: &mut Run, step: &str) {
+    let list = instance_of(step).filter(|_| run.place(step).is_some_and(|place| place.nth.is_some()));
+    let created = Arc::clone(&run.created);
+    for at in created.plan.behind(list.map_or(step, |(list, _)| list)) {
+        let instances = run.fans.get_mut(&created.plan.steps[at].id).map(|fan| &mut fan.steps[..]);
+        run.steps.get_mut(at).into_iter().chain(instances.unwrap_or_default()).for_each(|step| step.round.touch());
+    }
 }
 
 /// The step of an instance that is not as it was is to be settled anew.
@@ -229,6 +243,7 @@ fn reset(run: &mut Run, step: &str, modifications: Option<&Json>, not_before: Op
         found.reset(modifications, not_before, some_done);
     }
     goes_on(run, step);
+    touch_behind(run, step);
 }
 
 /// What waits for a place in the queue waits for it no more, until the run goes on.

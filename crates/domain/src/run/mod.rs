@@ -27,6 +27,7 @@ mod plan;
 mod recover;
 mod render;
 mod retry;
+mod round;
 mod state;
 mod subject;
 mod tale;
@@ -46,6 +47,7 @@ pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };
 pub use render::{action_of, kept_needed, mapped};
+pub use round::Round;
 pub use state::{Advisory, Fan, Run, State, Step, StepStatus, instance_id, instance_of};
 pub use subject::{Subject, WorkflowRef};
 

@@ -1,6 +1,6 @@
 //! Plans as data: steps, what each does, what a failure and a crash in the middle mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,25 @@ pub struct Plan {
     /// What the run gives back when it is complete, as a template; none: the outputs of its steps by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+}
+
+impl Plan {
+    /// Places of the steps that may see what a step makes: those that depend on it, directly or not, and all of the parts
+    /// behind its own, which see how that part ended. None when there is no such step.
+    #[must_use]
+    pub fn behind(&self, id: &str) -> Vec<usize> {
+        let Some(part) = self.steps.iter().find(|step| step.id == id).map(|step| step.flow.part) else {
+            return Vec::new();
+        };
+        let (mut known, mut found) = (BTreeSet::from([id]), Vec::new());
+        for (at, step) in self.steps.iter().enumerate() {
+            if step.flow.part > part || step.depends_on.iter().any(|id| known.contains(id.as_str())) {
+                known.insert(&step.id);
+                found.push(at);
+            }
+        }
+        found
+    }
 }
 
 /// One step.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Answer, Approval, ApprovalId, Asked, Created, End, Lease, StepOutput, StepPlan, Waits};
+use super::{Action, Answer, Approval, ApprovalId, Asked, Created, End, Lease, Round, StepOutput, StepPlan, Waits};
 use crate::{
     content::Failure,
     ids::RunId,
@@ -100,8 +100,8 @@ pub struct Step {
     pub attempts: u32,
     /// How often it was reset.
     pub resets: u32,
-    /// How often it was asked to do something it had done, or something else: names its idempotency key.
-    pub round: u32,
+    /// The request that its attempts make: names its idempotency key.
+    pub round: Round,
     /// How many questions were asked about it.
     pub asked: u32,
     /// Laid over its input.
@@ -121,7 +121,7 @@ impl Step {
             former_attempts: 0,
             attempts: 0,
             resets: 0,
-            round: 0,
+            round: Round::FIRST,
             asked: 0,
             modifications: None,
             not_before: None,
@@ -148,7 +148,9 @@ impl Step {
     pub(super) fn reset(&mut self, modifications: Option<&Json>, not_before: Option<Timestamp>, some_done: bool) {
         let held = matches!(self.status, StepStatus::Completed { .. } | StepStatus::Asking { output: Some(_), .. });
         let held = held || some_done;
-        self.round += u32::from(held || modifications.is_some());
+        if held || modifications.is_some() {
+            self.round.pass();
+        }
         self.resets += 1;
         self.former_attempts = self.attempts;
         (self.failed_attempts, self.lost_attempts) = (0, 0);
@@ -357,7 +359,7 @@ impl Run {
     #[must_use]
     pub fn idempotency_key(&self, run: RunId, step: &str) -> Option<String> {
         let (_, found) = self.step(step)?;
-        Some(super::idempotency_key_of(run, step, found.round))
+        Some(super::idempotency_key_of(run, step, found.round.number))
     }
 
     /// What the completed steps made.

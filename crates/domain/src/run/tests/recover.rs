@@ -142,6 +142,48 @@ fn a_run_is_done_again_from_a_step_and_keeps_what_was_made_before_it() {
     assert_eq!(["a", "b", "c", "d"].map(|step| it.status(step)), ["completed", "queued", "pending", "pending"]);
 }
 
+/// The key of a step's attempt under way.
+fn begun(it: Runs, step: &str, attempt: u32) -> (Runs, String) {
+    let it = it.after(grant(step, attempt, 1_000 * u64::from(attempt)));
+    let key = key(&it, step);
+    (it, key)
+}
+
+#[test]
+fn a_request_that_may_have_been_made_is_not_made_under_its_key_with_what_another_course_gives() {
+    let list = for_each(step("f", &["a"]), "{{ steps.a }}");
+    let last = in_part(step("last", &[]), Part::Finally);
+    let it = goes(flow(9, vec![step("a", &[]), step("b", &["a"]), list, last]), "a", 1, json!([1]));
+    let (it, b) = begun(it, "b", 1);
+    let (it, f) = begun(it, "f[0]", 1);
+    let no = |step| failed(step, 1, 1_000, FailureClass::Permanent);
+    let over = dies(it.after(no("b")).after(no("f[0]")), "last", 1);
+    let last = key(&over, "last");
+    // A retry, and doing only this once more, is the same request.
+    for command in [retry_step("b"), rerun(Some("b"))] {
+        assert_eq!(begun(over.clone().after(command), "b", 2).1, b);
+    }
+    let it = goes(over.after(rerun(Some("a"))), "a", 2, json!([2]));
+    let (it, other_b) = begun(it, "b", 2);
+    let (it, other_f) = begun(it, "f[0]", 2);
+    assert!(other_b != b && other_f != f, "it is asked for something else");
+    // An attempt of the same request has the same key.
+    let it = it.after(expire("b", 2, 2_000));
+    let (it, again) = begun(it, "b", 3);
+    assert_eq!(again, other_b);
+    let it = it.after(made("b", 3, 3_000, json!(1))).after(made("f[0]", 2, 2_000, json!(1)));
+    assert_ne!(begun(it, "last", 2).1, last, "it sees how the others ended");
+}
+
+#[test]
+fn an_output_that_is_given_makes_another_request_of_what_is_behind_it() {
+    let it = dies(flow(1, vec![optional(step("a", &[])), step("b", &["a"])]), "a", 1);
+    let (it, key) = begun(it, "b", 1);
+    let over = it.after(failed("b", 1, 1_000, FailureClass::Permanent));
+    let it = over.after(skip_step("a", Some(json!("given"))));
+    assert_ne!(begun(it, "b", 2).1, key);
+}
+
 #[test]
 fn the_first_key_of_a_step_is_what_it_always_was() {
     let id: RunId = "00000000-0000-8003-8000-000000000001".parse().unwrap();
