@@ -96,7 +96,8 @@ pub enum Event {
     },
     /// All steps are complete.
     Completed {
-        /// What it gives back, when its plan says so: the plan's `output` with its templates filled in.
+        /// What it gives back, when its plan says so: the plan's `output` with its templates filled in. Null may be that
+        /// too, so whether it says so is asked of the plan.
         #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
     },

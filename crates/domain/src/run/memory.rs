@@ -50,7 +50,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Timestamp) {
 /// The end of the run, when this event is it.
 pub fn end(run: &Run, event: &Event) -> Option<End> {
     match event {
-        Event::Completed { output: Json::Null } => Some(End::Completed { outputs: run.outputs() }),
+        Event::Completed { .. } if run.created.plan.output.is_none() => Some(End::Completed { outputs: run.outputs() }),
         Event::Completed { output } => Some(End::Completed { outputs: given_back(output) }),
         Event::Failed { step, failure } => Some(End::Failed { step: step.clone(), failure: failure.clone() }),
         Event::Cancelled { reason } => Some(End::Cancelled { reason: reason.clone() }),

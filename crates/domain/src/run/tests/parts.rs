@@ -158,6 +158,7 @@ fn a_run_gives_back_what_its_plan_says() {
     let object = plan(Some(json!({"sum": "{{ steps.a.n }}", "run": "{{ run.id }}"})));
     assert_eq!(outputs(&object), named(&[("sum", json!(1)), ("run", json!(id().to_string()))]));
     assert_eq!(outputs(&plan(Some(json!("{{ steps.b }}")))), named(&[("output", json!(2))]));
+    assert_eq!(outputs(&plan(Some(json!("{{ steps.a.none }}")))), named(&[("output", json!(null))]), "and no more");
 }
 
 /// What `a` made is in the content store.
