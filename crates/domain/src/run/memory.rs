@@ -25,6 +25,7 @@ pub fn born(created: &Created, at: Timestamp) -> Run {
         decided: BTreeMap::new(),
         advisory: BTreeMap::new(),
         reopened: 0,
+        resumed: 0,
     }
 }
 
@@ -118,7 +119,7 @@ fn remember_more(run: &mut Run, event: &Event, at: Timestamp) {
             reset(run, step, modifications.as_ref(), *not_before);
         }
         Event::Paused { by } => paused(run, by),
-        Event::Resumed { .. } => run.paused = None,
+        Event::Resumed { .. } => resumed(run),
         _ => {}
     }
 }
@@ -136,6 +137,7 @@ fn failed(
     (retry_at, free): (Option<Timestamp>, bool),
 ) -> StepStatus {
     if let Some(step) = run.step_mut(step) {
+        step.woken = 0;
         step.failed_attempts += u32::from(!free);
         step.lost_attempts += u32::from(free);
     }
@@ -249,10 +251,22 @@ fn reset(run: &mut Run, step: &str, modifications: Option<&Json>, not_before: Op
 /// What waits for a place in the queue waits for it no more, until the run goes on.
 fn paused(run: &mut Run, by: &Asked) {
     run.paused = Some(by.clone());
-    let instances = run.fans.values_mut().flat_map(|fan| &mut fan.steps);
-    for step in run.steps.iter_mut().chain(instances) {
+    for step in every_step(run) {
         if matches!(step.status, StepStatus::Queued { .. }) {
             step.status = StepStatus::Pending {};
         }
     }
+}
+
+/// What waits for an instant waits for it anew: what woke it before came to nothing if it came during the pause.
+fn resumed(run: &mut Run) {
+    run.paused = None;
+    run.resumed += 1;
+    let resumed = run.resumed;
+    every_step(run).filter(|step| step.goes_at().is_some()).for_each(|step| step.woken = resumed);
+}
+
+fn every_step(run: &mut Run) -> impl Iterator<Item = &mut Step> {
+    let instances = run.fans.values_mut().flat_map(|fan| &mut fan.steps);
+    run.steps.iter_mut().chain(instances)
 }

@@ -65,6 +65,8 @@ pub struct Run {
     pub advisory: BTreeMap<ApprovalId, Advisory>,
     /// How often it was opened again after it was over.
     pub reopened: u32,
+    /// How often it went on after a pause.
+    pub resumed: u32,
 }
 
 /// A question that nobody has to answer.
@@ -108,6 +110,8 @@ pub struct Step {
     pub modifications: Option<Json>,
     /// It may not go before.
     pub not_before: Option<Timestamp>,
+    /// Which time that the run went on after a pause it was that it began to wait for its instant; 0: before any.
+    pub woken: u32,
 }
 
 impl Step {
@@ -125,6 +129,7 @@ impl Step {
             asked: 0,
             modifications: None,
             not_before: None,
+            woken: 0,
         }
     }
 
@@ -134,6 +139,23 @@ impl Step {
         match self.status {
             StepStatus::Waiting { attempt, .. } => attempt,
             _ => self.former_attempts + self.failed_attempts + self.lost_attempts + 1,
+        }
+    }
+
+    /// The number that a wake-up names: the attempt that waits, or the one behind the highest there was.
+    pub(super) const fn awaited(&self) -> u32 {
+        match self.status {
+            StepStatus::Waiting { attempt, .. } => attempt,
+            _ => self.attempts + 1,
+        }
+    }
+
+    /// When it may go, if it waits for an instant before its next attempt.
+    pub(super) const fn goes_at(&self) -> Option<Timestamp> {
+        match self.status {
+            StepStatus::Waiting { retry_at, .. } => Some(retry_at),
+            StepStatus::Pending {} => self.not_before,
+            _ => None,
         }
     }
 
@@ -157,7 +179,7 @@ impl Step {
         if let Some(changes) = modifications {
             merge(self.modifications.get_or_insert(Json::Null), changes);
         }
-        self.not_before = not_before;
+        (self.not_before, self.woken) = (not_before, 0);
         self.status = StepStatus::Pending {};
     }
 }

@@ -201,9 +201,8 @@ fn a_paused_run_starts_nothing_and_misses_nothing() {
     paused.clone().when(Command::Pause { by: by() }).then([]);
     paused.clone().when(grant("b", 1, 9)).then_rejected(is("b", "pending", "queued", 1));
     let paused = paused.after(Command::StepDue { step: "s".to_owned(), attempt: 1 });
-    let mut waiting = paused.clone().after(failed("a", 1, 1, FailureClass::Transient)).owes(&["retry:a:2"]);
+    let waiting = paused.clone().after(failed("a", 1, 1, FailureClass::Transient)).owes(&[]);
     waiting.clone().when(retry("a", 2)).then([]);
-    waiting.ledger.tell("retry:a:2");
     let resume = Command::Resume { by: by() };
     let resumed = waiting.at(9).when(resume.clone()).then_facts(&["resumed", "step_queued", "step_queued"]);
     resumed.owes(&["job:a:2", "job:b:1"]).when(resume.clone()).then([]);
@@ -212,6 +211,28 @@ fn a_paused_run_starts_nothing_and_misses_nothing() {
     done.after(resume).owes(&["job:b:1", "job:c:1"]);
     let lost = chain().after(grant("a", 1, 1)).after(Command::Pause { by: by() }).after(expire("a", 1, 1)).owes(&[]);
     lost.after(Command::Resume { by: by() }).owes(&["job:a:2"]);
+}
+
+#[test]
+fn a_retry_that_comes_due_in_a_pause_comes_though_the_clock_went_back() {
+    let (pause, resume) = (Command::Pause { by: by() }, Command::Resume { by: by() });
+    let later = Command::RetryStep { step: "b".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    let it = flow(2, vec![step("a", &[]), optional(step("b", &[]))]).at(10).after(grant("a", 1, 1));
+    let it = dies(it.after(failed("a", 1, 1, FailureClass::Transient)), "b", 1).after(later);
+    let it = it.owes(&["retry:a:2", "retry:b:reset1"]);
+    // One of them was told already when the run was paused, and nothing came of it.
+    let mut paused = it.clone();
+    paused.ledger.tell("retry:a:2");
+    let paused = paused.after(pause.clone()).owes(&[]).at(20).after(retry("a", 2));
+    let it = paused.at(11).when(resume.clone()).then_facts(&["resumed"]);
+    let it = it.owes(&["retry:a:2:resumed1", "retry:b:reset1:resumed1"]);
+    assert_eq!(
+        (it.ledger.open["retry:a:2:resumed1"].due_at, it.ledger.open["retry:b:reset1:resumed1"].due_at),
+        (at(12), at(15))
+    );
+    let it = it.after(pause).after(resume).owes(&["retry:a:2:resumed2", "retry:b:reset1:resumed2"]);
+    let it = it.at(11).after(retry("a", 2)).owes(&["job:a:2", "retry:b:reset1:resumed2"]);
+    it.after(retry("b", 2)).owes(&["job:a:2", "job:b:2"]);
 }
 
 #[test]

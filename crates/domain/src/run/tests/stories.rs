@@ -178,9 +178,10 @@ fn keeps_alive(run: &Run, id: &str, step: &Step) -> Vec<(String, bool)> {
     match &step.status {
         StepStatus::Queued { attempt, .. } => vec![key("job", attempt, false)],
         StepStatus::Running { attempt, .. } => vec![key("attempt", attempt, false)],
-        StepStatus::Waiting { attempt, .. } => vec![key("retry", attempt, run.paused.is_some())],
+        StepStatus::Waiting { .. } | StepStatus::Pending {} if run.paused.is_some() => vec![],
+        StepStatus::Waiting { attempt, .. } => vec![key("retry", &format_args!("{attempt}{}", again(step)), false)],
         StepStatus::Pending {} if step.not_before.is_some() => {
-            vec![key("retry", &format_args!("reset{}", step.resets), true)]
+            vec![key("retry", &format_args!("reset{}{}", step.resets, again(step)), true)]
         }
         StepStatus::Asking { approval, .. } if approval.deadline.is_some() => {
             vec![key("timer", &format_args!("ask{}", approval.round), false)]
@@ -195,6 +196,11 @@ fn keeps_alive(run: &Run, id: &str, step: &Step) -> Vec<(String, bool)> {
         },
         _ => vec![],
     }
+}
+
+/// What the key of an instant ends with that is told anew after a pause.
+fn again(step: &Step) -> String {
+    if step.woken == 0 { String::new() } else { format!(":resumed{}", step.woken) }
 }
 
 fn is_goodbye(key: &str) -> bool {
