@@ -73,7 +73,8 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::RunRefused { why, parent: Some(parent), .. } => turn_down(&said, parent, why),
         Event::SlotBuffered { nominal, cancels: Some(run), .. } => {
             let reason = format!("the slot of {nominal} takes its place; overlap is cancel_other");
-            said.tell("cancel", run.stream(), PRIORITY, run::Command::Cancel { reason }.into())
+            // The run may not have heard yet that it is to begin.
+            said.tell("cancel", run.stream(), PRIORITY, run::Command::Stop { reason }.into())
         }
         _ => Delta::none(),
     }
