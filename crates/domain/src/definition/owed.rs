@@ -43,7 +43,7 @@ impl Said {
         let subscriber = Subscriber::Definition { stream: self.stream, ordinal: self.ordinal };
         let event_type = heard.event_type.clone();
         let command = if listens {
-            topic::Command::Subscribe { event_type, subscriber, correlation: None, since: None }
+            topic::Command::Subscribe { event_type, subscriber, correlation: None, since: None, heard: Vec::new() }
         } else {
             topic::Command::Unsubscribe { subscriber }
         };

@@ -233,7 +233,11 @@ pub enum How {
     /// Its wait is over.
     Slept {},
     /// The event came.
-    EventArrived {},
+    EventArrived {
+        /// Its id; empty when it was not noted.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        id: String,
+    },
     /// It was approved.
     Approved {},
     /// The other run is over.

@@ -5,12 +5,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Advisory, Approval, Asked, Created, End, Event, Fan, How, Run, State, Step, StepOutput, StepStatus, instance_of,
+    Advisory, Approval, Asked, Created, End, Event, Fan, How, Run, State, Step, StepOutput, StepStatus, Waits,
+    instance_of,
 };
 use crate::{
     content::{Failure, FailureClass},
     json::Json,
     time::Timestamp,
+    topic,
 };
 
 /// A run that has just been created.
@@ -22,6 +24,7 @@ pub fn born(created: &Created, at: Timestamp) -> Run {
         steps,
         fans: BTreeMap::new(),
         paused: None,
+        heard: BTreeMap::new(),
         decided: BTreeMap::new(),
         advisory: BTreeMap::new(),
         reopened: 0,
@@ -91,8 +94,10 @@ fn remember(run: &mut Run, event: &Event, at: Timestamp) {
         }
         Event::LeaseExpired { step, requeued, reason, .. } => (step, lost(run, step, *requeued, reason)),
         Event::StepCompleted { step, output, how } => {
-            if matches!(how, How::Replaced { .. }) {
-                replaced(run, step);
+            match how {
+                How::Replaced { .. } => replaced(run, step),
+                How::EventArrived { id } => heard(run, step, id),
+                _ => {}
             }
             (step, StepStatus::Completed { output: Arc::clone(output) })
         }
@@ -186,6 +191,20 @@ fn forget_fan(run: &mut Run, step: &str) -> bool {
         parent.asked = parent.asked.max(instance.asked);
     }
     fan.steps.iter().any(|instance| matches!(instance.status, StepStatus::Completed { .. }))
+}
+
+/// A wait had its event. Another wait of the run is for another one, also when that was published before.
+fn heard(run: &mut Run, step: &str, id: &str) {
+    let Some(StepStatus::Parked { on, .. }) = run.step(step).map(|(_, step)| &step.status) else { return };
+    let Waits::Event { event, .. } = &**on else { return };
+    if id.is_empty() {
+        return;
+    }
+    let event = event.clone();
+    let ids = run.heard.entry(event).or_default();
+    ids.push(id.to_owned());
+    let excess = ids.len().saturating_sub(topic::KEPT_MAX);
+    ids.drain(..excess);
 }
 
 /// Somebody gave an output. In the place of a whole list it is the list's; in the place of an instance that was dead it

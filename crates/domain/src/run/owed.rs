@@ -179,6 +179,7 @@ impl Said<'_> {
                     subscriber: self.subscriber(step, attempt),
                     correlation: correlation.clone(),
                     since: Some(*since),
+                    heard: self.run.heard.get(event).cloned().unwrap_or_default(),
                 };
                 let delta = delta.open(self.tell(key("subscribe", step, attempt), *topic, subscribe.into()));
                 deadline.iter().fold(delta, |delta, at| delta.open(due(*at)))

@@ -59,6 +59,8 @@ pub struct Run {
     pub fans: BTreeMap<String, Fan>,
     /// Why nothing more is started, when so.
     pub paused: Option<Asked>,
+    /// Ids of the events that its waits had, by type, the oldest first; so many at most as a topic keeps.
+    pub heard: BTreeMap<String, Vec<String>>,
     /// Questions that were decided, and how.
     pub decided: BTreeMap<ApprovalId, Answer>,
     /// Questions that nobody has to answer, and that nobody has.

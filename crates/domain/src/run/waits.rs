@@ -47,8 +47,9 @@ pub fn event_arrived((state, run): (&State, &Run), (step, attempt): (&str, u32),
     }
     let field = |name: &str| (name.to_owned(), event.get(name).cloned().unwrap_or_default());
     let seen = ["type", "payload", "correlation", "id", "at"].map(field);
+    let id = event.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
     let mut tale = Tale::of(state, ctx);
-    complete(&mut tale, step, Outcome::of(Json::Object(Object::from_iter(seen))), How::EventArrived {});
+    complete(&mut tale, step, Outcome::of(Json::Object(Object::from_iter(seen))), How::EventArrived { id });
     go_on(&mut tale, None);
     Ok(tale.end())
 }

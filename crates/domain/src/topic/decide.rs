@@ -23,9 +23,9 @@ impl Decider for TopicDecider {
 
     fn decide(state: &State, command: &Command, _ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Subscribe { event_type, subscriber, correlation, since } => {
+            Command::Subscribe { event_type, subscriber, correlation, since, heard } => {
                 is_of(state, event_type)?;
-                Ok(subscribe(state, event_type, subscriber, correlation.as_deref(), *since))
+                Ok(subscribe(state, event_type, (subscriber, correlation.as_deref()), (*since, heard)))
             }
             Command::Unsubscribe { subscriber } => Ok(unsubscribe(state, subscriber)),
             Command::Publish { event_type, event } => {
@@ -96,9 +96,8 @@ fn is_outdated(state: &State, subscriber: &Subscriber) -> bool {
 fn subscribe(
     state: &State,
     event_type: &str,
-    subscriber: &Subscriber,
-    correlation: Option<&str>,
-    since: Option<Timestamp>,
+    (subscriber, correlation): (&Subscriber, Option<&str>),
+    (since, heard): (Option<Timestamp>, &[String]),
 ) -> Vec<Event> {
     let known = state.subscribers.get(&subscriber.key());
     let same =
@@ -112,8 +111,10 @@ fn subscribe(
         at: kept.at,
         subscriber: subscriber.clone(),
     };
-    let missed =
-        state.kept.iter().filter(|kept| since.is_some_and(|since| kept.at >= since) && kept.event.fits(correlation));
+    let missed = state.kept.iter().filter(|kept| {
+        let in_time = since.is_some_and(|since| kept.at >= since);
+        in_time && kept.event.fits(correlation) && !heard.contains(&kept.event.id)
+    });
     let most = if matches!(subscriber, Subscriber::Step { .. }) { 1 } else { usize::MAX };
     let subscribed = Event::Subscribed {
         event_type: event_type.to_owned(),

@@ -131,6 +131,9 @@ pub enum Command {
         correlation: Option<String>,
         /// Also of those kept events that were published since then; a step only of the first of them.
         since: Option<Timestamp>,
+        /// Of none of these kept events, by their ids: other waits of the same run had them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        heard: Vec<String>,
     },
     /// Tell somebody no more.
     Unsubscribe {

@@ -32,7 +32,7 @@ fn step(n: u64) -> Subscriber {
 
 fn subscribe(subscriber: Subscriber, correlation: Option<&str>, since: Option<i64>) -> Command {
     let (event_type, correlation) = ("order".to_owned(), correlation.map(ToOwned::to_owned));
-    Command::Subscribe { event_type, subscriber, correlation, since: since.map(at) }
+    Command::Subscribe { event_type, subscriber, correlation, since: since.map(at), heard: Vec::new() }
 }
 
 fn event(id: &str, correlation: Option<&str>) -> Published {
@@ -125,6 +125,10 @@ fn who_subscribes_a_moment_too_late_hears_of_what_is_kept() {
         // A step that was told is gone; everybody else still listens.
         assert_eq!(it.state.subscribers.is_empty(), is_step && !expected.is_empty());
     }
+    let mut again = subscribe(step(1), Some("a"), Some(10));
+    let Command::Subscribe { heard, .. } = &mut again else { panic!("it subscribes") };
+    heard.push("e1".to_owned());
+    assert_eq!(told(&it.clone().after(again)), ["e3 -> step"], "its run had the first already");
     // The instant that is told is that of the event.
     let it = it.after(subscribe(daily(1), None, Some(30)));
     let Duty::Tell { command, .. } = &it.ledger.with("told:")[0].duty else { panic!("told") };

@@ -70,7 +70,7 @@ fn moved(event: &Event) -> Option<(&str, &'static [&'static str], &'static str, 
 const fn before_completed(how: &How) -> &'static [&'static str] {
     match how {
         How::Set {} => READY,
-        How::Slept {} | How::EventArrived {} | How::ChildEnded { .. } => &["parked"],
+        How::Slept {} | How::EventArrived { .. } | How::ChildEnded { .. } => &["parked"],
         // A question that nobody has to answer holds no step.
         How::Approved {} => &["asking", "new", "failed"],
         How::FannedIn {} => &["fanned"],
