@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, StepOutput, Token};
+use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, Places, StepOutput, Token};
 use crate::{
     content::Failure,
     ids::{RunId, StreamId},
@@ -100,6 +100,9 @@ pub enum Event {
         /// too, so whether it says so is asked of the plan.
         #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
+        /// What in it is kept outside of the events, and stands there as what says where.
+        #[serde(default, skip_serializing_if = "Places::is_empty")]
+        inside: Places,
     },
     /// A step that was needed is dead.
     Failed {

@@ -5,12 +5,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Advisory, Approval, Asked, Created, End, Event, Fan, How, Run, State, Step, StepOutput, StepStatus, Waits,
-    instance_of,
+    Advisory, Approval, Asked, Created, End, Event, Fan, How, Outcome, Places, Run, State, Step, StepOutput,
+    StepStatus, Waits, instance_of, places,
 };
 use crate::{
     content::{Failure, FailureClass},
     json::Json,
+    template::Part,
     time::Timestamp,
     topic,
 };
@@ -55,7 +56,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Timestamp) {
 pub fn end(run: &Run, event: &Event) -> Option<End> {
     match event {
         Event::Completed { .. } if run.created.plan.output.is_none() => Some(End::Completed { outputs: run.outputs() }),
-        Event::Completed { output } => Some(End::Completed { outputs: given_back(output) }),
+        Event::Completed { output, inside } => Some(End::Completed { outputs: given_back(output, inside) }),
         Event::Failed { step, failure } => Some(End::Failed { step: step.clone(), failure: failure.clone() }),
         Event::Cancelled { reason } => Some(End::Cancelled { reason: reason.clone() }),
         _ => None,
@@ -63,11 +64,15 @@ pub fn end(run: &Run, event: &Event) -> Option<End> {
 }
 
 /// What a plan says the run gives back, by name; what is no object has the name `output`.
-fn given_back(output: &Json) -> BTreeMap<String, Arc<StepOutput>> {
-    let one = |value: &Json| Arc::new(StepOutput::Value(super::Outcome::of(value.clone())));
+fn given_back(output: &Json, inside: &Places) -> BTreeMap<String, Arc<StepOutput>> {
+    let one = |value: &Json, inside: Places| Arc::new(StepOutput::Value(Outcome::with(value.clone(), inside)));
     match output {
-        Json::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), one(field))).collect(),
-        other => BTreeMap::from([("output".to_owned(), one(other))]),
+        Json::Object(fields) if !inside.contains_key("") => {
+            // Nothing can be kept above a field that is there, nor is a path into what is kept.
+            let of = |name: &str| places::at_path(inside, &[Part::Field(name.to_owned())]).unwrap_or_default();
+            fields.iter().map(|(name, field)| (name.clone(), one(field, of(name)))).collect()
+        }
+        other => BTreeMap::from([("output".to_owned(), one(other, inside.clone()))]),
     }
 }
 

@@ -23,6 +23,7 @@ mod gates;
 mod go_on;
 mod memory;
 mod owed;
+mod places;
 mod plan;
 mod recover;
 mod render;
@@ -43,6 +44,7 @@ pub use event::{End, Event, How, Waits};
 pub use facts::value_of;
 pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, OnTimeout, Part, Rollback};
 pub use gates::{Gates, gates};
+pub use places::Places;
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };

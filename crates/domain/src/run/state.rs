@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Answer, Approval, ApprovalId, Asked, Created, End, Lease, Round, StepOutput, StepPlan, Waits};
+use super::{
+    Action, Answer, Approval, ApprovalId, Asked, Created, End, Lease, Outcome, Round, StepOutput, StepPlan, Waits,
+    places,
+};
 use crate::{
     content::Failure,
     ids::RunId,
@@ -386,14 +389,24 @@ impl Run {
         Some(super::idempotency_key_of(run, step, found.round.number))
     }
 
-    /// What the completed steps made.
+    /// What the completed steps made. A list says where the values of its instances are that are kept elsewhere.
     #[must_use]
     pub fn outputs(&self) -> BTreeMap<String, Arc<StepOutput>> {
         self.pairs()
             .filter_map(|(plan, step)| match &step.status {
-                StepStatus::Completed { output } => Some((plan.id.clone(), Arc::clone(output))),
+                StepStatus::Completed { output } => Some((plan.id.clone(), self.with_places(&plan.id, output))),
                 _ => None,
             })
             .collect()
+    }
+
+    fn with_places(&self, id: &str, output: &Arc<StepOutput>) -> Arc<StepOutput> {
+        let inside = if self.fans.contains_key(id) { places::of_step(self, id) } else { places::Places::new() };
+        match &**output {
+            StepOutput::Value(outcome) if !inside.is_empty() && outcome.kept.is_none() => {
+                Arc::new(StepOutput::Value(Outcome { inside, ..outcome.clone() }))
+            }
+            _ => Arc::clone(output),
+        }
     }
 }

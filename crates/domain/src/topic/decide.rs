@@ -5,6 +5,7 @@ use crate::{
     decider::{Ctx, Decider, Delta, Duty, Obligation},
     definition,
     ids::{StreamId, StreamKind},
+    json::Room,
     run,
     streams::AnyCommand,
     time::Timestamp,
@@ -136,6 +137,9 @@ fn unsubscribe(state: &State, subscriber: &Subscriber) -> Vec<Event> {
 fn publish(state: &State, event_type: &str, event: &Published) -> Result<Vec<Event>, Rejection> {
     if event.id.is_empty() {
         return Err(Rejection::NoId);
+    }
+    if let Err(fault) = Room::VALUE.clone().take_value(&event.payload, 0) {
+        return Err(Rejection::TooLarge { why: fault.to_string() });
     }
     if state.kept.iter().any(|kept| kept.event.id == event.id) {
         return Ok(vec![]);

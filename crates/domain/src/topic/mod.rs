@@ -229,6 +229,12 @@ pub enum Rejection {
     /// The event has no identity.
     #[error("an event needs an id: the same id again is the same event")]
     NoId,
+    /// Everybody who hears of it would be told more than a value may be.
+    #[error("the payload {why}")]
+    TooLarge {
+        /// How much that is.
+        why: String,
+    },
     /// The topic is of another type.
     #[error("this topic is {known:?}, not {asked:?}")]
     AnotherType {

@@ -104,7 +104,10 @@ fn an_event_is_told_with_all_that_is_known_of_it() {
 fn the_same_event_again_changes_nothing() {
     let it = unborn().after(subscribe(daily(1), None, None)).after(publish("e1", None));
     it.clone().when(publish("e1", Some("other"))).then([]);
-    it.when(publish("", None)).then_rejected(Rejection::NoId);
+    it.clone().when(publish("", None)).then_rejected(Rejection::NoId);
+    let large = Published { payload: json!("x".repeat(5 << 20)), ..event("e2", None) };
+    let no = it.when(Command::Publish { event_type: "order".to_owned(), event: Box::new(large) }).result.unwrap_err();
+    assert!(no.to_string().starts_with("the payload is larger than"), "{no}");
 }
 
 #[test]

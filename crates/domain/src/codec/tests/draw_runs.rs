@@ -86,6 +86,7 @@ fn approval(draw: &mut Draw) -> Box<Approval> {
         round: draw.u32(),
         checkpoint: checkpoint(draw),
         payload: draw.any_json(),
+        inside: draw.places(),
         digest: draw.digest(),
         deadline: draw.opt(Draw::at),
     })

@@ -196,7 +196,7 @@ fn a_value_that_is_too_large_for_an_event_is_brought_to_workers_and_looked_into_
     assert_eq!(kept_needed(run, "other"), []);
     assert_eq!(action_of(run, id(), "uses", &BTreeMap::new()), None, "it is not filled in with nothing");
     let brought = BTreeMap::from([(digest, json!({"text": "hello"}))]);
-    assert_eq!(action_of(run, id(), "uses", &brought), Some(llm("hello!")));
+    assert_eq!(action_of(run, id(), "uses", &brought), Some(Ok(llm("hello!"))));
     assert_eq!(gates(run, "keyed").unwrap().concurrency, ["k-{\"kept\":{\"bytes\":99,\"digest\":\"d\"}}"]);
 }
 
