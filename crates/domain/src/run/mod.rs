@@ -5,8 +5,8 @@
 //!
 //! Invariant: a result is applied only under the token of the attempt that is open.
 //! Invariant: a run that is over has no step queued or running.
-//! Invariant: numbers of attempts, rounds of questions and keys of what is owed never come again, so that no errand of a
-//! former course of the run is taken for one of this course.
+//! Invariant: numbers of attempts, rounds of questions and keys of what is told never come again, so that no errand of a
+//! former course of the run is taken for one of this course. A key of work may: the attempt it names is the same.
 
 mod approval;
 mod asking;
