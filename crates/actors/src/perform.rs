@@ -90,7 +90,9 @@ async fn brought(context: &Context, attempt: &Attempt, run: &Run, kept: &[Digest
         values.insert(digest.clone(), value);
     }
     let unknown = || Failure::new(FailureClass::Permanent, format!("the run has no step {:?}", attempt.step));
-    run::action_of(run, attempt.run, &attempt.step, &values).ok_or_else(unknown)
+    let action = run::action_of(run, attempt.run, &attempt.step, &values).ok_or_else(unknown)?;
+    let too_much = |fault| format!("what step {:?} is given {fault}", attempt.step);
+    action.map_err(|fault| Failure::new(FailureClass::Permanent, too_much(fault)))
 }
 
 /// Does a step of a workflow. What it made is mapped here, where it is whole, and put into the content store when it is

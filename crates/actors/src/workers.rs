@@ -111,8 +111,11 @@ impl Undertaking {
         if !kept.is_empty() {
             return Some(Self::Needs { run: Box::new(run.clone()), plan, kept });
         }
-        let action = run::action_of(run, id, step, &BTreeMap::new())?;
-        Some(Self::Ready { action: Box::new(action), plan })
+        Some(match run::action_of(run, id, step, &BTreeMap::new())? {
+            Ok(action) => Self::Ready { action: Box::new(action), plan },
+            // The attempt says why not.
+            Err(_) => Self::Needs { run: Box::new(run.clone()), plan, kept },
+        })
     }
 
     /// The step as it is planned.

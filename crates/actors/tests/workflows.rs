@@ -220,3 +220,21 @@ async fn a_value_too_large_for_an_event_reaches_later_steps() {
     assert_eq!(input["text"].as_str().map(str::len), Some(64 * 1024));
     check_books(&stage).await;
 }
+
+/// So is one that another run gave.
+#[tokio::test]
+async fn a_large_value_of_another_run_reaches_later_steps() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    register(&system, "name: child\nsteps:\n  - {id: a, llm: {prompt: x}}\n").await;
+    let parent = "name: parent\nsteps:\n  - {id: c, orchestration: {owner: ops, name: child}}\n  - {id: b, process: {command: [echo], input: {text: \"{{ steps.c.results.a.text }}\"}}, depends_on: c}\n";
+    let parent = register(&system, parent).await;
+    *stage.world.answer.lock().unwrap() = Some(json!({"text": "x".repeat(64 * 1024)}));
+    let run = begin(&system, parent, ("run", "ann"), json!({})).await;
+    system.settled().await;
+    assert_eq!(progress(&system, run).await.0, "completed");
+    let acts = stage.world.acted.lock().unwrap().clone();
+    let run::Action::Process { input, .. } = &acts[1].action else { panic!("{:?}", acts[1].action) };
+    assert_eq!(input["text"].as_str().map(str::len), Some(64 * 1024));
+    check_books(&stage).await;
+}

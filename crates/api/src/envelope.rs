@@ -223,6 +223,7 @@ const REJECTIONS: &[(&str, Code)] = &[
     ("unsound", Code::BadRequest),
     ("not_an_option", Code::BadRequest),
     ("no_id", Code::BadRequest),
+    ("too_large", Code::PayloadTooLarge),
     ("no_event", Code::BadRequest),
     ("another_definition", Code::BadRequest),
     ("calendar", Code::BadRequest),

@@ -187,7 +187,8 @@ async fn graph(shared: &Shared, definition: &Named, payload: &Value) -> Result<(
         let first =
             |step: &&nightshift_domain::run::StepPlan| step.depends_on.is_empty() && step.flow.part == Part::Main;
         let roots = document.plan.steps.iter().filter(first).count();
-        let parameters = event_parameters(&document.parameters, &Value::Null, &event);
+        // Without a template nothing is made that could be too large.
+        let parameters = event_parameters(&document.parameters, &Value::Null, &event).unwrap_or_default();
         Some((roots, document.plan.steps.len(), parameters))
     };
     let found = shared.ask(definition.id.stream(), found).await?;

@@ -1,6 +1,7 @@
 //! JSON values: the data of workflows.
 //!
-//! Owns: the value type, its canonical text, its fingerprint, and how changes are laid over a value.
+//! Owns: the value type, its canonical text, its fingerprint, how changes are laid over a value, and how large a value may
+//! be that nobody brought but a template or a decision made.
 //! Refuses to know: where values come from and what they mean.
 //!
 //! Invariant: equal values have equal canonical texts, whatever order their keys were written in.
@@ -75,6 +76,98 @@ pub fn merge(value: &mut Json, changes: &Json) {
             }
         }
         (value, changes) => *value = changes.clone(),
+    }
+}
+
+/// A name as one part of a JSON pointer.
+#[must_use]
+pub fn pointer_to(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// How much may still be made: bytes, near enough those of the JSON text, and how deep it may be nested.
+///
+/// A value that is made here stands in an event, in rows and in what is owed because of it. Without a bound a few lines of
+/// a template double a value until nothing holds it; and what is nested deeper than a reader follows can be written, but
+/// never read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    bytes: usize,
+    bytes_max: usize,
+    depth_max: usize,
+}
+
+/// There is no room for a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    /// It is too large.
+    #[error("is larger than {max} bytes, alone or with what is made at the same time")]
+    Bytes {
+        /// As large as it may be.
+        max: usize,
+    },
+    /// It is nested too deep.
+    #[error("is nested more than {max} deep")]
+    Depth {
+        /// As deep as it may be.
+        max: usize,
+    },
+}
+
+impl Room {
+    /// For one value.
+    pub const VALUE: Self = Self::of(4 << 20);
+    /// For all that one decision makes.
+    pub const DECISION: Self = Self::of(32 << 20);
+    /// For what a worker is given, which stands in no event and may hold values that no event could.
+    pub const WORK: Self = Self::of(1 << 30);
+
+    const fn of(bytes: usize) -> Self {
+        // Readers of the log follow a thousand levels, and others stand around a value.
+        Self { bytes, bytes_max: bytes, depth_max: 256 }
+    }
+
+    /// This, or as much as another has left when that is less.
+    #[must_use]
+    pub fn within(self, other: &Self) -> Self {
+        Self { bytes: self.bytes.min(other.bytes), ..self }
+    }
+
+    /// Takes bytes.
+    ///
+    /// # Errors
+    /// So many are not left.
+    pub fn take(&mut self, bytes: usize) -> Result<(), TooMuch> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(TooMuch::Bytes { max: self.bytes_max })?;
+        Ok(())
+    }
+
+    /// Whether something may be so deep.
+    ///
+    /// # Errors
+    /// It may not.
+    pub const fn reaches(&self, depth: usize) -> Result<(), TooMuch> {
+        if depth > self.depth_max { Err(TooMuch::Depth { max: self.depth_max }) } else { Ok(()) }
+    }
+
+    /// Takes the room of a value that stands `depth` deep in another.
+    ///
+    /// # Errors
+    /// It is too large or too deep.
+    pub fn take_value(&mut self, value: &Json, depth: usize) -> Result<(), TooMuch> {
+        self.reaches(depth)?;
+        match value {
+            Json::String(text) => self.take(text.len() + 2),
+            Json::Array(items) => items.iter().try_for_each(|item| {
+                self.take(1)?;
+                self.take_value(item, depth + 1)
+            }),
+            Json::Object(fields) => fields.iter().try_for_each(|(name, field)| {
+                self.take(name.len() + 4)?;
+                self.take_value(field, depth + 1)
+            }),
+            _ => self.take(8),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Templates: JSON values with `{{ path }}` in their texts, and `$`-paths into values.
 //!
-//! Owns: the syntax of both, what they refer to, and what they become.
+//! Owns: the syntax of both, what they refer to, what they become, and that this has a bound.
 //! Refuses to know: where the values come from; they arrive as a [`Scope`].
+//!
+//! Invariant: rendering stops when it has made as much as it may ([`Room`]), however often a template names a value.
 //!
 //! A text that is one `{{ path }}` and nothing else becomes the value itself, with its type. Inside a longer text a value
 //! is written out, objects and lists as JSON. What is not there is null, or nothing inside a text. `${name}` in a text is
@@ -11,7 +13,10 @@ use std::fmt;
 
 use serde_json::Map;
 
-use crate::json::{Json, canonical};
+use crate::{
+    json::{Json, Room, TooMuch, canonical, pointer_to},
+    run::{Kept, Places},
+};
 
 /// Where the names of a template lead.
 pub trait Scope {
@@ -19,6 +24,39 @@ pub trait Scope {
     fn root(&self, name: &str) -> Option<Json>;
     /// The output of a step, for `steps.<id>`; none when it has none (yet).
     fn step(&self, id: &str) -> Option<Json>;
+    /// Where in the value at a path there are others that are kept elsewhere, and stand there as what says where.
+    ///
+    /// # Errors
+    /// The path leads into such a value, which is the one that is given.
+    fn kept(&self, _path: &Path) -> Result<Places, Kept> {
+        Ok(Places::new())
+    }
+}
+
+/// What a template became.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// The value.
+    pub value: Json,
+    /// What in it is kept elsewhere.
+    pub kept: Places,
+}
+
+/// Why a template becomes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is too large or too deep.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    /// It looks into a value that is not here.
+    #[error(
+        "needs {path}, which is too large to be kept in the run and cannot be looked into here; give that step an \
+         output_mapping that picks what is needed"
+    )]
+    Kept {
+        /// The path, as written.
+        path: String,
+    },
 }
 
 /// A path as it is written between braces: `steps.fetch-data.rows[0].v`.
@@ -175,43 +213,107 @@ fn each_text(value: &Json, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// What a template becomes. Keys of objects stay as they are.
-#[must_use]
-pub fn render(template: &Json, scope: &dyn Scope) -> Json {
-    match template {
-        Json::String(text) => render_text(text, scope),
-        Json::Array(items) => Json::Array(items.iter().map(|item| render(item, scope)).collect()),
-        Json::Object(fields) => {
-            let rendered = fields.iter().map(|(name, field)| (name.clone(), render(field, scope)));
-            Json::Object(rendered.collect::<Map<_, _>>())
-        }
-        scalar => scalar.clone(),
-    }
+/// What a template becomes, within `room`, of which it takes what it makes. Keys of objects stay as they are.
+///
+/// # Errors
+/// There is no room for it, or it looks into a value that is kept elsewhere.
+pub fn render_within(template: &Json, scope: &dyn Scope, room: &mut Room) -> Result<Made, Fault> {
+    let mut rendering = Rendering { scope, room, at: String::new(), kept: Places::new() };
+    let value = rendering.value(template, 0)?;
+    Ok(Made { value, kept: rendering.kept })
 }
 
-/// What a text becomes when it must stay a text.
-#[must_use]
-pub fn render_to_text(text: &str, scope: &dyn Scope) -> String {
-    written(&render_text(text, scope))
-}
-
-fn render_text(text: &str, scope: &dyn Scope) -> Json {
-    let found = pieces(text);
-    if let [Piece::Hole(hole)] = found.as_slice() {
-        return look_up(hole, scope).unwrap_or(Json::Null);
-    }
-    let mut whole = String::with_capacity(text.len());
-    for piece in found {
+/// What a text becomes when it must stay a text. What is kept elsewhere is written as what says where.
+///
+/// # Errors
+/// There is no room for it.
+pub fn render_to_text(text: &str, scope: &dyn Scope, room: &mut Room) -> Result<String, TooMuch> {
+    let mut whole = String::new();
+    for piece in pieces(text) {
         match piece {
-            Piece::Plain(plain) => whole.push_str(plain),
-            Piece::Hole(hole) => whole.push_str(&look_up(hole, scope).as_ref().map(written).unwrap_or_default()),
+            Piece::Plain(plain) => add(&mut whole, plain, room)?,
+            Piece::Hole(hole) => {
+                let Ok(path) = Path::parse(hole) else { continue };
+                let found = match scope.kept(&path) {
+                    Ok(_) => path.find(scope),
+                    Err(kept) => Some(kept.reference()),
+                };
+                add(&mut whole, &found.as_ref().map(written).unwrap_or_default(), room)?;
+            }
         }
     }
-    Json::String(whole)
+    Ok(whole)
 }
 
-fn look_up(hole: &str, scope: &dyn Scope) -> Option<Json> {
-    Path::parse(hole).ok()?.find(scope)
+fn add(whole: &mut String, more: &str, room: &mut Room) -> Result<(), TooMuch> {
+    room.take(more.len())?;
+    whole.push_str(more);
+    Ok(())
+}
+
+/// A template on its way to a value.
+struct Rendering<'a> {
+    scope: &'a dyn Scope,
+    room: &'a mut Room,
+    /// Where it is in the value, as a pointer.
+    at: String,
+    kept: Places,
+}
+
+impl Rendering<'_> {
+    fn value(&mut self, template: &Json, depth: usize) -> Result<Json, Fault> {
+        self.room.reaches(depth)?;
+        Ok(match template {
+            Json::String(text) => self.text(text, depth)?,
+            Json::Array(items) => {
+                let items = items.iter().enumerate();
+                let made = items.map(|(nth, item)| self.below(&nth.to_string(), item, depth));
+                Json::Array(made.collect::<Result<_, _>>()?)
+            }
+            Json::Object(fields) => {
+                let made = fields.iter().map(|(name, field)| Ok((name.clone(), self.below(name, field, depth)?)));
+                Json::Object(made.collect::<Result<Map<_, _>, Fault>>()?)
+            }
+            scalar => {
+                self.room.take(8)?;
+                scalar.clone()
+            }
+        })
+    }
+
+    fn below(&mut self, name: &str, template: &Json, depth: usize) -> Result<Json, Fault> {
+        self.room.take(name.len() + 4)?;
+        let length = self.at.len();
+        self.at.push_str(&pointer_to(name));
+        let made = self.value(template, depth + 1);
+        self.at.truncate(length);
+        made
+    }
+
+    fn text(&mut self, text: &str, depth: usize) -> Result<Json, Fault> {
+        let found = pieces(text);
+        if let [Piece::Hole(hole)] = found.as_slice() {
+            let Ok(path) = Path::parse(hole) else { return Ok(Json::Null) };
+            let kept = self.kept(&path)?;
+            let value = path.find(self.scope).unwrap_or(Json::Null);
+            self.room.take_value(&value, depth)?;
+            self.kept.extend(kept.into_iter().map(|(below, kept)| (format!("{}{below}", self.at), kept)));
+            return Ok(value);
+        }
+        for path in found.iter().filter_map(|piece| match piece {
+            Piece::Hole(hole) => Path::parse(hole).ok(),
+            Piece::Plain(_) => None,
+        }) {
+            if !self.kept(&path)?.is_empty() {
+                return Err(Fault::Kept { path: path.to_string() });
+            }
+        }
+        Ok(Json::String(render_to_text(text, self.scope, self.room)?))
+    }
+
+    fn kept(&self, path: &Path) -> Result<Places, Fault> {
+        self.scope.kept(path).map_err(|_| Fault::Kept { path: path.to_string() })
+    }
 }
 
 /// A value inside a text.
@@ -223,14 +325,23 @@ fn written(value: &Json) -> String {
     }
 }
 
+/// The parts of a `$`-path; none when the text is none.
+#[must_use]
+pub fn mapped_parts(text: &str) -> Option<Vec<Part>> {
+    match text.strip_prefix('$')? {
+        "" => Some(Vec::new()),
+        rest if rest.starts_with(['.', '[']) => Path::parse(&format!("root{rest}")).ok().map(|path| path.parts),
+        _ => None,
+    }
+}
+
 /// Reads a `$`-path (`$.content.rows[0]`) out of a value, or gives the literal back. What is not there is null.
 #[must_use]
 pub fn map_output(mapped: &Json, value: &Json) -> Json {
     match mapped {
         Json::String(text) if text == "$" => value.clone(),
         Json::String(text) if text.starts_with("$.") || text.starts_with("$[") => {
-            let parts = Path::parse(&format!("root{}", &text[1..])).map(|path| path.parts);
-            parts.ok().and_then(|parts| follow(value, &parts).cloned()).unwrap_or(Json::Null)
+            mapped_parts(text).and_then(|parts| follow(value, &parts).cloned()).unwrap_or(Json::Null)
         }
         Json::Object(fields) => {
             Json::Object(fields.iter().map(|(name, field)| (name.clone(), map_output(field, value))).collect())
@@ -289,7 +400,8 @@ mod tests {
             (json!("{{ steps[\"fetch-data\"].note }}"), json!("ok")),
             (json!("{{ steps.fetch-data[\"note\"] }}"), json!("ok")),
         ] {
-            assert_eq!(render(&template, &facts()), becomes, "{template}");
+            let made = render_within(&template, &facts(), &mut Room::VALUE.clone()).unwrap();
+            assert_eq!((made.value, made.kept), (becomes, Places::new()), "{template}");
         }
     }
 

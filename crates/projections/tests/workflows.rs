@@ -170,6 +170,36 @@ fn an_output_in_the_place_of_a_dead_instance_lets_its_list_go_on() {
 }
 
 #[test]
+fn nothing_waits_in_the_queue_of_a_list_that_is_forgotten() {
+    let optional = StepPlan { optional: true, ..list() };
+    let jobs = |world: &World| -> Vec<Value> {
+        rows(world).all("job_queue").iter().map(|row| row["step_id"].clone()).collect()
+    };
+    let dead = || {
+        let mut world = world(vec![optional.clone()]);
+        failing(&mut world, 101, "list[1]", 1);
+        world
+    };
+    let (mut world, mut anew) = (dead(), dead());
+    assert_columns(rows(&world).one("job_queue", "step_id", "list[1]"), &json!({"status": "dead"}));
+    let skip = Command::SkipStep { step: "list".to_owned(), output: Some(json!([])), by: asked() };
+    tell(&mut world, 102, skip);
+    assert_run(&world, &json!({"status": "completed", "completed_steps": 1}));
+    assert_eq!((jobs(&world), ids(&rows(&world))), (vec![], vec![&json!("list")]));
+
+    done(&mut anew, 102, "list[0]", 1);
+    let reset = nightshift_domain::run::Event::StepReset {
+        step: "list".to_owned(),
+        modifications: None,
+        not_before: Some(secs(900)),
+        by: asked(),
+    };
+    anew.append(flow_run().stream(), reset.into());
+    assert_eq!(jobs(&anew), Vec::<Value>::new());
+    assert_eq!(rows(&anew).all("job_attempts").len(), 2, "what was done is still known");
+}
+
+#[test]
 fn a_question_behind_a_step_holds_the_run_and_is_answered() {
     let mut world = world(vec![asking(step("one", call(), &[]), false), step("two", call(), &["one"])]);
     done(&mut world, 101, "one", 1);

@@ -12,9 +12,9 @@ use crate::{
     calendar::Schedule,
     content::{Digest, Text},
     ids::UserId,
-    json::Json,
+    json::{Json, Room},
     run::Plan,
-    template::{Scope, render},
+    template::{Fault, Scope, render_within},
     time::Timestamp,
 };
 
@@ -188,16 +188,18 @@ pub fn parameters(known: &[Parameter], given: &Json) -> Result<Json, Vec<Paramet
 
 /// What a run that an event starts is given: the trigger's template, which sees `event`; or, when it is null, those fields
 /// of the event's payload that have the names of parameters. Not checked yet.
-#[must_use]
-pub fn event_parameters(known: &[Parameter], template: &Json, event: &Json) -> Json {
+///
+/// # Errors
+/// The template makes more than a value may be.
+pub fn event_parameters(known: &[Parameter], template: &Json, event: &Json) -> Result<Json, Fault> {
     if !template.is_null() {
-        return render(template, &OfEvent(event));
+        return Ok(render_within(template, &OfEvent(event), &mut Room::VALUE.clone())?.value);
     }
     let Some(Json::Object(payload)) = event.get("payload") else {
-        return Json::Null;
+        return Ok(Json::Null);
     };
     let named = known.iter().filter_map(|parameter| payload.get_key_value(&parameter.name));
-    Json::Object(named.map(|(name, value)| (name.clone(), value.clone())).collect())
+    Ok(Json::Object(named.map(|(name, value)| (name.clone(), value.clone())).collect()))
 }
 
 /// What the template of an event trigger sees.

@@ -43,7 +43,7 @@ impl Said {
         let subscriber = Subscriber::Definition { stream: self.stream, ordinal: self.ordinal };
         let event_type = heard.event_type.clone();
         let command = if listens {
-            topic::Command::Subscribe { event_type, subscriber, correlation: None, since: None }
+            topic::Command::Subscribe { event_type, subscriber, correlation: None, since: None, heard: Vec::new() }
         } else {
             topic::Command::Unsubscribe { subscriber }
         };
@@ -73,7 +73,8 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::RunRefused { why, parent: Some(parent), .. } => turn_down(&said, parent, why),
         Event::SlotBuffered { nominal, cancels: Some(run), .. } => {
             let reason = format!("the slot of {nominal} takes its place; overlap is cancel_other");
-            said.tell("cancel", run.stream(), PRIORITY, run::Command::Cancel { reason }.into())
+            // The run may not have heard yet that it is to begin.
+            said.tell("cancel", run.stream(), PRIORITY, run::Command::Stop { reason }.into())
         }
         _ => Delta::none(),
     }

@@ -138,7 +138,10 @@ pub fn event_arrived(state: &State, event: &Json, ctx: &Ctx<'_>) -> Result<Vec<E
         return refused(format!("version {:?} does not listen to {event_type:?}", document.version));
     };
     let user = event.get("user").and_then(Json::as_str).map_or_else(|| state.user.clone(), |user| UserId(user.into()));
-    let given = event_parameters(&document.parameters, template, event);
+    let given = match event_parameters(&document.parameters, template, event) {
+        Ok(given) => given,
+        Err(fault) => return refused(format!("what the trigger makes of the event {fault}")),
+    };
     let request = Request {
         definition: Some(definition),
         run,

@@ -8,7 +8,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::flow::{ApprovalAction, Checkpoint};
+use super::{
+    flow::{ApprovalAction, Checkpoint},
+    places::Places,
+};
 use crate::{
     content::Digest,
     ids::{RunId, derive},
@@ -46,6 +49,9 @@ pub struct Approval {
     pub checkpoint: Checkpoint,
     /// What is to be approved.
     pub payload: Json,
+    /// What in it is kept outside of the events, and stands there as what says where.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub inside: Places,
     /// SHA-256 of its canonical text. An answer to another payload is void.
     pub digest: Digest,
     /// When nobody will be waited for any longer.

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Action, Answer, Approval, ApprovalAction, ApprovalId, Asked, Checkpoint, Event, How, OnTimeout, Outcome, Rejection,
-    Run, State, StepOutput, StepStatus,
+    Action, Answer, Approval, ApprovalAction, ApprovalId, Asked, Checkpoint, Event, How, OnTimeout, Outcome, Places,
+    Rejection, Run, State, StepOutput, StepStatus,
     attempt::{plan_of, planned},
     begin::complete,
     decide::known,
@@ -30,17 +30,19 @@ pub fn checkpoint(tale: &mut Tale<'_>, id: &str) {
     let Some(plan) = planned(&created, place) else { return };
     let approval = matches!(plan.action, Action::Approval { .. });
     let Some(checkpoint) = plan.flow.checkpoint.as_deref().filter(|_| place.nth.is_none() && !approval) else { return };
-    let (checkpoint, payload) = {
+    let (asked, payload) = {
         let Some(run) = tale.run() else { return };
         let Some(StepStatus::Completed { output }) = run.at(place).map(|(_, step)| &step.status) else { return };
         let facts = Facts { run, run_id: tale.run_id(), place: Some(place), kept: KeptAs::Reference };
-        (question(checkpoint, &facts), value_of(output))
+        (question(checkpoint, &facts, &mut tale.room()), value_of(output))
     };
-    ask(tale, id, checkpoint, payload);
+    // What is done is not undone by a question that is too long: it is asked as it is written. The payload only shows the
+    // output, which stays where it is.
+    ask(tale, id, asked.unwrap_or_else(|_| checkpoint.clone()), (payload, Places::new()));
 }
 
 /// Asks. The question says what is to be approved, and an answer to anything else is void.
-pub fn ask(tale: &mut Tale<'_>, id: &str, checkpoint: Checkpoint, payload: Json) {
+pub fn ask(tale: &mut Tale<'_>, id: &str, checkpoint: Checkpoint, (payload, inside): (Json, Places)) {
     let Some(step) = tale.run().and_then(|run| run.step(id)).map(|(_, step)| step) else { return };
     let is_done = matches!(step.status, StepStatus::Completed { .. });
     let round = step.asked + 1;
@@ -52,11 +54,12 @@ pub fn ask(tale: &mut Tale<'_>, id: &str, checkpoint: Checkpoint, payload: Json)
         checkpoint,
         digest: fingerprint(&payload),
         payload: payload.clone(),
+        inside: inside.clone(),
         deadline: timeout.map(|ms| tale.ctx.now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))),
     });
     tale.tell(Event::ApprovalRequested { step: id.to_owned(), approval });
     if advisory && !is_done {
-        complete(tale, id, Outcome::of(payload), How::Approved {});
+        complete(tale, id, Outcome::with(payload, inside), How::Approved {});
     }
 }
 
@@ -165,7 +168,7 @@ fn approved(tale: &mut Tale<'_>, id: &str, answer: &Answer, modifications: Optio
         // A step that is nothing but a question: what was approved is what it made.
         None => {
             let facts = BTreeMap::from([("approved_by".to_owned(), answer.by.clone())]);
-            let outcome = Outcome { facts, ..Outcome::of(laid(approval.payload.clone())) };
+            let outcome = Outcome { facts, ..Outcome::with(laid(approval.payload.clone()), approval.inside.clone()) };
             complete(tale, id, outcome, How::Approved {});
         }
         Some(output) => {

@@ -51,11 +51,19 @@ pub fn finish(
         Ok(output) => {
             let output = match output {
                 StepOutput::Value(outcome) => made(plan, outcome.clone()),
-                other => other.clone(),
+                other => Ok(other.clone()),
             };
-            let step = (*step).to_owned();
-            tale.tell(Event::AttemptSucceeded { step: step.clone(), attempt: *attempt, output: output.into() });
-            asking::checkpoint(&mut tale, &step);
+            match output {
+                Ok(output) => {
+                    let step = (*step).to_owned();
+                    tale.tell(Event::AttemptSucceeded { step: step.clone(), attempt: *attempt, output: output.into() });
+                    asking::checkpoint(&mut tale, &step);
+                }
+                Err(fault) => {
+                    let why = format!("what step {step:?} makes {fault}");
+                    fail(&mut tale, step, *attempt, &Failure::new(FailureClass::Permanent, why));
+                }
+            }
         }
         Err(failure) => fail(&mut tale, step, *attempt, failure),
     }

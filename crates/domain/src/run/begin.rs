@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::{
-    Action, Event, Failure, How, Lease, Outcome, Run, StepPlan, StepStatus, Waits, asking,
-    attempt::{plan_of, planned},
+    Action, Event, Failure, How, Lease, Outcome, Run, StepOutput, StepPlan, StepStatus, Waits, asking,
+    attempt::{fail, plan_of, planned},
     condition,
     facts::{Facts, KeptAs, has_kept, kept_in},
     gates::gates,
@@ -16,9 +16,10 @@ use super::{
     tale::{Tale, made},
 };
 use crate::{
+    content::FailureClass,
     ids::{DefinitionId, RunId, TopicId, derive, place},
     json::Json,
-    template::render,
+    template::render_within,
 };
 
 /// The most elements a list may have that a step is done for.
@@ -53,8 +54,8 @@ fn holds(tale: &mut Tale<'_>, plan: &StepPlan, id: &str, place: Place) -> bool {
     let Some(when) = &plan.flow.when else { return true };
     let answer = {
         let Some(run) = tale.run() else { return false };
-        match condition::steps_in(when).into_iter().find(|step| has_kept(run, step)) {
-            Some(step) => Err(too_large(&format!("what step {step:?} made"))),
+        match condition::steps_in(when).into_iter().find(|(step, parts)| has_kept(run, step, parts)) {
+            Some((step, _)) => Err(too_large(&format!("what step {step:?} made"))),
             None => {
                 let facts = Facts { run, run_id: tale.run_id(), place: Some(place), kept: KeptAs::Reference };
                 tale.ctx.expressions.holds(when, &facts.for_condition())
@@ -86,8 +87,17 @@ fn fan_out(tale: &mut Tale<'_>, plan: &StepPlan, list: &Json, place: Place) {
     let made = {
         let Some(run) = tale.run() else { return };
         let facts = Facts { run, run_id: tale.run_id(), place: Some(place), kept: KeptAs::Reference };
-        if kept_in(run, list).is_empty() { Ok(render(list, &facts)) } else { Err(too_large("the list of for_each")) }
+        if kept_in(run, list).is_empty() {
+            let made = render_within(list, &facts, &mut tale.room());
+            made.map(|made| made.value).map_err(|fault| format!("the list of for_each {fault}"))
+        } else {
+            Err(too_large("the list of for_each"))
+        }
     };
+    let made = made.and_then(|list| match tale.admit(&list) {
+        Ok(()) => Ok(list),
+        Err(fault) => Err(format!("the list of for_each {fault}")),
+    });
     let fault = match made {
         Ok(Json::Array(items)) if items.len() <= FAN_MAX => {
             return tale.tell(Event::FannedOut { step: plan.id.clone(), items: Arc::new(items) });
@@ -139,21 +149,36 @@ pub fn act(tale: &mut Tale<'_>, id: &str, offer: &mut Option<Offered<'_>>) {
         if !approval && !kept_needed(run, id).is_empty() {
             return tale.die(id, too_large("a value that the step needs"));
         }
-        filled(&Facts { run, run_id: tale.run_id(), place: Some(place), kept: KeptAs::Reference }, place)
+        let facts = Facts { run, run_id: tale.run_id(), place: Some(place), kept: KeptAs::Reference };
+        filled(&facts, place, &mut tale.room())
     };
-    let step = || id.to_owned();
-    match filled {
-        Some(Action::Set { value }) => complete(tale, id, Outcome::of(value), How::Set {}),
-        Some(Action::Approval { checkpoint, payload }) => asking::ask(tale, id, *checkpoint, payload),
-        Some(Action::WaitForEvent { correlation: Some(correlation), .. }) if correlation.is_empty() => {
+    let (action, inside) = match filled {
+        Some(Ok(filled)) => filled,
+        Some(Err(fault)) => return tale.die(id, format!("what step {id:?} is given {fault}")),
+        None => return,
+    };
+    match action {
+        Action::Set { value } => complete(tale, id, Outcome::of(value), How::Set {}),
+        Action::Approval { checkpoint, payload } => match tale.admit(&payload) {
+            Ok(()) => asking::ask(tale, id, *checkpoint, (payload, inside)),
+            Err(fault) => tale.die(id, format!("what step {id:?} asks about {fault}")),
+        },
+        Action::WaitForEvent { correlation: Some(correlation), .. } if correlation.is_empty() => {
             tale.die(id, format!("the correlation of step {id:?} is empty: it would take any event"));
         }
-        Some(action) => {
-            if let Some(on) = waits_for(tale, id, attempt, action) {
-                tale.tell(Event::StepParked { step: step(), attempt, on: Box::new(on) });
-            }
-        }
-        None => {}
+        action => park(tale, id, attempt, action),
+    }
+}
+
+/// The step waits for what its action says.
+fn park(tale: &mut Tale<'_>, id: &str, attempt: u32, action: Action) {
+    if let Action::Orchestration { parameters, .. } = &action
+        && let Err(fault) = tale.admit(parameters)
+    {
+        return tale.die(id, format!("the parameters of step {id:?} {fault}"));
+    }
+    if let Some(on) = waits_for(tale, id, attempt, action) {
+        tale.tell(Event::StepParked { step: id.to_owned(), attempt, on: Box::new(on) });
     }
 }
 
@@ -175,7 +200,7 @@ fn waits_for(tale: &Tale<'_>, id: &str, attempt: u32, action: Action) -> Option<
         Action::WaitForEvent { event, correlation, timeout_ms } => {
             let run = tale.run()?;
             let (_, step) = run.step(id)?;
-            let since = if step.round == 0 { run.created_at } else { tale.ctx.now };
+            let since = if step.round.number == 0 { run.created_at } else { tale.ctx.now };
             let topic = TopicId::of(&event, shards).stream();
             Some(Waits::Event { event, topic, correlation, deadline: timeout_ms.map(after), since })
         }
@@ -194,11 +219,33 @@ fn child_id(run: RunId, step: &str, attempt: u32, shards: u16) -> RunId {
     RunId::on_shard(seed, place(seed, shards))
 }
 
-/// A step is done without a worker; people are asked behind it when it says so.
+/// A step is done without a worker; people are asked behind it when it says so. What it made may be no value of a run:
+/// then it is dead.
 pub fn complete(tale: &mut Tale<'_>, id: &str, outcome: Outcome, how: How) {
     let Some((created, place)) = plan_of(tale, id) else { return };
     let Some(plan) = planned(&created, place) else { return };
-    let output = Arc::new(made(plan, outcome));
-    tale.tell(Event::StepCompleted { step: id.to_owned(), output, how });
-    asking::checkpoint(tale, id);
+    let made = made(plan, outcome).and_then(|output| {
+        if let StepOutput::Value(outcome) = &output {
+            tale.admit(&outcome.value)?;
+        }
+        Ok(output)
+    });
+    match made {
+        Ok(output) => {
+            tale.tell(Event::StepCompleted { step: id.to_owned(), output: Arc::new(output), how });
+            asking::checkpoint(tale, id);
+        }
+        Err(fault) => not_made(tale, id, &format!("what step {id:?} makes {fault}")),
+    }
+}
+
+/// What a step made cannot be kept. An attempt that waited for it has failed.
+fn not_made(tale: &mut Tale<'_>, id: &str, why: &str) {
+    match tale.run().and_then(|run| run.step(id)).map(|(_, step)| &step.status) {
+        Some(StepStatus::Parked { attempt, .. }) => {
+            let attempt = *attempt;
+            fail(tale, id, attempt, &Failure::new(FailureClass::Permanent, why));
+        }
+        _ => tale.die(id, why.to_owned()),
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns: finding names in the text of a condition. Refuses to know: what a condition means; `Expressions` answers that.
 
+use crate::template::Part;
+
 /// A piece of a condition's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece<'a> {
@@ -63,9 +65,9 @@ fn root<'a>(found: &[Piece<'a>], at: usize) -> Option<&'a str> {
     }
 }
 
-/// The steps a condition may mention. A name with a dash behind `steps.` is read both ways, as a name and as a
-/// difference.
-pub fn steps_in(condition: &str) -> Vec<String> {
+/// The steps a condition may mention, with the path into what each made as far as it is written out. A name with a dash
+/// behind `steps.` is read both ways, as a name and as a difference.
+pub fn steps_in(condition: &str) -> Vec<(String, Vec<Part>)> {
     let found = pieces(condition);
     let mut steps = Vec::new();
     for at in (0..found.len()).filter(|at| root(&found, *at) == Some("steps")) {
@@ -73,18 +75,43 @@ pub fn steps_in(condition: &str) -> Vec<String> {
             (Some(Piece::Mark('.')), Some(Piece::Word(name))) => {
                 let mut name = (*name).to_owned();
                 let mut next = at + 3;
-                steps.push(name.clone());
+                steps.push((name.clone(), path(&found, next)));
                 while let (Some(Piece::Mark('-')), Some(Piece::Word(more))) = (found.get(next), found.get(next + 1)) {
                     name = format!("{name}-{more}");
-                    steps.push(name.clone());
                     next += 2;
+                    steps.push((name.clone(), path(&found, next)));
                 }
             }
-            (Some(Piece::Mark('[')), Some(Piece::Quoted(name))) => steps.push((*name).to_owned()),
+            (Some(Piece::Mark('[')), Some(Piece::Quoted(name))) => {
+                steps.push(((*name).to_owned(), path(&found, at + 4)));
+            }
             _ => {}
         }
     }
     steps
+}
+
+/// The fields and numbers that follow from a place on. It ends where something is computed, and before a function.
+fn path(found: &[Piece<'_>], from: usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut at = from;
+    loop {
+        let (part, length) = match (found.get(at), found.get(at + 1), found.get(at + 2)) {
+            (Some(Piece::Mark('.')), Some(Piece::Word(name)), next) if next != Some(&Piece::Mark('(')) => {
+                (Part::Field((*name).to_owned()), 2)
+            }
+            (Some(Piece::Mark('[')), Some(Piece::Quoted(name)), Some(Piece::Mark(']'))) => {
+                (Part::Field((*name).to_owned()), 3)
+            }
+            (Some(Piece::Mark('[')), Some(Piece::Word(nth)), Some(Piece::Mark(']'))) => match nth.parse() {
+                Ok(nth) => (Part::Index(nth), 3),
+                Err(_) => return parts,
+            },
+            _ => return parts,
+        };
+        parts.push(part);
+        at += length;
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +138,18 @@ mod tests {
             ("parameters.steps.fetch", vec![]),
             ("size(steps) > 0", vec![]),
         ] {
-            assert_eq!(steps_in(condition), steps, "{condition}");
+            let names: Vec<String> = steps_in(condition).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, steps, "{condition}");
+        }
+        for (condition, path) in [
+            ("steps.a.results.rows[2].size() > 3", ".results.rows[2]"),
+            ("steps[\"a\"]['the rows'].n == 1", ".the rows.n"),
+            ("steps.a[index].n == 1", ""),
+            ("has(steps.a.results.error)", ".results.error"),
+        ] {
+            let [(_, parts)] = &steps_in(condition)[..] else { panic!("{condition}") };
+            let whole = crate::template::Path { root: String::new(), parts: parts.clone() };
+            assert_eq!(whole.to_string(), path, "{condition}");
         }
     }
 }

@@ -3,12 +3,17 @@
 //! Owns: the words of skips that an end caused; a run that is opened again takes these back. Refuses to know: who asked.
 
 use super::{
-    Event, Part, Run, State, StepPlan, StepStatus,
+    Event, Part, Places, Run, State, StepPlan, StepStatus,
     facts::{Facts, KeptAs},
     instance_id,
     tale::Tale,
 };
-use crate::{content::Failure, decider::Ctx, json::Json, template::render};
+use crate::{
+    content::{Failure, FailureClass},
+    decider::Ctx,
+    json::Json,
+    template::{Made, render_within},
+};
 
 /// Why a step of a run that was cancelled is skipped.
 pub const CANCELLED: &str = "the run was cancelled";
@@ -20,6 +25,9 @@ pub const ABORTED: &str = "the run was aborted";
 pub fn died(step: &str) -> String {
     format!("step {step:?} is dead")
 }
+
+/// Named in the place of a step when the steps are done and what the run gives back cannot be made of them.
+pub const OUTPUT: &str = "output";
 
 /// Whether a step was skipped because the run, its part or its list came to an end before; not by its own condition.
 pub fn is_of_the_end(reason: &str) -> bool {
@@ -81,7 +89,14 @@ pub fn end(tale: &mut Tale<'_>) {
         None => {
             let facts = Facts { run, run_id: tale.run_id(), place: None, kept: KeptAs::Reference };
             let output = run.created.plan.output.as_ref();
-            Event::Completed { output: output.map_or(Json::Null, |output| render(output, &facts)) }
+            match output.map(|output| render_within(output, &facts, &mut tale.room())) {
+                None => Event::Completed { output: Json::Null, inside: Places::new() },
+                Some(Ok(Made { value, kept })) => Event::Completed { output: value, inside: kept },
+                Some(Err(fault)) => {
+                    let failure = Failure::new(FailureClass::Permanent, format!("the output of the run {fault}"));
+                    Event::Failed { step: OUTPUT.to_owned(), failure }
+                }
+            }
         }
     };
     tale.tell(event);

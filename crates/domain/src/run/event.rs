@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, StepOutput, Token};
+use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, Places, StepOutput, Token};
 use crate::{
     content::Failure,
     ids::{RunId, StreamId},
@@ -96,9 +96,13 @@ pub enum Event {
     },
     /// All steps are complete.
     Completed {
-        /// What it gives back, when its plan says so: the plan's `output` with its templates filled in.
+        /// What it gives back, when its plan says so: the plan's `output` with its templates filled in. Null may be that
+        /// too, so whether it says so is asked of the plan.
         #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
+        /// What in it is kept outside of the events, and stands there as what says where.
+        #[serde(default, skip_serializing_if = "Places::is_empty")]
+        inside: Places,
     },
     /// A step that was needed is dead.
     Failed {
@@ -232,7 +236,11 @@ pub enum How {
     /// Its wait is over.
     Slept {},
     /// The event came.
-    EventArrived {},
+    EventArrived {
+        /// Its id; empty when it was not noted.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        id: String,
+    },
     /// It was approved.
     Approved {},
     /// The other run is over.

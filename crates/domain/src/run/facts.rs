@@ -16,11 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Outcome, Part, Run, StepOutput, StepStatus, ending::needed_dead, state::Place};
+use super::{
+    Kept, Outcome, Part, Places, Run, Step, StepOutput, StepStatus, ending::needed_dead, places, state::Place,
+};
 use crate::{
     content::Digest,
     ids::RunId,
-    json::{Json, Object},
+    json::{Json, Object, pointer_to},
     template::{self, Scope},
 };
 
@@ -54,63 +56,50 @@ fn seen(output: &StepOutput, kept_as: KeptAs<'_>) -> Json {
             KeptAs::Values(values) => values.get(&kept.digest).cloned().unwrap_or_else(|| kept.reference()),
             KeptAs::Reference => kept.reference(),
         },
-        StepOutput::Value(outcome) => outcome.value.clone(),
+        StepOutput::Value(Outcome { listed: Some(count), .. }) => places::listed(*count),
+        StepOutput::Value(outcome) => {
+            let mut value = outcome.value.clone();
+            if let KeptAs::Values(values) = kept_as {
+                places::fill(&mut value, &outcome.inside, values);
+            }
+            value
+        }
         other => serde_json::to_value(other).unwrap_or_default(),
     }
 }
 
-const fn kept_in_output(output: &StepOutput) -> Option<&Digest> {
-    match output {
-        StepOutput::Value(Outcome { kept: Some(kept), .. }) => Some(&kept.digest),
-        _ => None,
+/// Where in what a step made there are values outside of the events.
+fn kept_of(run: &Run, id: &str) -> Places {
+    match run.step(id) {
+        Some((_, Step { status: StepStatus::Completed { .. }, .. })) => places::of_step(run, id),
+        _ => Places::new(),
     }
 }
 
-fn kept_by(status: &StepStatus) -> Option<&Digest> {
-    match status {
-        StepStatus::Completed { output } => kept_in_output(output),
-        _ => None,
-    }
+/// Whether a path into what a step made leads to, above or into a value outside of the events.
+pub fn has_kept(run: &Run, id: &str, parts: &[template::Part]) -> bool {
+    !places::needed(&kept_of(run, id), parts).is_empty()
 }
 
-/// Values outside of the events that belong to what a step made; `nth`: to one instance of it.
-fn kept_values(run: &Run, id: &str, nth: Option<usize>) -> BTreeSet<Digest> {
-    let Some((_, step)) = run.step(id) else { return BTreeSet::new() };
-    if !matches!(step.status, StepStatus::Completed { .. }) {
-        return BTreeSet::new();
-    }
-    let instances = run.fans.get(id).map_or(&[][..], |fan| &fan.steps);
-    let instances = instances.iter().enumerate().filter(|(at, _)| nth.is_none_or(|nth| nth == *at));
-    let own = kept_by(&step.status).into_iter();
-    own.chain(instances.filter_map(|(_, instance)| kept_by(&instance.status))).cloned().collect()
-}
-
-/// Whether some of what a step made is outside of the events.
-pub fn has_kept(run: &Run, id: &str) -> bool {
-    !kept_values(run, id, None).is_empty()
-}
-
-/// Whether some of what people are asked to approve is outside of the events.
+/// Whether some of what people are asked to approve is outside of the events, or is not in one.
 pub fn is_kept(run: &Run, id: &str) -> bool {
-    let Some((_, step)) = run.step(id) else { return false };
-    let instances = run.fans.get(id).map_or(&[][..], |fan| &fan.steps);
-    let own = match &step.status {
-        StepStatus::Asking { output: Some(output), .. } => kept_in_output(output),
-        other => kept_by(other),
-    };
-    own.is_some() || instances.iter().any(|instance| kept_by(&instance.status).is_some())
+    let output = run.step(id).and_then(|(_, step)| match &step.status {
+        StepStatus::Asking { output, .. } => output.as_deref(),
+        _ => None,
+    });
+    let listed = matches!(output, Some(StepOutput::Value(Outcome { listed: Some(_), .. })));
+    listed || !places::of_step(run, id).is_empty()
 }
 
 /// Values outside of the events that a template needs.
 pub fn kept_in(run: &Run, templates: &Json) -> BTreeSet<Digest> {
     let mut needed = BTreeSet::new();
     for path in template::references(templates).into_iter().flatten().filter(|path| path.root == "steps") {
-        match path.parts.as_slice() {
-            [template::Part::Field(id), template::Part::Index(nth), ..] => {
-                needed.append(&mut kept_values(run, id, Some(*nth)));
+        match path.parts.split_first() {
+            Some((template::Part::Field(id), parts)) => {
+                needed.append(&mut places::needed(&kept_of(run, id), parts));
             }
-            [template::Part::Field(id), ..] => needed.append(&mut kept_values(run, id, None)),
-            _ => run.pairs().for_each(|(plan, _)| needed.append(&mut kept_values(run, &plan.id, None))),
+            _ => run.pairs().for_each(|(plan, _)| needed.append(&mut places::needed(&kept_of(run, &plan.id), &[]))),
         }
     }
     needed
@@ -121,23 +110,32 @@ impl Facts<'_> {
     fn made(&self, id: &str) -> Option<Json> {
         let (plan, step) = self.run.pairs().find(|(plan, _)| plan.id == id)?;
         match &step.status {
-            StepStatus::Completed { output } => {
-                let mut value = seen(output, self.kept);
-                if let (Json::Array(items), Some(fan)) = (&mut value, self.run.fans.get(&plan.id)) {
-                    for (item, instance) in items.iter_mut().zip(&fan.steps) {
-                        match &instance.status {
-                            StepStatus::Completed { output } if kept_in_output(output).is_some() => {
-                                *item = seen(output, self.kept);
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-                Some(value)
-            }
+            StepStatus::Completed { output } => Some(self.whole(&plan.id, output)),
             StepStatus::Skipped { .. } | StepStatus::Dead { .. } => Some(Json::Null),
             _ => None,
         }
+    }
+
+    /// An output, with what its instances have of it.
+    fn whole(&self, id: &str, output: &StepOutput) -> Json {
+        let instances = self.run.fans.get(id).map_or(&[][..], |fan| &fan.steps);
+        let of = |instance: &Step| match &instance.status {
+            StepStatus::Completed { output } => seen(output, self.kept),
+            _ => Json::Null,
+        };
+        if matches!(output, StepOutput::Value(Outcome { listed: Some(_), .. })) {
+            return Json::Array(instances.iter().map(of).collect());
+        }
+        let mut value = seen(output, self.kept);
+        if let Json::Array(items) = &mut value {
+            let is_kept = |status: &StepStatus| match status {
+                StepStatus::Completed { output } => !places::of_output(output).is_empty(),
+                _ => false,
+            };
+            let kept = items.iter_mut().zip(instances).filter(|(_, instance)| is_kept(&instance.status));
+            kept.for_each(|(item, instance)| *item = of(instance));
+        }
+        value
     }
 
     fn all_made(&self) -> Json {
@@ -226,5 +224,20 @@ impl Scope for Facts<'_> {
 
     fn step(&self, id: &str) -> Option<Json> {
         self.made(id)
+    }
+
+    fn kept(&self, path: &template::Path) -> Result<Places, Kept> {
+        if path.root != "steps" || matches!(self.kept, KeptAs::Values(_)) {
+            return Ok(Places::new());
+        }
+        match path.parts.split_first() {
+            Some((template::Part::Field(id), parts)) => places::at_path(&kept_of(self.run, id), parts),
+            _ => {
+                let all = self.run.pairs();
+                Ok(all
+                    .flat_map(|(plan, _)| places::below(&pointer_to(&plan.id), kept_of(self.run, &plan.id)))
+                    .collect())
+            }
+        }
     }
 }

@@ -56,8 +56,8 @@ impl Flow {
     }
 }
 
-/// In which part of the run a step goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// In which part of the run a step goes, in the order in which these go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// With the others.

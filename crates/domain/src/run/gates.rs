@@ -6,7 +6,7 @@ use super::{
     Action, Run,
     facts::{Facts, KeptAs},
 };
-use crate::{ids::UserId, template::render_to_text};
+use crate::{ids::UserId, json::Room, template::render_to_text};
 
 /// The queue of steps that name none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -47,15 +47,17 @@ pub fn gates(run: &Run, step: &str) -> Option<Gates> {
     let (plan, _) = run.at(place)?;
     let run_id = run.created.id.unwrap_or(run.created.root);
     let facts = Facts { run, run_id, place: Some(place), kept: KeptAs::Reference };
+    // What is too large for a worker is too large to wait for one's turn by; the attempt says so.
+    let text = |text: &str| render_to_text(text, &facts, &mut Room::VALUE.clone()).unwrap_or_default();
     let agent = match &plan.action {
         Action::Agent { agent, .. } => Some(agent.clone()),
-        Action::Call { url, .. } => agent_of(&render_to_text(url, &facts)),
+        Action::Call { url, .. } => agent_of(&text(url)),
         _ => None,
     };
     let user = run.created.user.clone();
     let buckets =
         agent.iter().flat_map(|agent| [format!("user:{user}:agent:{agent}"), format!("global:agent:{agent}")]);
-    let key = plan.flow.concurrency_key.as_ref().map(|key| render_to_text(key, &facts));
+    let key = plan.flow.concurrency_key.as_ref().map(|key| text(key));
     Some(Gates {
         queue: plan.flow.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
         buckets: buckets.collect(),

@@ -85,7 +85,12 @@ fn fan_in(tale: &mut Tale<'_>, plan: &StepPlan) {
         _ => Json::Null,
     };
     // What each instance made was mapped when it was made.
-    let outcome = Outcome { mapped: true, ..Outcome::of(Json::Array(fan.steps.iter().map(value).collect())) };
+    let (count, list) = (fan.steps.len(), Json::Array(fan.steps.iter().map(value).collect()));
+    let outcome = match tale.admit(&list) {
+        Ok(()) => Outcome { mapped: true, ..Outcome::of(list) },
+        // One event could not hold it, and does not have to: each of the instances has its own.
+        Err(_) => Outcome { mapped: true, listed: u32::try_from(count).ok(), ..Outcome::of(Json::Null) },
+    };
     let (step, output) = (plan.id.clone(), Arc::new(StepOutput::Value(outcome)));
     tale.tell(Event::StepCompleted { step, output, how: How::FannedIn {} });
     asking::checkpoint(tale, &plan.id);

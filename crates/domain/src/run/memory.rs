@@ -5,12 +5,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Advisory, Approval, Asked, Created, End, Event, Fan, How, Run, State, Step, StepOutput, StepStatus, instance_of,
+    Advisory, Approval, Asked, Created, End, Event, Fan, How, Outcome, Places, Run, State, Step, StepOutput,
+    StepStatus, Waits, instance_of, places,
 };
 use crate::{
     content::{Failure, FailureClass},
     json::Json,
+    template::Part,
     time::Timestamp,
+    topic,
 };
 
 /// A run that has just been created.
@@ -22,9 +25,11 @@ pub fn born(created: &Created, at: Timestamp) -> Run {
         steps,
         fans: BTreeMap::new(),
         paused: None,
+        heard: BTreeMap::new(),
         decided: BTreeMap::new(),
         advisory: BTreeMap::new(),
         reopened: 0,
+        resumed: 0,
     }
 }
 
@@ -50,8 +55,8 @@ pub fn evolve(state: &mut State, event: &Event, at: Timestamp) {
 /// The end of the run, when this event is it.
 pub fn end(run: &Run, event: &Event) -> Option<End> {
     match event {
-        Event::Completed { output: Json::Null } => Some(End::Completed { outputs: run.outputs() }),
-        Event::Completed { output } => Some(End::Completed { outputs: given_back(output) }),
+        Event::Completed { .. } if run.created.plan.output.is_none() => Some(End::Completed { outputs: run.outputs() }),
+        Event::Completed { output, inside } => Some(End::Completed { outputs: given_back(output, inside) }),
         Event::Failed { step, failure } => Some(End::Failed { step: step.clone(), failure: failure.clone() }),
         Event::Cancelled { reason } => Some(End::Cancelled { reason: reason.clone() }),
         _ => None,
@@ -59,11 +64,15 @@ pub fn end(run: &Run, event: &Event) -> Option<End> {
 }
 
 /// What a plan says the run gives back, by name; what is no object has the name `output`.
-fn given_back(output: &Json) -> BTreeMap<String, Arc<StepOutput>> {
-    let one = |value: &Json| Arc::new(StepOutput::Value(super::Outcome::of(value.clone())));
+fn given_back(output: &Json, inside: &Places) -> BTreeMap<String, Arc<StepOutput>> {
+    let one = |value: &Json, inside: Places| Arc::new(StepOutput::Value(Outcome::with(value.clone(), inside)));
     match output {
-        Json::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), one(field))).collect(),
-        other => BTreeMap::from([("output".to_owned(), one(other))]),
+        Json::Object(fields) if !inside.contains_key("") => {
+            // Nothing can be kept above a field that is there, nor is a path into what is kept.
+            let of = |name: &str| places::at_path(inside, &[Part::Field(name.to_owned())]).unwrap_or_default();
+            fields.iter().map(|(name, field)| (name.clone(), one(field, of(name)))).collect()
+        }
+        other => BTreeMap::from([("output".to_owned(), one(other, inside.clone()))]),
     }
 }
 
@@ -75,6 +84,9 @@ fn remember(run: &mut Run, event: &Event, at: Timestamp) {
         }
         Event::AttemptStarted { step, attempt, lease } => {
             attempted(run, step, *attempt);
+            if let Some(step) = run.step_mut(step) {
+                step.round.begin();
+            }
             (step, StepStatus::Running { attempt: *attempt, lease: lease.clone(), since: at })
         }
         Event::StepParked { step, attempt, on } => {
@@ -87,8 +99,10 @@ fn remember(run: &mut Run, event: &Event, at: Timestamp) {
         }
         Event::LeaseExpired { step, requeued, reason, .. } => (step, lost(run, step, *requeued, reason)),
         Event::StepCompleted { step, output, how } => {
-            if matches!(how, How::Replaced { .. }) {
-                replaced(run, step);
+            match how {
+                How::Replaced { .. } => replaced(run, step),
+                How::EventArrived { id } => heard(run, step, id),
+                _ => {}
             }
             (step, StepStatus::Completed { output: Arc::clone(output) })
         }
@@ -115,7 +129,7 @@ fn remember_more(run: &mut Run, event: &Event, at: Timestamp) {
             reset(run, step, modifications.as_ref(), *not_before);
         }
         Event::Paused { by } => paused(run, by),
-        Event::Resumed { .. } => run.paused = None,
+        Event::Resumed { .. } => resumed(run),
         _ => {}
     }
 }
@@ -133,6 +147,7 @@ fn failed(
     (retry_at, free): (Option<Timestamp>, bool),
 ) -> StepStatus {
     if let Some(step) = run.step_mut(step) {
+        step.woken = 0;
         step.failed_attempts += u32::from(!free);
         step.lost_attempts += u32::from(free);
     }
@@ -177,10 +192,24 @@ fn forget_fan(run: &mut Run, step: &str) -> bool {
     for instance in &fan.steps {
         parent.attempts = parent.attempts.max(instance.attempts);
         parent.resets = parent.resets.max(instance.resets);
-        parent.round = parent.round.max(instance.round);
+        parent.round.absorb(instance.round);
         parent.asked = parent.asked.max(instance.asked);
     }
     fan.steps.iter().any(|instance| matches!(instance.status, StepStatus::Completed { .. }))
+}
+
+/// A wait had its event. Another wait of the run is for another one, also when that was published before.
+fn heard(run: &mut Run, step: &str, id: &str) {
+    let Some(StepStatus::Parked { on, .. }) = run.step(step).map(|(_, step)| &step.status) else { return };
+    let Waits::Event { event, .. } = &**on else { return };
+    if id.is_empty() {
+        return;
+    }
+    let event = event.clone();
+    let ids = run.heard.entry(event).or_default();
+    ids.push(id.to_owned());
+    let excess = ids.len().saturating_sub(topic::KEPT_MAX);
+    ids.drain(..excess);
 }
 
 /// Somebody gave an output. In the place of a whole list it is the list's; in the place of an instance that was dead it
@@ -188,6 +217,17 @@ fn forget_fan(run: &mut Run, step: &str) -> bool {
 fn replaced(run: &mut Run, step: &str) {
     forget_fan(run, step);
     goes_on(run, step);
+    touch_behind(run, step);
+}
+
+/// What a step makes will be another thing: those that see it ask for something else, if they ask again.
+fn touch_behind(run: &mut Run, step: &str) {
+    let list = instance_of(step).filter(|_| run.place(step).is_some_and(|place| place.nth.is_some()));
+    let created = Arc::clone(&run.created);
+    for at in created.plan.behind(list.map_or(step, |(list, _)| list)) {
+        let instances = run.fans.get_mut(&created.plan.steps[at].id).map(|fan| &mut fan.steps[..]);
+        run.steps.get_mut(at).into_iter().chain(instances.unwrap_or_default()).for_each(|step| step.round.touch());
+    }
 }
 
 /// The step of an instance that is not as it was is to be settled anew.
@@ -229,15 +269,28 @@ fn reset(run: &mut Run, step: &str, modifications: Option<&Json>, not_before: Op
         found.reset(modifications, not_before, some_done);
     }
     goes_on(run, step);
+    touch_behind(run, step);
 }
 
 /// What waits for a place in the queue waits for it no more, until the run goes on.
 fn paused(run: &mut Run, by: &Asked) {
     run.paused = Some(by.clone());
-    let instances = run.fans.values_mut().flat_map(|fan| &mut fan.steps);
-    for step in run.steps.iter_mut().chain(instances) {
+    for step in every_step(run) {
         if matches!(step.status, StepStatus::Queued { .. }) {
             step.status = StepStatus::Pending {};
         }
     }
+}
+
+/// What waits for an instant waits for it anew: what woke it before came to nothing if it came during the pause.
+fn resumed(run: &mut Run) {
+    run.paused = None;
+    run.resumed += 1;
+    let resumed = run.resumed;
+    every_step(run).filter(|step| step.goes_at().is_some()).for_each(|step| step.woken = resumed);
+}
+
+fn every_step(run: &mut Run) -> impl Iterator<Item = &mut Step> {
+    let instances = run.fans.values_mut().flat_map(|fan| &mut fan.steps);
+    run.steps.iter_mut().chain(instances)
 }

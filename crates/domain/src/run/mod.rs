@@ -5,8 +5,8 @@
 //!
 //! Invariant: a result is applied only under the token of the attempt that is open.
 //! Invariant: a run that is over has no step queued or running.
-//! Invariant: numbers of attempts, rounds of questions and keys of what is owed never come again, so that no errand of a
-//! former course of the run is taken for one of this course.
+//! Invariant: numbers of attempts, rounds of questions and keys of what is told never come again, so that no errand of a
+//! former course of the run is taken for one of this course. A key of work may: the attempt it names is the same.
 
 mod approval;
 mod asking;
@@ -23,10 +23,12 @@ mod gates;
 mod go_on;
 mod memory;
 mod owed;
+mod places;
 mod plan;
 mod recover;
 mod render;
 mod retry;
+mod round;
 mod state;
 mod subject;
 mod tale;
@@ -42,10 +44,12 @@ pub use event::{End, Event, How, Waits};
 pub use facts::value_of;
 pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, OnTimeout, Part, Rollback};
 pub use gates::{DEFAULT_QUEUE, Gates, gates};
+pub use places::Places;
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };
 pub use render::{action_of, kept_needed, mapped};
+pub use round::Round;
 pub use state::{Advisory, Fan, Run, State, Step, StepStatus, instance_id, instance_of};
 pub use subject::{Subject, WorkflowRef};
 

@@ -10,6 +10,7 @@
 //! | `attempt:step:attempt` | work is under way |
 //! | `retry:step:attempt` | the next attempt may go at an instant |
 //! | `retry:step:reset{n}` | a step that was reset may go at an instant |
+//! | the same and `:resumed{n}` | that, told anew when the run goes on after a pause for the `n`th time |
 //! | `timer:step:attempt` | a sleep ends, or nobody waits for an event any longer |
 //! | `timer:step:ask{round}` | nobody waits for an answer any longer |
 //! | `subscribe:step:attempt`, `unsubscribe:step:attempt` | a topic is told that a step waits, or waits no more |
@@ -47,8 +48,8 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::AttemptSucceeded { step, .. } | Event::LeaseExpired { step, .. } => said.settled(step),
         Event::AttemptFailed { step, attempt, retry_at, .. } => {
             let delta = said.failed(step);
-            match retry_at {
-                Some(due) => delta.open(said.wake_again(&key("retry", step, attempt + 1), (step, attempt + 1), *due)),
+            match retry_at.filter(|_| run.paused.is_none()) {
+                Some(due) => delta.open(said.wake_again(&key("retry", step, attempt + 1), (step, attempt + 1), due)),
                 None => delta,
             }
         }
@@ -61,12 +62,11 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::ApprovalRequested { step, approval } => said.asked(step, approval),
         Event::ApprovalEscalated { step, .. } => said.settled(step),
         Event::Paused { .. } => said.paused(),
+        Event::Resumed { .. } => said.resumed(),
         Event::Completed { .. } | Event::Failed { .. } | Event::Cancelled { .. } => said.ended(event),
-        Event::Created(_)
-        | Event::StaleResult { .. }
-        | Event::ApprovalDecided { .. }
-        | Event::Reopened { .. }
-        | Event::Resumed { .. } => Delta::none(),
+        Event::Created(_) | Event::StaleResult { .. } | Event::ApprovalDecided { .. } | Event::Reopened { .. } => {
+            Delta::none()
+        }
     }
 }
 
@@ -111,8 +111,11 @@ impl Said<'_> {
         match &found.status {
             StepStatus::Queued { attempt, .. } => closed.close(key("job", step, attempt)),
             StepStatus::Running { attempt, .. } => closed.close(key("attempt", step, attempt)),
-            StepStatus::Waiting { attempt, .. } => closed.close(key("retry", step, attempt)),
-            StepStatus::Pending {} if found.not_before.is_some() => closed.close(reset_key(step, found.resets)),
+            // During a pause nobody waits for an instant.
+            StepStatus::Waiting { .. } | StepStatus::Pending {} if self.run.paused.is_some() => closed,
+            StepStatus::Waiting { .. } | StepStatus::Pending {} => {
+                wake_key(step, found, found.woken).into_iter().fold(closed, Delta::close)
+            }
             StepStatus::Asking { approval, .. } if approval.deadline.is_some() => {
                 closed.close(ask_key(step, approval.round))
             }
@@ -176,6 +179,7 @@ impl Said<'_> {
                     subscriber: self.subscriber(step, attempt),
                     correlation: correlation.clone(),
                     since: Some(*since),
+                    heard: self.run.heard.get(event).cloned().unwrap_or_default(),
                 };
                 let delta = delta.open(self.tell(key("subscribe", step, attempt), *topic, subscribe.into()));
                 deadline.iter().fold(delta, |delta, at| delta.open(due(*at)))
@@ -225,17 +229,29 @@ impl Said<'_> {
 
     fn reset(&self, step: &str, not_before: Option<Timestamp>) -> Delta {
         let delta = self.given_up(step);
+        let not_before = not_before.filter(|_| self.run.paused.is_none());
         let Some((found, due)) = self.step(step).zip(not_before) else { return delta };
         // The command names the attempt that comes next; it is numbered on from the highest there was.
         let again = (step, found.attempts + 1);
         delta.open(self.wake_again(&reset_key(step, found.resets + 1), again, due))
     }
 
-    /// Nobody waits for a place any more until the run goes on.
+    /// Nobody waits for a place any more until the run goes on, nor for an instant: nothing would begin.
     fn paused(&self) -> Delta {
         self.run.all().fold(Delta::none(), |delta, (id, _, step)| match step.status {
             StepStatus::Queued { attempt, .. } => delta.close(key("job", &id, attempt)),
-            _ => delta,
+            _ => wake_key(&id, step, step.woken).into_iter().fold(delta, Delta::close),
+        })
+    }
+
+    /// What waits for an instant is told of it, under a key that was not told before. What is due begins at once, and
+    /// closes it.
+    fn resumed(&self) -> Delta {
+        self.run.all().fold(Delta::none(), |delta, (id, _, step)| {
+            match wake_key(&id, step, self.run.resumed + 1).zip(step.goes_at()) {
+                Some((key, due)) => delta.open(self.wake_again(&key, (&id, step.awaited()), due)),
+                None => delta,
+            }
         })
     }
 
@@ -274,4 +290,14 @@ fn ask_key(step: &str, round: u32) -> String {
 
 fn reset_key(step: &str, resets: u32) -> String {
     key("retry", step, format_args!("reset{resets}"))
+}
+
+/// Under which key a step is told that it may go, if it waits for an instant; `woken`: as in [`Step`].
+fn wake_key(id: &str, step: &Step, woken: u32) -> Option<String> {
+    let key = match step.status {
+        StepStatus::Waiting { attempt, .. } => key("retry", id, attempt),
+        StepStatus::Pending {} if step.not_before.is_some() => reset_key(id, step.resets),
+        _ => return None,
+    };
+    Some(if woken == 0 { key } else { format!("{key}:resumed{woken}") })
 }

@@ -1,10 +1,13 @@
 //! Plans as data: steps, what each does, what a failure and a crash in the middle mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::flow::{Checkpoint, Flow};
+use super::{
+    flow::{Checkpoint, Flow},
+    places::Places,
+};
 use crate::{
     content::{Brief, Destination, Digest, Draft, Notice, Receipt, SourceSnapshot, SourceSpec, Text},
     ids::{SourceId, VersionId},
@@ -24,6 +27,25 @@ pub struct Plan {
     /// What the run gives back when it is complete, as a template; none: the outputs of its steps by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+}
+
+impl Plan {
+    /// Places of the steps that may see what a step makes: those that depend on it, directly or not, and all of the parts
+    /// behind its own, which see how that part ended. None when there is no such step.
+    #[must_use]
+    pub fn behind(&self, id: &str) -> Vec<usize> {
+        let Some(part) = self.steps.iter().find(|step| step.id == id).map(|step| step.flow.part) else {
+            return Vec::new();
+        };
+        let (mut known, mut found) = (BTreeSet::from([id]), Vec::new());
+        for (at, step) in self.steps.iter().enumerate() {
+            if step.flow.part > part || step.depends_on.iter().any(|id| known.contains(id.as_str())) {
+                known.insert(&step.id);
+                found.push(at);
+            }
+        }
+        found
+    }
 }
 
 /// One step.
@@ -280,6 +302,14 @@ pub struct Outcome {
     /// Where the value is when it is too large for an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// What in the value is kept elsewhere, and stands there as what says where: the results of other runs, what was
+    /// approved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inside: Places,
+    /// The value is the list of what the instances of the step made, so many, and is with them: it is too large for one
+    /// event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<u32>,
     /// The step's `output_mapping` was applied by whoever reports the value, who had it whole. A value that is kept
     /// elsewhere was always mapped before; any other is mapped by the run.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -301,15 +331,25 @@ pub struct Outcome {
 impl Outcome {
     /// A value and nothing beside it.
     #[must_use]
-    pub const fn of(value: Json) -> Self {
-        let (kept, mapped, status_code, cached) = (None, false, None, None);
-        Self { value, kept, mapped, status_code, cached, logs: Vec::new(), facts: BTreeMap::new() }
+    pub fn of(value: Json) -> Self {
+        let (kept, listed, mapped, status_code, cached) = (None, None, false, None, None);
+        let (inside, logs, facts) = (Places::new(), Vec::new(), BTreeMap::new());
+        Self { value, kept, inside, listed, mapped, status_code, cached, logs, facts }
     }
 
     /// A value that is kept elsewhere.
     #[must_use]
     pub fn kept(kept: Kept) -> Self {
         Self { kept: Some(kept), mapped: true, ..Self::of(Json::Null) }
+    }
+
+    /// A value with places in it that are kept elsewhere.
+    #[must_use]
+    pub fn with(value: Json, mut inside: Places) -> Self {
+        match inside.remove("") {
+            Some(all) => Self::kept(all),
+            None => Self { inside, ..Self::of(value) },
+        }
     }
 }
 

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{
-    Action, Checkpoint, Run, StepPlan,
+    Action, Checkpoint, Kept, Places, Run, StepPlan,
     facts::{Facts, KeptAs, kept_in},
     state::Place,
 };
 use crate::{
     content::Digest,
     ids::RunId,
-    json::{Json, Object, merge},
-    template::{map_output, render, render_to_text},
+    json::{Json, Object, Room, TooMuch, merge},
+    template::{Fault, Made, map_output, render_to_text, render_within},
 };
 
 /// Values outside of the events that must be brought before a step's action can be filled in. Empty when there is no such
@@ -32,11 +32,17 @@ pub fn kept_needed(run: &Run, step: &str) -> Vec<Digest> {
 /// run, the value that is set.
 ///
 /// None when there is no such step, or when `kept` lacks a value of [`kept_needed`].
+///
+/// # Errors
+/// It would be larger than any worker is given.
 #[must_use]
-pub fn action_of(run: &Run, run_id: RunId, step: &str, kept: &BTreeMap<Digest, Json>) -> Option<Action> {
+pub fn action_of(run: &Run, run_id: RunId, step: &str, kept: &BTreeMap<Digest, Json>) -> Option<Result<Action, Fault>> {
     let place = run.place(step)?;
-    let missing = kept_needed(run, step).iter().any(|digest| !kept.contains_key(digest));
-    (!missing).then(|| filled(&Facts { run, run_id, place: Some(place), kept: KeptAs::Values(kept) }, place)).flatten()
+    if kept_needed(run, step).iter().any(|digest| !kept.contains_key(digest)) {
+        return None;
+    }
+    let facts = Facts { run, run_id, place: Some(place), kept: KeptAs::Values(kept) };
+    Some(filled(&facts, place, &mut Room::WORK.clone())?.map(|(action, _)| action))
 }
 
 /// What a step gives later steps of a value it made: the names of its mapping, or the value itself.
@@ -70,56 +76,89 @@ fn templates(action: &Action) -> Json {
 }
 
 /// A question with its templates filled in.
-pub fn question(checkpoint: &Checkpoint, facts: &Facts<'_>) -> Checkpoint {
-    let text = |text: &String| render_to_text(text, facts);
+pub fn question(checkpoint: &Checkpoint, facts: &Facts<'_>, room: &mut Room) -> Result<Checkpoint, TooMuch> {
     let mut filled = checkpoint.clone();
-    filled.question = text(&filled.question);
-    filled.assignee = filled.assignee.as_ref().map(text);
-    filled.group = filled.group.as_ref().map(text);
-    filled
+    filled.question = render_to_text(&filled.question, facts, room)?;
+    for text in [&mut filled.assignee, &mut filled.group].into_iter().flatten() {
+        *text = render_to_text(text, facts, room)?;
+    }
+    Ok(filled)
 }
 
-/// The action of the step at `place`, filled in with `facts`.
-pub fn filled(facts: &Facts<'_>, place: Place) -> Option<Action> {
+/// The action of the step at `place`, filled in with `facts` within `room`, and what in the payload of an approval is kept
+/// elsewhere.
+pub fn filled(facts: &Facts<'_>, place: Place, room: &mut Room) -> Option<Result<(Action, Places), Fault>> {
     let (plan, _) = facts.run.at(place)?;
-    let text = |text: &String| render_to_text(text, facts);
-    let texts = |texts: &BTreeMap<String, String>| {
-        texts.iter().map(|(name, value)| (name.clone(), text(value))).collect::<BTreeMap<_, _>>()
-    };
-    let changed = |value: Json| lay(facts.run, place, value);
     let mut action = plan.action.clone();
-    match &mut action {
-        Action::Call { url, headers, body, .. } => {
-            (*url, *headers) = (text(url), texts(headers));
-            let rendered = body.as_ref().map(|body| render(body, facts));
-            let laid = changed(rendered.clone().unwrap_or_default());
-            *body = rendered.map(|_| laid.clone()).or((!laid.is_null()).then_some(laid));
+    let kept = Filling { facts, place, room }.fill(&mut action);
+    Some(kept.map(|kept| (action, kept)))
+}
+
+struct Filling<'a> {
+    facts: &'a Facts<'a>,
+    place: Place,
+    room: &'a mut Room,
+}
+
+impl Filling<'_> {
+    fn fill(&mut self, action: &mut Action) -> Result<Places, Fault> {
+        match action {
+            Action::Call { url, headers, body, .. } => {
+                self.text(url)?;
+                headers.values_mut().try_for_each(|header| self.text(header))?;
+                let rendered = body.is_some();
+                let mut laid = body.take().unwrap_or_default();
+                self.input(&mut laid)?;
+                *body = (rendered || !laid.is_null()).then_some(laid);
+            }
+            Action::Process { command, input, env, .. } => {
+                command.iter_mut().chain(env.values_mut()).try_for_each(|text| self.text(text))?;
+                self.input(input)?;
+            }
+            Action::Llm { system, prompt, .. } => {
+                self.text(prompt)?;
+                system.iter_mut().try_for_each(|system| self.text(system))?;
+                let said = self.changed(json!({"prompt": prompt, "system": system}));
+                let field = |name: &str| said.get(name).and_then(Json::as_str).map(str::to_owned);
+                (*prompt, *system) = (field("prompt").unwrap_or_default(), field("system"));
+            }
+            Action::WaitForEvent { correlation, .. } => correlation.iter_mut().try_for_each(|text| self.text(text))?,
+            Action::Approval { checkpoint, payload } => {
+                **checkpoint = question(checkpoint, self.facts, self.room)?;
+                return self.input(payload);
+            }
+            Action::Agent { input: value, .. }
+            | Action::Orchestration { parameters: value, .. }
+            | Action::Set { value } => {
+                self.input(value)?;
+            }
+            Action::Gather { .. }
+            | Action::Compose {}
+            | Action::Validate {}
+            | Action::Deliver { .. }
+            | Action::Notify { .. }
+            | Action::Sleep { .. } => {}
         }
-        Action::Agent { input, .. } => *input = changed(render(input, facts)),
-        Action::Process { command, input, env, .. } => {
-            *command = command.iter().map(text).collect();
-            (*input, *env) = (changed(render(input, facts)), texts(env));
-        }
-        Action::Llm { system, prompt, .. } => {
-            let said = changed(json!({"prompt": text(prompt), "system": system.as_ref().map(text)}));
-            let field = |name: &str| said.get(name).and_then(Json::as_str).map(str::to_owned);
-            (*prompt, *system) = (field("prompt").unwrap_or_default(), field("system"));
-        }
-        Action::WaitForEvent { correlation, .. } => *correlation = correlation.as_ref().map(text),
-        Action::Approval { checkpoint, payload } => {
-            **checkpoint = question(checkpoint, facts);
-            *payload = changed(render(payload, facts));
-        }
-        Action::Orchestration { parameters, .. } => *parameters = changed(render(parameters, facts)),
-        Action::Set { value } => *value = changed(render(value, facts)),
-        Action::Gather { .. }
-        | Action::Compose {}
-        | Action::Validate {}
-        | Action::Deliver { .. }
-        | Action::Notify { .. }
-        | Action::Sleep { .. } => {}
+        Ok(Places::new())
     }
-    Some(action)
+
+    fn text(&mut self, text: &mut String) -> Result<(), Fault> {
+        *text = render_to_text(text, self.facts, self.room)?;
+        Ok(())
+    }
+
+    /// The input of the step: its template filled in, and its modifications laid over it. A place that these took is not
+    /// kept elsewhere any more.
+    fn input(&mut self, value: &mut Json) -> Result<Places, Fault> {
+        let Made { value: rendered, kept } = render_within(value, self.facts, self.room)?;
+        *value = self.changed(rendered);
+        let stands = |at: &String, kept: &Kept| value.pointer(at) == Some(&kept.reference());
+        Ok(kept.into_iter().filter(|(at, kept)| stands(at, kept)).collect())
+    }
+
+    fn changed(&self, value: Json) -> Json {
+        lay(self.facts.run, self.place, value)
+    }
 }
 
 /// Lays the modifications of the step over its input, and those of the instance over these.

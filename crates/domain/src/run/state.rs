@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Answer, Approval, ApprovalId, Asked, Created, End, Lease, StepOutput, StepPlan, Waits};
+use super::{
+    Action, Answer, Approval, ApprovalId, Asked, Created, End, Lease, Outcome, Round, StepOutput, StepPlan, Waits,
+    places,
+};
 use crate::{
     content::Failure,
     ids::RunId,
@@ -59,12 +62,16 @@ pub struct Run {
     pub fans: BTreeMap<String, Fan>,
     /// Why nothing more is started, when so.
     pub paused: Option<Asked>,
+    /// Ids of the events that its waits had, by type, the oldest first; so many at most as a topic keeps.
+    pub heard: BTreeMap<String, Vec<String>>,
     /// Questions that were decided, and how.
     pub decided: BTreeMap<ApprovalId, Answer>,
     /// Questions that nobody has to answer, and that nobody has.
     pub advisory: BTreeMap<ApprovalId, Advisory>,
     /// How often it was opened again after it was over.
     pub reopened: u32,
+    /// How often it went on after a pause.
+    pub resumed: u32,
 }
 
 /// A question that nobody has to answer.
@@ -100,14 +107,16 @@ pub struct Step {
     pub attempts: u32,
     /// How often it was reset.
     pub resets: u32,
-    /// How often it was asked to do something it had done, or something else: names its idempotency key.
-    pub round: u32,
+    /// The request that its attempts make: names its idempotency key.
+    pub round: Round,
     /// How many questions were asked about it.
     pub asked: u32,
     /// Laid over its input.
     pub modifications: Option<Json>,
     /// It may not go before.
     pub not_before: Option<Timestamp>,
+    /// Which time that the run went on after a pause it was that it began to wait for its instant; 0: before any.
+    pub woken: u32,
 }
 
 impl Step {
@@ -121,10 +130,11 @@ impl Step {
             former_attempts: 0,
             attempts: 0,
             resets: 0,
-            round: 0,
+            round: Round::FIRST,
             asked: 0,
             modifications: None,
             not_before: None,
+            woken: 0,
         }
     }
 
@@ -134,6 +144,23 @@ impl Step {
         match self.status {
             StepStatus::Waiting { attempt, .. } => attempt,
             _ => self.former_attempts + self.failed_attempts + self.lost_attempts + 1,
+        }
+    }
+
+    /// The number that a wake-up names: the attempt that waits, or the one behind the highest there was.
+    pub(super) const fn awaited(&self) -> u32 {
+        match self.status {
+            StepStatus::Waiting { attempt, .. } => attempt,
+            _ => self.attempts + 1,
+        }
+    }
+
+    /// When it may go, if it waits for an instant before its next attempt.
+    pub(super) const fn goes_at(&self) -> Option<Timestamp> {
+        match self.status {
+            StepStatus::Waiting { retry_at, .. } => Some(retry_at),
+            StepStatus::Pending {} => self.not_before,
+            _ => None,
         }
     }
 
@@ -148,14 +175,16 @@ impl Step {
     pub(super) fn reset(&mut self, modifications: Option<&Json>, not_before: Option<Timestamp>, some_done: bool) {
         let held = matches!(self.status, StepStatus::Completed { .. } | StepStatus::Asking { output: Some(_), .. });
         let held = held || some_done;
-        self.round += u32::from(held || modifications.is_some());
+        if held || modifications.is_some() {
+            self.round.pass();
+        }
         self.resets += 1;
         self.former_attempts = self.attempts;
         (self.failed_attempts, self.lost_attempts) = (0, 0);
         if let Some(changes) = modifications {
             merge(self.modifications.get_or_insert(Json::Null), changes);
         }
-        self.not_before = not_before;
+        (self.not_before, self.woken) = (not_before, 0);
         self.status = StepStatus::Pending {};
     }
 }
@@ -357,17 +386,27 @@ impl Run {
     #[must_use]
     pub fn idempotency_key(&self, run: RunId, step: &str) -> Option<String> {
         let (_, found) = self.step(step)?;
-        Some(super::idempotency_key_of(run, step, found.round))
+        Some(super::idempotency_key_of(run, step, found.round.number))
     }
 
-    /// What the completed steps made.
+    /// What the completed steps made. A list says where the values of its instances are that are kept elsewhere.
     #[must_use]
     pub fn outputs(&self) -> BTreeMap<String, Arc<StepOutput>> {
         self.pairs()
             .filter_map(|(plan, step)| match &step.status {
-                StepStatus::Completed { output } => Some((plan.id.clone(), Arc::clone(output))),
+                StepStatus::Completed { output } => Some((plan.id.clone(), self.with_places(&plan.id, output))),
                 _ => None,
             })
             .collect()
+    }
+
+    fn with_places(&self, id: &str, output: &Arc<StepOutput>) -> Arc<StepOutput> {
+        let inside = if self.fans.contains_key(id) { places::of_step(self, id) } else { places::Places::new() };
+        match &**output {
+            StepOutput::Value(outcome) if !inside.is_empty() && outcome.kept.is_none() => {
+                Arc::new(StepOutput::Value(Outcome { inside, ..outcome.clone() }))
+            }
+            _ => Arc::clone(output),
+        }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Owns: that each event is remembered before the next is considered. Refuses to know: the rules.
 
-use super::{Event, Outcome, Run, RunDecider, State, StepOutput, StepPlan};
+use super::{Event, Outcome, Places, Run, RunDecider, State, StepOutput, StepPlan, places};
 use crate::{
     content::{Failure, FailureClass},
     decider::{Ctx, Story},
     ids::RunId,
+    json::{Json, Room, TooMuch, pointer_to},
+    template::Fault,
 };
 
 /// The run as it is after the events so far, and what the decision may know beside it.
@@ -17,17 +19,33 @@ pub struct Tale<'a> {
     pub due: Option<&'a str>,
     story: Story<RunDecider>,
     told: usize,
+    /// What the decision may still make.
+    left: Room,
 }
 
 impl<'a> Tale<'a> {
     pub fn of(state: &State, ctx: &'a Ctx<'a>) -> Self {
-        Self { ctx, due: None, story: Story::from(state, ctx.now), told: 0 }
+        Self { ctx, due: None, story: Story::from(state, ctx.now), told: 0, left: Room::DECISION }
     }
 
     /// This happens next.
     pub fn tell(&mut self, event: Event) {
         self.told += 1;
         self.story.tell(event);
+    }
+
+    /// Room for the next value that the run makes.
+    pub fn room(&self) -> Room {
+        Room::VALUE.within(&self.left)
+    }
+
+    /// Whether a value that the run made may be one of it; it takes its room of what the decision may make.
+    ///
+    /// # Errors
+    /// It is too large or too deep.
+    pub fn admit(&mut self, value: &Json) -> Result<(), TooMuch> {
+        self.room().take_value(value, 0)?;
+        self.left.take_value(value, 0)
     }
 
     /// How many events were told.
@@ -64,10 +82,18 @@ impl<'a> Tale<'a> {
 }
 
 /// A value as a step's output, mapped as the step says.
-pub fn made(plan: &StepPlan, outcome: Outcome) -> StepOutput {
-    if outcome.mapped || outcome.kept.is_some() {
-        return StepOutput::Value(outcome);
+///
+/// # Errors
+/// The mapping looks into a part of the value that is kept elsewhere.
+pub fn made(plan: &StepPlan, outcome: Outcome) -> Result<StepOutput, Fault> {
+    let mapping = &plan.flow.output_mapping;
+    if outcome.mapped || outcome.kept.is_some() || mapping.is_empty() {
+        return Ok(StepOutput::Value(outcome));
+    }
+    let mut inside = Places::new();
+    for (name, from) in mapping {
+        inside.extend(places::below(&pointer_to(name), places::mapped(from, &outcome)?));
     }
     let value = super::mapped(plan, &outcome.value);
-    StepOutput::Value(Outcome { value, mapped: !plan.flow.output_mapping.is_empty(), ..outcome })
+    Ok(StepOutput::Value(Outcome { value, inside, mapped: true, ..outcome }))
 }

@@ -4,17 +4,17 @@
 //!
 //! What comes for an attempt that does not wait any more changes nothing: an errand may be older than a decision.
 
-use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    End, Event, How, Outcome, Rejection, Run, State, StepStatus, Waits, attempt::fail, begin::complete, decide::known,
-    facts::value_of, go_on::go_on, tale::Tale,
+    End, Event, How, Outcome, Places, Rejection, Run, State, StepOutput, StepStatus, Waits, attempt::fail,
+    begin::complete, decide::known, facts::value_of, go_on::go_on, places, tale::Tale,
 };
 use crate::{
     content::{Failure, FailureClass},
     decider::Ctx,
     ids::RunId,
-    json::{Json, Object},
+    json::{Json, Object, pointer_to},
 };
 
 type Told = Result<Vec<Event>, Rejection>;
@@ -47,8 +47,9 @@ pub fn event_arrived((state, run): (&State, &Run), (step, attempt): (&str, u32),
     }
     let field = |name: &str| (name.to_owned(), event.get(name).cloned().unwrap_or_default());
     let seen = ["type", "payload", "correlation", "id", "at"].map(field);
+    let id = event.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
     let mut tale = Tale::of(state, ctx);
-    complete(&mut tale, step, Outcome::of(Json::Object(Object::from_iter(seen))), How::EventArrived {});
+    complete(&mut tale, step, Outcome::of(Json::Object(Object::from_iter(seen))), How::EventArrived { id });
     go_on(&mut tale, None);
     Ok(tale.end())
 }
@@ -69,14 +70,41 @@ pub fn child_ended(
     let mut tale = Tale::of(state, ctx);
     match end {
         End::Completed { outputs } => {
-            let results = outputs.iter().map(|(name, output)| (name.clone(), value_of(output))).collect::<Object>();
-            let value = json!({"orchestrationRunId": expected.to_string(), "status": end.as_str(), "results": results});
-            complete(&mut tale, step, Outcome::of(value), How::ChildEnded { run: *expected });
+            let facts = [("orchestrationRunId", expected.to_string()), ("status", end.as_str().to_owned())];
+            match results_of(outputs) {
+                Ok((results, inside)) => {
+                    let mut value = Object::from_iter(facts.map(|(name, fact)| (name.to_owned(), Json::String(fact))));
+                    value.insert(RESULTS.to_owned(), Json::Object(results));
+                    let outcome = Outcome::with(Json::Object(value), inside);
+                    complete(&mut tale, step, outcome, How::ChildEnded { run: *expected });
+                }
+                Err(why) => fail(&mut tale, step, attempt, &Failure::new(FailureClass::Permanent, why)),
+            }
         }
         failed => fail(&mut tale, step, attempt, &failure_of(child, failed)),
     }
     go_on(&mut tale, None);
     Ok(tale.end())
+}
+
+/// Where the results of another run are in what the step makes.
+const RESULTS: &str = "results";
+
+/// What another run gave, and what of it is kept outside of the events.
+fn results_of(outputs: &BTreeMap<String, Arc<StepOutput>>) -> Result<(Object, Places), String> {
+    let (mut results, mut inside) = (Object::new(), Places::new());
+    for (name, output) in outputs {
+        if let StepOutput::Value(Outcome { listed: Some(count), .. }) = &**output {
+            return Err(format!(
+                "its result {name:?} is a list of {count} elements that is too large for one event; give the workflow an \
+                 output that picks what is needed"
+            ));
+        }
+        results.insert(name.clone(), value_of(output));
+        let below = format!("{}{}", pointer_to(RESULTS), pointer_to(name));
+        inside.extend(places::below(&below, places::of_output(output)));
+    }
+    Ok((results, inside))
 }
 
 /// What the end of another run is to the step that waited for it. A run that failed may do better when it is started

@@ -5,6 +5,7 @@ use crate::{
     decider::{Ctx, Decider, Delta, Duty, Obligation},
     definition,
     ids::{StreamId, StreamKind},
+    json::Room,
     run,
     streams::AnyCommand,
     time::Timestamp,
@@ -23,9 +24,9 @@ impl Decider for TopicDecider {
 
     fn decide(state: &State, command: &Command, _ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Subscribe { event_type, subscriber, correlation, since } => {
+            Command::Subscribe { event_type, subscriber, correlation, since, heard } => {
                 is_of(state, event_type)?;
-                Ok(subscribe(state, event_type, subscriber, correlation.as_deref(), *since))
+                Ok(subscribe(state, event_type, (subscriber, correlation.as_deref()), (*since, heard)))
             }
             Command::Unsubscribe { subscriber } => Ok(unsubscribe(state, subscriber)),
             Command::Publish { event_type, event } => {
@@ -96,9 +97,8 @@ fn is_outdated(state: &State, subscriber: &Subscriber) -> bool {
 fn subscribe(
     state: &State,
     event_type: &str,
-    subscriber: &Subscriber,
-    correlation: Option<&str>,
-    since: Option<Timestamp>,
+    (subscriber, correlation): (&Subscriber, Option<&str>),
+    (since, heard): (Option<Timestamp>, &[String]),
 ) -> Vec<Event> {
     let known = state.subscribers.get(&subscriber.key());
     let same =
@@ -112,8 +112,10 @@ fn subscribe(
         at: kept.at,
         subscriber: subscriber.clone(),
     };
-    let missed =
-        state.kept.iter().filter(|kept| since.is_some_and(|since| kept.at >= since) && kept.event.fits(correlation));
+    let missed = state.kept.iter().filter(|kept| {
+        let in_time = since.is_some_and(|since| kept.at >= since);
+        in_time && kept.event.fits(correlation) && !heard.contains(&kept.event.id)
+    });
     let most = if matches!(subscriber, Subscriber::Step { .. }) { 1 } else { usize::MAX };
     let subscribed = Event::Subscribed {
         event_type: event_type.to_owned(),
@@ -135,6 +137,9 @@ fn unsubscribe(state: &State, subscriber: &Subscriber) -> Vec<Event> {
 fn publish(state: &State, event_type: &str, event: &Published) -> Result<Vec<Event>, Rejection> {
     if event.id.is_empty() {
         return Err(Rejection::NoId);
+    }
+    if let Err(fault) = Room::VALUE.clone().take_value(&event.payload, 0) {
+        return Err(Rejection::TooLarge { why: fault.to_string() });
     }
     if state.kept.iter().any(|kept| kept.event.id == event.id) {
         return Ok(vec![]);

@@ -131,6 +131,9 @@ pub enum Command {
         correlation: Option<String>,
         /// Also of those kept events that were published since then; a step only of the first of them.
         since: Option<Timestamp>,
+        /// Of none of these kept events, by their ids: other waits of the same run had them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        heard: Vec<String>,
     },
     /// Tell somebody no more.
     Unsubscribe {
@@ -226,6 +229,12 @@ pub enum Rejection {
     /// The event has no identity.
     #[error("an event needs an id: the same id again is the same event")]
     NoId,
+    /// Everybody who hears of it would be told more than a value may be.
+    #[error("the payload {why}")]
+    TooLarge {
+        /// How much that is.
+        why: String,
+    },
     /// The topic is of another type.
     #[error("this topic is {known:?}, not {asked:?}")]
     AnotherType {

@@ -32,7 +32,7 @@ fn step(n: u64) -> Subscriber {
 
 fn subscribe(subscriber: Subscriber, correlation: Option<&str>, since: Option<i64>) -> Command {
     let (event_type, correlation) = ("order".to_owned(), correlation.map(ToOwned::to_owned));
-    Command::Subscribe { event_type, subscriber, correlation, since: since.map(at) }
+    Command::Subscribe { event_type, subscriber, correlation, since: since.map(at), heard: Vec::new() }
 }
 
 fn event(id: &str, correlation: Option<&str>) -> Published {
@@ -104,7 +104,10 @@ fn an_event_is_told_with_all_that_is_known_of_it() {
 fn the_same_event_again_changes_nothing() {
     let it = unborn().after(subscribe(daily(1), None, None)).after(publish("e1", None));
     it.clone().when(publish("e1", Some("other"))).then([]);
-    it.when(publish("", None)).then_rejected(Rejection::NoId);
+    it.clone().when(publish("", None)).then_rejected(Rejection::NoId);
+    let large = Published { payload: json!("x".repeat(5 << 20)), ..event("e2", None) };
+    let no = it.when(Command::Publish { event_type: "order".to_owned(), event: Box::new(large) }).result.unwrap_err();
+    assert!(no.to_string().starts_with("the payload is larger than"), "{no}");
 }
 
 #[test]
@@ -125,6 +128,10 @@ fn who_subscribes_a_moment_too_late_hears_of_what_is_kept() {
         // A step that was told is gone; everybody else still listens.
         assert_eq!(it.state.subscribers.is_empty(), is_step && !expected.is_empty());
     }
+    let mut again = subscribe(step(1), Some("a"), Some(10));
+    let Command::Subscribe { heard, .. } = &mut again else { panic!("it subscribes") };
+    heard.push("e1".to_owned());
+    assert_eq!(told(&it.clone().after(again)), ["e3 -> step"], "its run had the first already");
     // The instant that is told is that of the event.
     let it = it.after(subscribe(daily(1), None, Some(30)));
     let Duty::Tell { command, .. } = &it.ledger.with("told:")[0].duty else { panic!("told") };

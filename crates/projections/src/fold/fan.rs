@@ -10,11 +10,11 @@ use nightshift_domain::{
 
 use super::{
     at, run,
-    step::{edit_step, step_key},
+    step::{edit_step, job_key, step_key},
 };
 use crate::{
     rows::Rows,
-    tables::{ORCHESTRATION_STEPS, orchestration_steps as steps},
+    tables::{JOB_QUEUE, ORCHESTRATION_STEPS, orchestration_steps as steps},
     value,
 };
 
@@ -46,14 +46,17 @@ pub fn made(rows: &mut Rows, recorded: &Recorded, step: &str, count: usize) {
     }
 }
 
-/// A step with a list is to be done again: another list may have fewer elements, so nothing is left of the instances but
-/// their attempts.
+/// A step with a list is to be done again, or was given an output for all of it: another list may have fewer elements, so
+/// nothing is left of the instances but their attempts. Not their places in the queue either, where a dead one would stay
+/// for ever.
 pub fn forget(rows: &mut Rows, recorded: &Recorded, step: &str) {
     let Some(row) = edit_step(rows, recorded, step) else { return };
     let count = usize::try_from(row.int(steps::instances)).unwrap_or(0);
     row.clear(&[steps::instances]);
     for nth in 0..count {
-        rows.delete(&ORCHESTRATION_STEPS, step_key(recorded, &instance_id(step, nth)));
+        let instance = instance_id(step, nth);
+        rows.delete(&ORCHESTRATION_STEPS, step_key(recorded, &instance));
+        rows.delete(&JOB_QUEUE, job_key(recorded, &instance));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plans and outputs of steps as documents for people: names, addresses, digests and counts, never whole texts.
 
-use nightshift_domain::run::{Action, Plan, StepOutput, StepPlan, Waits};
+use nightshift_domain::run::{Action, Outcome, Plan, StepOutput, StepPlan, Waits};
 use serde_json::Value;
 
 use crate::value::{id, int, json, object, text, text_or_null, time, time_or_null};
@@ -117,6 +117,7 @@ pub fn output(output: &StepOutput) -> Value {
         )]),
         StepOutput::Validated { warnings } => object([("validated", object([("warnings", json(warnings))]))]),
         StepOutput::Receipt(receipt) => object([("receipt", json(receipt))]),
+        StepOutput::Value(Outcome { listed: Some(count), .. }) => object([("instances", int(*count))]),
         StepOutput::Value(outcome) => json(&outcome.value),
     }
 }

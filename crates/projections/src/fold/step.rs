@@ -88,7 +88,7 @@ pub fn step_key(recorded: &Recorded, step: &str) -> RowKey {
     vec![value::id(recorded.stream.id), value::text(step)]
 }
 
-fn job_key(recorded: &Recorded, step: &str) -> RowKey {
+pub fn job_key(recorded: &Recorded, step: &str) -> RowKey {
     vec![value::text(&format!("{}/{step}", recorded.stream.id))]
 }
 
@@ -264,6 +264,7 @@ fn is_planned(step: &str) -> bool {
 
 /// Somebody gave an output in the place of what the step would have made.
 pub fn replaced(rows: &mut Rows, recorded: &Recorded, step: &str) {
+    fan::forget(rows, recorded, step);
     fan::goes_on(rows, recorded, step);
     edit_job(rows, recorded, step, "cancelled");
 }

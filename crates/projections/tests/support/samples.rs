@@ -150,7 +150,7 @@ fn runs() -> Vec<run::Event> {
         Event::StaleResult { step: step.clone(), attempt, token, succeeded: true },
         Event::StepDied { step: step.clone(), failure: failure() },
         Event::StepSkipped { step: step.clone(), reason: why.clone() },
-        Event::Completed { output: serde_json::Value::Null },
+        Event::Completed { output: serde_json::Value::Null, inside: run::Places::new() },
         Event::Failed { step, failure: failure() },
         Event::Cancelled { reason: why },
     ]

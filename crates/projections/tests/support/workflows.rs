@@ -167,6 +167,7 @@ fn approval() -> Approval {
         checkpoint: checkpoint(false),
         digest: Digest("d".repeat(64)),
         payload,
+        inside: run::Places::new(),
         deadline: Some(secs(9_000)),
     }
 }

@@ -52,7 +52,8 @@ fn moved(event: &Event) -> Option<(&str, &'static [&'static str], &'static str, 
         Event::AttemptSucceeded { step, attempt, .. } => (step, &["running"], "completed", *attempt),
         Event::AttemptFailed { step, attempt, .. } => (step, &["running", "parked"], "failed", *attempt),
         Event::LeaseExpired { step, attempt, .. } => (step, &["running"], "lost", *attempt),
-        Event::StepDied { step, .. } => (step, &["new", "failed", "lost", "fanned"], "dead", 0),
+        // What was approved may be mapped to what the run does not have.
+        Event::StepDied { step, .. } => (step, &["new", "failed", "lost", "fanned", "asking"], "dead", 0),
         Event::StepSkipped { step, .. } => {
             let any = &["new", "queued", "running", "failed", "lost", "parked", "asking", "fanned"];
             (step, any, "skipped", 0)
@@ -70,7 +71,7 @@ fn moved(event: &Event) -> Option<(&str, &'static [&'static str], &'static str, 
 const fn before_completed(how: &How) -> &'static [&'static str] {
     match how {
         How::Set {} => READY,
-        How::Slept {} | How::EventArrived {} | How::ChildEnded { .. } => &["parked"],
+        How::Slept {} | How::EventArrived { .. } | How::ChildEnded { .. } => &["parked"],
         // A question that nobody has to answer holds no step.
         How::Approved {} => &["asking", "new", "failed"],
         How::FannedIn {} => &["fanned"],

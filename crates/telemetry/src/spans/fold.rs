@@ -238,6 +238,7 @@ impl Run {
         let Some(step) = self.steps.get(step) else { return };
         let queue_micros = step.queued_since.take().map(|since| at.micros_since(since).max(0));
         self.totals.queue_micros += queue_micros.unwrap_or(0);
+        step.round.begin();
         step.open = Some(Open { attempt, since: at, by: By::Worker { lease: lease.clone(), queue_micros } });
     }
 
@@ -272,7 +273,7 @@ impl Run {
 
     fn completed(&mut self, id: &str, (output, how): (&StepOutput, &How), moment: Moment) -> Vec<SpanRecord> {
         if matches!(how, How::Replaced { .. }) {
-            self.steps.forget_instances(id);
+            self.steps.replaced(id);
         }
         self.step_ended(id, Ended::Completed, Outcome::done(output), moment)
     }

@@ -3,11 +3,11 @@
 //! Owns: what is open about a step, and the key under which its attempts go.
 //! Refuses to know: what a span says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nightshift_domain::{
     ids::RunId,
-    run::{Created, Lease, idempotency_key_of, instance_of},
+    run::{Created, Lease, Plan, Round, idempotency_key_of, instance_of},
     time::Timestamp,
     trace::SpanId,
 };
@@ -15,7 +15,9 @@ use nightshift_domain::{
 /// The steps of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
-    /// What each step of the plan does.
+    /// The plan.
+    plan: Option<Arc<Plan>>,
+    /// What each step of it does.
     actions: BTreeMap<String, &'static str>,
     /// By id; an instance is here from its first event on.
     steps: BTreeMap<String, Step>,
@@ -34,8 +36,8 @@ pub struct Step {
     pub last_attempt: Option<SpanId>,
     /// How it ended, unless it is to be done again.
     pub end: Option<Ended>,
-    /// How often it was asked to do something else or once more: part of its idempotency key.
-    round: u32,
+    /// The request that its attempts make: part of its idempotency key.
+    pub round: Round,
 }
 
 /// How a step ended.
@@ -80,7 +82,7 @@ impl Steps {
         let actions: BTreeMap<_, _> =
             created.plan.steps.iter().map(|plan| (plan.id.clone(), plan.action.as_str())).collect();
         let fresh = |(id, action): (&String, &&'static str)| (id.clone(), Step { action, ..Step::default() });
-        Self { steps: actions.iter().map(fresh).collect(), actions }
+        Self { steps: actions.iter().map(fresh).collect(), plan: Some(Arc::clone(&created.plan)), actions }
     }
 
     /// How many the plan has.
@@ -110,26 +112,49 @@ impl Steps {
 
     /// The key that goes with the attempts of a step.
     pub fn idempotency_key(&self, run: RunId, id: &str) -> String {
-        idempotency_key_of(run, id, self.steps.get(id).map_or(0, |step| step.round))
+        idempotency_key_of(run, id, self.steps.get(id).map_or(0, |step| step.round.number))
     }
 
     /// A step is to be done again: its instances are forgotten, and what was done is asked for under another key.
     pub fn reset(&mut self, id: &str, modified: bool) {
         let some_done = self.forget_instances(id);
         if let Some(step) = self.get(id) {
-            step.round += u32::from(some_done || modified || step.end == Some(Ended::Completed));
+            if some_done || modified || step.end == Some(Ended::Completed) {
+                step.round.pass();
+            }
             (step.end, step.queued_since) = (None, None);
+        }
+        self.touch_behind(id);
+    }
+
+    /// Somebody gave an output in the place of what a step would have made.
+    pub fn replaced(&mut self, id: &str) {
+        self.forget_instances(id);
+        self.touch_behind(id);
+    }
+
+    /// What a step makes will be another thing: those that see it ask for something else, if they ask again.
+    fn touch_behind(&mut self, id: &str) {
+        let Some(plan) = self.plan.clone() else { return };
+        let list = instance_of(id).filter(|_| !self.actions.contains_key(id)).map_or(id, |(list, _)| list);
+        for behind in plan.behind(list).into_iter().map(|at| plan.steps[at].id.as_str()) {
+            let of = format!("{behind}[");
+            let instances = self.steps.range_mut(of.clone()..).take_while(|(name, _)| name.starts_with(&of));
+            instances.for_each(|(_, instance)| instance.round.touch());
+            if let Some(step) = self.steps.get_mut(behind) {
+                step.round.touch();
+            }
         }
     }
 
     /// The instances of a step are no more; whether any was complete. The step goes on with their highest round.
-    pub fn forget_instances(&mut self, id: &str) -> bool {
+    fn forget_instances(&mut self, id: &str) -> bool {
         let of = format!("{id}[");
         let instances = self.steps.range(of.clone()..).take_while(|(name, _)| name.starts_with(&of));
         let instances: Vec<String> = instances.map(|(name, _)| name.clone()).collect();
         let gone: Vec<Step> = instances.iter().filter_map(|name| self.steps.remove(name)).collect();
         if let Some(step) = self.steps.get_mut(id) {
-            step.round = gone.iter().map(|instance| instance.round).fold(step.round, u32::max);
+            gone.iter().for_each(|instance| step.round.absorb(instance.round));
         }
         gone.iter().any(|instance| instance.end == Some(Ended::Completed))
     }

@@ -22,7 +22,7 @@ use crate::{
     },
     run::{
         Action, CacheHit, CachePolicy, CrashPolicy, Created, End, Flow, GatherSource, Jitter, Kept, Lease, Outcome,
-        Part, Plan, RetryPolicy, Rollback, Shape, StepOutput, StepPlan, Subject, Token, WorkflowRef,
+        Part, Places, Plan, RetryPolicy, Rollback, Shape, StepOutput, StepPlan, Subject, Token, WorkflowRef,
     },
     time::Timestamp,
 };
@@ -458,10 +458,21 @@ impl Draw {
         })
     }
 
+    /// None in what is drawn for a golden payload, which is of a release without them.
+    pub fn places(&mut self) -> Places {
+        if self.full {
+            return Places::new();
+        }
+        let pair = |draw: &mut Self| (draw.text(), Kept { digest: draw.digest(), bytes: draw.n() });
+        self.list(pair).into_iter().collect()
+    }
+
     pub fn outcome(&mut self) -> Outcome {
         Outcome {
             value: self.any_json(),
             kept: self.opt(|draw| Kept { digest: draw.digest(), bytes: draw.n() }),
+            inside: self.places(),
+            listed: if self.full { None } else { self.opt(Self::u32) },
             mapped: self.bool(),
             status_code: self.opt(Self::u16),
             cached: self.opt(|draw| CacheHit { fingerprint: draw.digest(), stored_at: draw.at(), run: draw.run_id() }),

@@ -37,7 +37,8 @@ fn how(draw: &mut Draw) -> How {
     match draw.below(7) {
         0 => How::Set {},
         1 => How::Slept {},
-        2 => How::EventArrived {},
+        // The golden payload is of a release without it.
+        2 => How::EventArrived { id: if draw.full { String::new() } else { draw.text() } },
         3 => How::Approved {},
         4 => How::ChildEnded { run: draw.run_id() },
         5 => How::FannedIn {},
@@ -85,6 +86,7 @@ fn approval(draw: &mut Draw) -> Box<Approval> {
         round: draw.u32(),
         checkpoint: checkpoint(draw),
         payload: draw.any_json(),
+        inside: draw.places(),
         digest: draw.digest(),
         deadline: draw.opt(Draw::at),
     })

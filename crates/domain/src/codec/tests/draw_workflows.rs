@@ -196,6 +196,8 @@ impl Draw {
                 subscriber: self.subscriber(),
                 correlation: self.opt(Self::text),
                 since: self.opt(Self::at),
+                // The golden payload is of a release without it.
+                heard: if self.full { Vec::new() } else { self.list(Self::text) },
             },
             C::Unsubscribe { subscriber: self.subscriber() },
             C::Publish { event_type: self.text(), event: self.published() },

@@ -204,7 +204,8 @@ fn what_cannot_be_read_says_why() {
     assert!(error.to_string().starts_with("event source.observation_failed version 1 does not decode"), "{error}");
     // Bytes behind the payload are no payload.
     let Encoded { mut data, .. } =
-        encode(StreamKind::Run, &run::Event::Completed { output: crate::json::Json::Null }).unwrap();
+        encode(StreamKind::Run, &run::Event::Completed { output: crate::json::Json::Null, inside: run::Places::new() })
+            .unwrap();
     data.push(0xc0);
     let error = decode_any("run.completed", 1, &data).unwrap_err();
     assert!(error.to_string().ends_with("more bytes follow the value"), "{error}");

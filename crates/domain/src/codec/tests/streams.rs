@@ -71,7 +71,7 @@ impl Draw {
             E::StaleResult { step: step(), attempt, token: self.token(), succeeded: self.bool() },
             E::StepDied { step: step(), failure: self.failure() },
             E::StepSkipped { step: step(), reason: self.text() },
-            E::Completed { output: self.any_json() },
+            E::Completed { output: self.any_json(), inside: self.places() },
             E::Failed { step: step(), failure: self.failure() },
             E::Cancelled { reason: self.text() },
         ];

@@ -95,13 +95,23 @@ fn under_cancel_other_the_newest_goes_next_and_those_made_up_for_wait_behind_it(
     let cancelled = told(&it, "cancel:");
     assert!(matches!(
         &cancelled[..],
-        [(first, AnyCommand::Run(run::Command::Cancel { .. })), (again, AnyCommand::Run(run::Command::Cancel { .. }))]
+        [(first, AnyCommand::Run(run::Command::Stop { .. })), (again, AnyCommand::Run(run::Command::Stop { .. }))]
             if *first == run(1).stream() && again == first
     ));
     let it = delivered(it).when(ended(1)).then_facts(&["run_ended", "run_requested"]);
     assert_eq!(it.state.busy[&schedule()].run, Some(run(3)));
     let it = it.when(ended(3)).then_facts(&["run_ended", "run_requested"]);
     assert_eq!(it.state.busy[&schedule()].run, Some(run(0)));
+}
+
+#[test]
+fn a_run_makes_room_though_it_hears_of_that_before_it_hears_that_it_begins() {
+    let it = in_force(minutely(Overlap::CancelOther)).at(180).after(due(1)).after(due(2));
+    let [(_, AnyCommand::Run(create))] = &told(&it, "run:")[..] else { panic!("one run") };
+    let [(_, AnyCommand::Run(stop))] = &told(&it, "cancel:")[..] else { panic!("one is stopped") };
+    let unborn = given::<run::RunDecider>(run(1).stream(), []);
+    let over = unborn.after(stop.clone()).after(create.clone()).owes(&["ended"]);
+    assert!(matches!(over.state, run::State::Over(_, End::Cancelled { .. })), "{:?}", over.state);
 }
 
 #[test]

@@ -53,6 +53,18 @@ fn ready() -> Definitions {
 }
 
 #[test]
+fn a_trigger_that_makes_too_much_of_an_event_starts_no_run() {
+    let parameters = json!({"n": vec!["{{ event.payload }}"; 5]});
+    let trigger = Trigger::Event { types: vec!["order".to_owned()], parameters };
+    let it = delivered(unborn().after(register(document("1", vec![trigger]))));
+    let event = json!({"type": "order", "id": "e1", "payload": "x".repeat(1 << 20)});
+    match &it.when(Command::EventArrived { event }).events()[..] {
+        [Event::RunRefused { why, .. }] => assert!(why.contains("makes of the event is larger than"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_request_pins_the_version_in_force_or_the_one_it_names() {
     let it = ready().after(ask(start(json!({"n": 1}))));
     let first = created(&it);

@@ -124,7 +124,7 @@ fn a_large_value_of_one_instance_is_brought_in_its_place() {
     let run = it.state.run().unwrap();
     assert_eq!(kept_needed(run, "b"), std::slice::from_ref(&digest));
     let brought = BTreeMap::from([(digest, json!({"t": "T"}))]);
-    let Some(Action::Llm { prompt, .. }) = action_of(run, id(), "b", &brought) else { panic!("llm") };
+    let Some(Ok(Action::Llm { prompt, .. })) = action_of(run, id(), "b", &brought) else { panic!("llm") };
     assert_eq!(prompt, "T/[1,{\"t\":\"T\"}]");
 }
 

@@ -2,7 +2,9 @@
 //! what workflows add.
 
 mod asking;
+mod bounds;
 mod defects;
+mod kept;
 mod lists;
 mod parts;
 mod recover;
@@ -520,6 +522,6 @@ impl Runs {
 
     fn action(&self, step: &str) -> Action {
         let run = self.state.run().expect("it was created");
-        action_of(run, id(), step, &BTreeMap::new()).unwrap_or_else(|| panic!("no action of {step}"))
+        action_of(run, id(), step, &BTreeMap::new()).unwrap_or_else(|| panic!("no action of {step}")).unwrap()
     }
 }

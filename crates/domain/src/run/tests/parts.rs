@@ -158,6 +158,7 @@ fn a_run_gives_back_what_its_plan_says() {
     let object = plan(Some(json!({"sum": "{{ steps.a.n }}", "run": "{{ run.id }}"})));
     assert_eq!(outputs(&object), named(&[("sum", json!(1)), ("run", json!(id().to_string()))]));
     assert_eq!(outputs(&plan(Some(json!("{{ steps.b }}")))), named(&[("output", json!(2))]));
+    assert_eq!(outputs(&plan(Some(json!("{{ steps.a.none }}")))), named(&[("output", json!(null))]), "and no more");
 }
 
 /// What `a` made is in the content store.
@@ -195,7 +196,7 @@ fn a_value_that_is_too_large_for_an_event_is_brought_to_workers_and_looked_into_
     assert_eq!(kept_needed(run, "other"), []);
     assert_eq!(action_of(run, id(), "uses", &BTreeMap::new()), None, "it is not filled in with nothing");
     let brought = BTreeMap::from([(digest, json!({"text": "hello"}))]);
-    assert_eq!(action_of(run, id(), "uses", &brought), Some(llm("hello!")));
+    assert_eq!(action_of(run, id(), "uses", &brought), Some(Ok(llm("hello!"))));
     assert_eq!(gates(run, "keyed").unwrap().concurrency, ["k-{\"kept\":{\"bytes\":99,\"digest\":\"d\"}}"]);
 }
 

@@ -142,6 +142,48 @@ fn a_run_is_done_again_from_a_step_and_keeps_what_was_made_before_it() {
     assert_eq!(["a", "b", "c", "d"].map(|step| it.status(step)), ["completed", "queued", "pending", "pending"]);
 }
 
+/// The key of a step's attempt under way.
+fn begun(it: Runs, step: &str, attempt: u32) -> (Runs, String) {
+    let it = it.after(grant(step, attempt, 1_000 * u64::from(attempt)));
+    let key = key(&it, step);
+    (it, key)
+}
+
+#[test]
+fn a_request_that_may_have_been_made_is_not_made_under_its_key_with_what_another_course_gives() {
+    let list = for_each(step("f", &["a"]), "{{ steps.a }}");
+    let last = in_part(step("last", &[]), Part::Finally);
+    let it = goes(flow(9, vec![step("a", &[]), step("b", &["a"]), list, last]), "a", 1, json!([1]));
+    let (it, b) = begun(it, "b", 1);
+    let (it, f) = begun(it, "f[0]", 1);
+    let no = |step| failed(step, 1, 1_000, FailureClass::Permanent);
+    let over = dies(it.after(no("b")).after(no("f[0]")), "last", 1);
+    let last = key(&over, "last");
+    // A retry, and doing only this once more, is the same request.
+    for command in [retry_step("b"), rerun(Some("b"))] {
+        assert_eq!(begun(over.clone().after(command), "b", 2).1, b);
+    }
+    let it = goes(over.after(rerun(Some("a"))), "a", 2, json!([2]));
+    let (it, other_b) = begun(it, "b", 2);
+    let (it, other_f) = begun(it, "f[0]", 2);
+    assert!(other_b != b && other_f != f, "it is asked for something else");
+    // An attempt of the same request has the same key.
+    let it = it.after(expire("b", 2, 2_000));
+    let (it, again) = begun(it, "b", 3);
+    assert_eq!(again, other_b);
+    let it = it.after(made("b", 3, 3_000, json!(1))).after(made("f[0]", 2, 2_000, json!(1)));
+    assert_ne!(begun(it, "last", 2).1, last, "it sees how the others ended");
+}
+
+#[test]
+fn an_output_that_is_given_makes_another_request_of_what_is_behind_it() {
+    let it = dies(flow(1, vec![optional(step("a", &[])), step("b", &["a"])]), "a", 1);
+    let (it, key) = begun(it, "b", 1);
+    let over = it.after(failed("b", 1, 1_000, FailureClass::Permanent));
+    let it = over.after(skip_step("a", Some(json!("given"))));
+    assert_ne!(begun(it, "b", 2).1, key);
+}
+
 #[test]
 fn the_first_key_of_a_step_is_what_it_always_was() {
     let id: RunId = "00000000-0000-8003-8000-000000000001".parse().unwrap();
@@ -159,9 +201,8 @@ fn a_paused_run_starts_nothing_and_misses_nothing() {
     paused.clone().when(Command::Pause { by: by() }).then([]);
     paused.clone().when(grant("b", 1, 9)).then_rejected(is("b", "pending", "queued", 1));
     let paused = paused.after(Command::StepDue { step: "s".to_owned(), attempt: 1 });
-    let mut waiting = paused.clone().after(failed("a", 1, 1, FailureClass::Transient)).owes(&["retry:a:2"]);
+    let waiting = paused.clone().after(failed("a", 1, 1, FailureClass::Transient)).owes(&[]);
     waiting.clone().when(retry("a", 2)).then([]);
-    waiting.ledger.tell("retry:a:2");
     let resume = Command::Resume { by: by() };
     let resumed = waiting.at(9).when(resume.clone()).then_facts(&["resumed", "step_queued", "step_queued"]);
     resumed.owes(&["job:a:2", "job:b:1"]).when(resume.clone()).then([]);
@@ -170,6 +211,28 @@ fn a_paused_run_starts_nothing_and_misses_nothing() {
     done.after(resume).owes(&["job:b:1", "job:c:1"]);
     let lost = chain().after(grant("a", 1, 1)).after(Command::Pause { by: by() }).after(expire("a", 1, 1)).owes(&[]);
     lost.after(Command::Resume { by: by() }).owes(&["job:a:2"]);
+}
+
+#[test]
+fn a_retry_that_comes_due_in_a_pause_comes_though_the_clock_went_back() {
+    let (pause, resume) = (Command::Pause { by: by() }, Command::Resume { by: by() });
+    let later = Command::RetryStep { step: "b".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    let it = flow(2, vec![step("a", &[]), optional(step("b", &[]))]).at(10).after(grant("a", 1, 1));
+    let it = dies(it.after(failed("a", 1, 1, FailureClass::Transient)), "b", 1).after(later);
+    let it = it.owes(&["retry:a:2", "retry:b:reset1"]);
+    // One of them was told already when the run was paused, and nothing came of it.
+    let mut paused = it.clone();
+    paused.ledger.tell("retry:a:2");
+    let paused = paused.after(pause.clone()).owes(&[]).at(20).after(retry("a", 2));
+    let it = paused.at(11).when(resume.clone()).then_facts(&["resumed"]);
+    let it = it.owes(&["retry:a:2:resumed1", "retry:b:reset1:resumed1"]);
+    assert_eq!(
+        (it.ledger.open["retry:a:2:resumed1"].due_at, it.ledger.open["retry:b:reset1:resumed1"].due_at),
+        (at(12), at(15))
+    );
+    let it = it.after(pause).after(resume).owes(&["retry:a:2:resumed2", "retry:b:reset1:resumed2"]);
+    let it = it.at(11).after(retry("a", 2)).owes(&["job:a:2", "retry:b:reset1:resumed2"]);
+    it.after(retry("b", 2)).owes(&["job:a:2", "job:b:2"]);
 }
 
 #[test]

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree};
 
 use super::*;
-use crate::{content::FailureClass::*, streams::AnyCommand};
+use crate::{content::FailureClass::*, decider::Decider, streams::AnyCommand};
 
 /// A step from drawn numbers: what it does, and what surrounds it.
 fn drawn(name: &str, (kind, bits): (u8, u64)) -> StepPlan {
@@ -178,9 +178,10 @@ fn keeps_alive(run: &Run, id: &str, step: &Step) -> Vec<(String, bool)> {
     match &step.status {
         StepStatus::Queued { attempt, .. } => vec![key("job", attempt, false)],
         StepStatus::Running { attempt, .. } => vec![key("attempt", attempt, false)],
-        StepStatus::Waiting { attempt, .. } => vec![key("retry", attempt, run.paused.is_some())],
+        StepStatus::Waiting { .. } | StepStatus::Pending {} if run.paused.is_some() => vec![],
+        StepStatus::Waiting { attempt, .. } => vec![key("retry", &format_args!("{attempt}{}", again(step)), false)],
         StepStatus::Pending {} if step.not_before.is_some() => {
-            vec![key("retry", &format_args!("reset{}", step.resets), true)]
+            vec![key("retry", &format_args!("reset{}{}", step.resets, again(step)), true)]
         }
         StepStatus::Asking { approval, .. } if approval.deadline.is_some() => {
             vec![key("timer", &format_args!("ask{}", approval.round), false)]
@@ -195,6 +196,11 @@ fn keeps_alive(run: &Run, id: &str, step: &Step) -> Vec<(String, bool)> {
         },
         _ => vec![],
     }
+}
+
+/// What the key of an instant ends with that is told anew after a pause.
+fn again(step: &Step) -> String {
+    if step.woken == 0 { String::new() } else { format!(":resumed{}", step.woken) }
 }
 
 fn is_goodbye(key: &str) -> bool {
@@ -313,4 +319,58 @@ proptest! {
         }
         prop_assert!(false, "it never ends: {:?}", it.state);
     }
+}
+
+/// Where each step is, in the words of the diagram.
+fn words(state: &State) -> BTreeMap<String, &'static str> {
+    let word = |status: &StepStatus| match status {
+        StepStatus::Waiting { .. } => "waiting",
+        StepStatus::Parked { .. } => "parked",
+        StepStatus::Asking { .. } => "asking",
+        StepStatus::Fanned {} => "fanned",
+        other => other.as_str(),
+    };
+    state.run().map(|run| run.all().map(|(id, _, step)| (id, word(&step.status))).collect()).unwrap_or_default()
+}
+
+/// From which state to which steps went.
+fn arrows(it: &Runs) -> BTreeSet<String> {
+    let (mut state, mut found) = (State::default(), BTreeSet::new());
+    for (event, at) in &it.history {
+        let before = words(&state);
+        RunDecider::evolve(&mut state, event, *at);
+        let after = words(&state);
+        let moved = before.iter().filter_map(|(id, from)| Some((from, after.get(id).filter(|to| *to != from)?)));
+        found.extend(moved.map(|(from, to)| format!("{from} --> {to}")));
+    }
+    found
+}
+
+/// Those that `ARCHITECTURE.md` draws.
+fn drawn_arrows() -> BTreeSet<String> {
+    let text = include_str!("../../../../../ARCHITECTURE.md");
+    let diagram = text.split("A step of a run").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap();
+    let lines = diagram.lines().filter_map(|line| line.split(':').next());
+    lines.map(|line| line.trim().to_owned()).filter(|line| line.contains("-->") && !line.contains("[*]")).collect()
+}
+
+#[test]
+fn the_diagram_of_a_steps_states_shows_what_they_do() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let draws = prop::collection::vec((any::<usize>(), 0..16_u8, 0..1_000_u64), 60);
+    let mut found = BTreeSet::new();
+    for _ in 0..300 {
+        let (plan, draws) = (any_plan(), draws.clone()).new_tree(&mut runner).unwrap().current();
+        let mut it = given::<RunDecider>(id().stream(), []).after(Command::Create(plan));
+        for draw in draws {
+            it.now = it.now.plus_ms(500);
+            let next = next(&it, draw, false);
+            tell(&mut it, next);
+        }
+        found.append(&mut arrows(&it));
+    }
+    found.append(&mut arrows(&kept::approved_and_not_mapped()));
+    let drawn = drawn_arrows();
+    let (missing, astray): (Vec<_>, Vec<_>) = (found.difference(&drawn).collect(), drawn.difference(&found).collect());
+    assert!(missing.is_empty() && astray.is_empty(), "not drawn: {missing:#?}; drawn, and never seen: {astray:#?}");
 }

@@ -98,6 +98,23 @@ fn a_wait_that_is_done_anew_wants_a_new_event() {
 }
 
 #[test]
+fn an_event_is_for_one_wait_of_a_run() {
+    let mapping = BTreeMap::from([("sum".to_owned(), json!("$.payload.sum"))]);
+    let first = within(wait_for("a", &[], None), Flow { output_mapping: mapping, ..Flow::default() });
+    let other = Action::WaitForEvent { event: "other".to_owned(), correlation: None, timeout_ms: None };
+    let steps = vec![first, wait_for("b", &["a"], None), does("c", &["b"], other)];
+    let heard = |it: &Runs, key: &str| match told(it, key).1 {
+        AnyCommand::Topic(topic::Command::Subscribe { heard, .. }) => heard.clone(),
+        other => panic!("{other:?}"),
+    };
+    let it = flow(1, steps);
+    assert!(heard(&it, "subscribe:a:1").is_empty());
+    let it = it.after(arrives("a", 1));
+    assert_eq!((it.value("a"), heard(&it, "subscribe:b:1")), (json!({"sum": 5}), vec!["e1".to_owned()]));
+    assert!(heard(&it.after(arrives("b", 1)), "subscribe:c:1").is_empty(), "that is another topic");
+}
+
+#[test]
 fn a_run_of_another_definition_is_started_as_a_child_and_its_results_are_the_output() {
     let created = Created { path: vec!["o/above".to_owned()], ..*asked_for(1, vec![child("a", &[]), step("b", &[])]) };
     let it = given::<RunDecider>(id().stream(), []).after(Command::Create(Box::new(created)));
