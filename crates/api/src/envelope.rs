@@ -226,6 +226,7 @@ const REJECTIONS: &[(&str, Code)] = &[
     ("no_event", Code::BadRequest),
     ("another_definition", Code::BadRequest),
     ("calendar", Code::BadRequest),
+    ("passes_over", Code::Forbidden),
 ];
 
 /// The name of a rejection: a word, or the one field of an object.
@@ -307,6 +308,7 @@ mod tests {
             (rejected(&run::Rejection::NotAnOption { approval, what: text("a"), allowed: text("b") }), 400),
             (rejected(&run::Rejection::NoSkip { step: text("a") }), 409),
             (rejected(&run::Rejection::NotOver), 409),
+            (rejected(&run::Rejection::PassesOver { step: text("a"), asks: text("b") }), 403),
             (rejected(&run::Rejection::Unsound { why: text("a cycle") }), 400),
             (rejected(&definition::Rejection::Unknown), 404),
             (rejected(&definition::Rejection::NoSuchVersion { version: text("2"), versions: vec![] }), 404),

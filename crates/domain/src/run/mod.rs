@@ -23,6 +23,7 @@ mod gates;
 mod go_on;
 mod memory;
 mod owed;
+mod passing;
 mod plan;
 mod recover;
 mod render;
@@ -42,6 +43,7 @@ pub use event::{End, Event, How, Waits};
 pub use facts::value_of;
 pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, OnTimeout, Part, Rollback};
 pub use gates::{Gates, gates};
+pub use passing::{Passed, passed_over};
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };
