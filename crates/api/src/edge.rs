@@ -114,8 +114,8 @@ pub async fn guard(
         let message = "the connection does not say where it comes from";
         return refuse(request.uri().path(), ApiError::new(Code::Internal, message));
     };
-    let now = shared.system.context().clock_port.now();
-    let known = authenticate(&shared.options.auth, &shared.token, (request.headers(), peer), now).await;
+    let clock = &shared.system.context().clock_port;
+    let known = authenticate(&shared.options.auth, &shared.token, (request.headers(), peer), clock).await;
     match known {
         Err(error) => refuse(request.uri().path(), error),
         Ok(caller) if !caller.may(route.group) => {
