@@ -1,6 +1,7 @@
-//! What every request passes: an id, a time-out, a net under panics, and the guard of its route.
+//! What every request passes: an id, a time-out, a net under panics, the guard of its route, and the fingerprint of what has
+//! a key.
 //!
-//! Owns: those four. Refuses to know: what is asked.
+//! Owns: those five. Refuses to know: what is asked.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -19,7 +20,8 @@ use crate::{
     Shared,
     auth::{Group, Peer, authenticate},
     envelope::{ApiError, Code},
-    routes::Route,
+    naming,
+    routes::{Route, Verb},
     seed,
     system::POSITION,
 };
@@ -131,7 +133,14 @@ pub async fn guard(
                 return refuse(request.uri().path(), error);
             }
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            if route.verb == Verb::Get || route.group == Group::Control {
+                return next.run(request).await;
+            }
+            let path = request.uri().path().to_owned();
+            match naming::noted(request, &shared).await {
+                Ok(request) => next.run(request).await,
+                Err(error) => refuse(&path, error),
+            }
         }
     }
 }
