@@ -281,6 +281,7 @@ impl<K: Kind> Shell<K> {
             shard_count: self.context.shard_count(),
             tz_revision: self.context.calendar.tz_revision().to_owned(),
             code_revision: self.context.settings.code_revision.clone(),
+            request: asked.meta.request.clone(),
         };
         let (reply, delta) = match decided {
             Ok(decision) if decision.delta == Delta::none() => (Vec::new(), Vec::new()),

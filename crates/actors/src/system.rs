@@ -184,12 +184,27 @@ impl System {
         command: impl Into<AnyCommand>,
         (id, actor): (CommandId, &str),
     ) -> Result<Done, NotDone> {
+        self.submit_named(stream, command, (id, actor), None).await
+    }
+
+    /// As [`Self::submit`], for a request that its client gave a name from which `id` is made. `request` is the fingerprint
+    /// of what is asked; it is kept with the command, so that another request under the same name can be told.
+    ///
+    /// # Errors
+    /// See [`NotDone`].
+    pub async fn submit_named(
+        &self,
+        stream: StreamId,
+        command: impl Into<AnyCommand>,
+        (id, actor): (CommandId, &str),
+        request: Option<String>,
+    ) -> Result<Done, NotDone> {
         let Ok(_permit) = self.admission.try_acquire() else { return Err(NotDone::Busy { retry_after_s: 1 }) };
         let (stream, command, offered) = self.straight(stream, command.into()).await?;
         let envelope = Envelope {
             command,
             id,
-            meta: Meta { actor: actor.to_owned(), ..Meta::default() },
+            meta: Meta { actor: actor.to_owned(), request, ..Meta::default() },
             discharges: None,
             from_client: true,
             reply: Reply::nobody(),

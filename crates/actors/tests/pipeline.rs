@@ -23,7 +23,10 @@ use nightshift_ports::{
     memory::MemoryStore,
     read_models::{Generation, Query, ReadModels, RowBatch},
 };
-use nightshift_projections::table::{Row, RowKey, TableDef};
+use nightshift_projections::{
+    Image,
+    table::{Row, RowKey, TableDef},
+};
 use serde_json::Value;
 use support::{MONDAY_8, Stage, create, failure, order, tell, versions};
 
@@ -150,6 +153,39 @@ async fn read_models_built_anew_are_the_fold_of_the_events() {
     let folded = rebuild(log.clone(), models.clone(), |_| {}).await.unwrap();
     assert!(folded > 20, "{folded} events");
     assert_eq!(compare_rows(&*log, &*models, |_| {}).await.unwrap(), Vec::<String>::new());
+}
+
+/// A row that no event makes is a fault, in a shard that has events and in one that has none.
+#[tokio::test]
+async fn a_row_that_no_event_makes_is_told() {
+    let mut stage = Stage::new();
+    let system = stage.start().await;
+    stage.world.write("a.md", "hello");
+    let id = create(&system, order(Governance::FullAuto), "create").await;
+    stage.at(&system, NINE).await;
+    system.stop().await;
+    let (store, table) = (stage.store.clone(), &nightshift_projections::tables::DELIVERABLES);
+    let compared = async || compare_rows(&*store, &*store, |_| {}).await.unwrap();
+    let key = vec![Value::from(id.to_string())];
+    let row = store.rows(Generation::Live, table, &[key]).await.unwrap().remove(0);
+    let checkpoints = store.checkpoints(Generation::Live).await.unwrap();
+    let add = async |shard: ShardId, id: &str| {
+        let seq = checkpoints.iter().find(|(known, _)| *known == shard).map_or(0, |(_, seq)| *seq);
+        let mut row = row.clone();
+        row.insert("id".to_owned(), Value::from(id));
+        row.insert("shard_id".to_owned(), Value::from(shard.0));
+        let upserts = vec![(table, Image::from_row(table, row))];
+        let batch = RowBatch { shard, from_seq: seq, upto_seq: seq, upserts, deletes: vec![] };
+        assert!(store.write(Generation::Live, &[batch]).await.unwrap());
+    };
+    assert_eq!(compared().await, Vec::<String>::new());
+    let made_up = "00000000-0000-8000-8000-000000000001";
+    add(id.stream().shard(), made_up).await;
+    let faults = compared().await;
+    assert!(faults.len() == 1 && faults[0].contains(made_up) && faults[0].contains("do not make it"), "{faults:?}");
+    let empty = (0..).map(ShardId).find(|shard| !checkpoints.iter().any(|(known, _)| known == shard)).unwrap();
+    add(empty, "00000000-0000-8000-8000-000000000002").await;
+    assert_eq!(compared().await.len(), 2);
 }
 
 /// Read models that take their time to write, and count what is asked of them meanwhile.

@@ -8,7 +8,7 @@ use axum::{extract::State, routing};
 use nightshift_domain::{
     content::Digest,
     ids::{RunId, StreamId},
-    run::{Answer, ApprovalAction, ApprovalId, Command},
+    run::{Answer, ApprovalAction, ApprovalId, Command, Passed},
 };
 use nightshift_projections::table::Row;
 use schemars::JsonSchema;
@@ -121,6 +121,17 @@ fn is_asked(caller: &Caller, approval: &Row) -> bool {
 fn may_answer(caller: &Caller, approval: &Row) -> bool {
     let names_somebody = ["assignee", "group_name"].iter().any(|name| !rows::text(approval, name).is_empty());
     caller.sees_all() || if names_somebody { is_asked(caller, approval) } else { sees(caller, approval) }
+}
+
+/// Whether a caller may decide a question of a run of `user`, as the routes of this module would let it.
+pub fn may_decide(caller: &Caller, user: &str, question: &Passed) -> bool {
+    let row = [
+        ("user_id", Value::from(user)),
+        ("assignee", Value::from(question.assignee.clone())),
+        ("group_name", Value::from(question.group.clone())),
+    ];
+    caller.may(Group::Review)
+        && may_answer(caller, &row.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
 }
 
 /// The question of that id, whoever asks.

@@ -1,6 +1,7 @@
-//! What every request passes: an id, a time-out, a net under panics, and the guard of its route.
+//! What every request passes: an id, a time-out, a net under panics, the guard of its route, and the fingerprint of what has
+//! a key.
 //!
-//! Owns: those four. Refuses to know: what is asked.
+//! Owns: those five. Refuses to know: what is asked.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -19,7 +20,8 @@ use crate::{
     Shared,
     auth::{Group, Peer, authenticate},
     envelope::{ApiError, Code},
-    routes::Route,
+    naming,
+    routes::{Route, Verb},
     seed,
     system::POSITION,
 };
@@ -114,8 +116,8 @@ pub async fn guard(
         let message = "the connection does not say where it comes from";
         return refuse(request.uri().path(), ApiError::new(Code::Internal, message));
     };
-    let now = shared.system.context().clock_port.now();
-    let known = authenticate(&shared.options.auth, &shared.token, (request.headers(), peer), now).await;
+    let clock = &shared.system.context().clock_port;
+    let known = authenticate(&shared.options.auth, &shared.token, (request.headers(), peer), clock).await;
     match known {
         Err(error) => refuse(request.uri().path(), error),
         Ok(caller) if !caller.may(route.group) => {
@@ -131,7 +133,14 @@ pub async fn guard(
                 return refuse(request.uri().path(), error);
             }
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            if route.verb == Verb::Get || route.group == Group::Control {
+                return next.run(request).await;
+            }
+            let path = request.uri().path().to_owned();
+            match naming::noted(request, &shared).await {
+                Ok(request) => next.run(request).await,
+                Err(error) => refuse(&path, error),
+            }
         }
     }
 }

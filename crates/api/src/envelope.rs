@@ -56,6 +56,8 @@ pub enum Code {
     PayloadTooLarge,
     /// 415: the body is of a form that is not read here.
     UnsupportedMediaType,
+    /// 422: the key named another request before.
+    Unprocessable,
     /// 429: too many requests, or too much is waiting.
     RateLimited,
     /// 500: a fault of the program.
@@ -68,7 +70,7 @@ pub enum Code {
 
 impl Code {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -78,6 +80,7 @@ impl Code {
         Self::Gone,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::Unprocessable,
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
@@ -97,6 +100,7 @@ impl Code {
             Self::Gone => "GONE",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::Unprocessable => "UNPROCESSABLE",
             Self::RateLimited => "RATE_LIMITED",
             Self::Internal => "INTERNAL",
             Self::Unavailable => "UNAVAILABLE",
@@ -117,6 +121,7 @@ impl Code {
             Self::Gone => StatusCode::GONE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
@@ -227,6 +232,7 @@ const REJECTIONS: &[(&str, Code)] = &[
     ("no_event", Code::BadRequest),
     ("another_definition", Code::BadRequest),
     ("calendar", Code::BadRequest),
+    ("passes_over", Code::Forbidden),
 ];
 
 /// The name of a rejection: a word, or the one field of an object.
@@ -309,6 +315,7 @@ mod tests {
             (rejected(&run::Rejection::NotAnOption { approval, what: text("a"), allowed: text("b") }), 400),
             (rejected(&run::Rejection::NoSkip { step: text("a") }), 409),
             (rejected(&run::Rejection::NotOver), 409),
+            (rejected(&run::Rejection::PassesOver { step: text("a"), asks: text("b") }), 403),
             (rejected(&run::Rejection::Unsound { why: text("a cycle") }), 400),
             (rejected(&definition::Rejection::Unknown), 404),
             (rejected(&definition::Rejection::NoSuchVersion { version: text("2"), versions: vec![] }), 404),

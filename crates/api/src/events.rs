@@ -21,6 +21,7 @@ use crate::{
     auth::{Caller, Group},
     envelope::{self, Answered, ApiError},
     extract::{Body, Order, Question},
+    naming::Fingerprint,
     paging::{self, Listing},
     routes::{Gives, LIMIT, OFFSET, Param, ParamKind, Route, Takes, of},
     rows::shown,
@@ -95,14 +96,16 @@ async fn publish(
     }
     let user = caller.on_behalf_of(asked.user_id.as_deref())?;
     let event = Published {
-        id: asked.id.unwrap_or_else(|| order.id.to_string()),
+        id: asked.id.clone().unwrap_or_else(|| order.id.to_string()),
         user,
         correlation: asked.correlation,
         intent_id: asked.intent_id,
         payload: asked.payload,
     };
     let said = json!({"id": event.id, "type": asked.event_type});
-    let taken = shared.publish(&asked.event_type, event, &caller.actor()).await?;
+    // An event that has an id is known by it, whatever the key.
+    let request = order.request.filter(|_| asked.id.is_none());
+    let taken = shared.publish_named(&asked.event_type, event, &caller.actor(), request).await?;
     if order.wait {
         shared.shown(taken.position).await;
     }
@@ -116,10 +119,27 @@ impl Shared {
     /// # Errors
     /// As the topic says.
     pub(crate) async fn publish(&self, event_type: &str, event: Published, actor: &str) -> Result<Done, ApiError> {
+        self.publish_named(event_type, event, actor, None).await
+    }
+
+    /// As [`Self::publish`], for a request that its client named.
+    ///
+    /// # Errors
+    /// As the topic says; 422 when the key named another request before.
+    async fn publish_named(
+        &self,
+        event_type: &str,
+        event: Published,
+        actor: &str,
+        request: Option<Fingerprint>,
+    ) -> Result<Done, ApiError> {
         let id = event_id(event_type, &event.user, &event.id);
         let topic = TopicId::of(event_type, self.shard_count()).stream();
         let command = Command::Publish { event_type: event_type.to_owned(), event: Box::new(event) };
-        Ok(self.system.submit(topic, command, (id, actor)).await?)
+        let text = request.map(|request| request.to_string());
+        let taken = self.system.submit_named(topic, command, (id, actor), text).await;
+        self.same_request((id, request), &[topic.shard()], &taken).await?;
+        Ok(taken?)
     }
 }
 

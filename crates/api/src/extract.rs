@@ -18,6 +18,7 @@ use crate::{
     Shared,
     auth::Caller,
     envelope::{ApiError, Code},
+    naming::Fingerprint,
     routes::{Param, ParamKind, Route},
 };
 
@@ -124,9 +125,7 @@ impl Question {
     pub fn read(query: &str, declared: &'static [Param]) -> Result<Self, ApiError> {
         let mut given = BTreeMap::new();
         let mut faults = Vec::new();
-        let pairs: Vec<(String, String)> =
-            axum::extract::Query::try_from_uri(&uri_of(query)).map(|query| query.0).unwrap_or_default();
-        for (name, value) in pairs {
+        for (name, value) in pairs_of(query) {
             match declared.iter().find(|param| param.name == name) {
                 None => faults.push((name.clone(), unknown(&name, declared))),
                 Some(param) => {
@@ -174,8 +173,10 @@ impl Question {
     }
 }
 
-fn uri_of(query: &str) -> axum::http::Uri {
-    format!("/?{query}").parse().unwrap_or_default()
+/// Names and values behind `?`, in their order.
+pub fn pairs_of(query: &str) -> Vec<(String, String)> {
+    let uri: axum::http::Uri = format!("/?{query}").parse().unwrap_or_default();
+    axum::extract::Query::try_from_uri(&uri).map(|query| query.0).unwrap_or_default()
 }
 
 fn unknown(name: &str, declared: &[Param]) -> String {
@@ -232,6 +233,8 @@ pub const IDEMPOTENCY_HEADERS: [&str; 2] = ["idempotency-key", "x-idempotency-ke
 pub struct Order {
     /// The command it is. The same key from the same caller to the same address is the same command.
     pub id: CommandId,
+    /// What is asked for, when the client gave a key: another request under the same key is refused.
+    pub request: Option<Fingerprint>,
     /// The answer waits until the read models show the change.
     pub wait: bool,
 }
@@ -242,6 +245,7 @@ impl FromRequestParts<Arc<Shared>> for Order {
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, shared).await?;
         let question = Question::from_request_parts(parts, shared).await?;
+        let request = parts.extensions.get::<Fingerprint>().copied();
         let id = match idempotency_key(&parts.headers)? {
             Some(key) => {
                 let route = format!("{} {}", parts.method, parts.uri.path());
@@ -249,7 +253,7 @@ impl FromRequestParts<Arc<Shared>> for Order {
             }
             None => CommandId(shared.system.context().ids.fresh()),
         };
-        Ok(Self { id, wait: question.text("wait") == Some("position") })
+        Ok(Self { id, request, wait: question.text("wait") == Some("position") })
     }
 }
 

@@ -88,7 +88,7 @@ async fn retry(
     Body(request): Body<NoteRequest>,
 ) -> Answered {
     let by = asked(&caller, request.note);
-    let command = Command::RetryStep { step: step.clone(), modifications: None, delay_ms: 0, by };
+    let command = Command::RetryStep { step: step.clone(), modifications: None, delay_ms: 0, by, past: None };
     on_dead(&shared, &caller, (order, run, &step), command).await
 }
 
@@ -98,7 +98,7 @@ async fn discard(
     Body(request): Body<NoteRequest>,
 ) -> Answered {
     let by = asked(&caller, request.note);
-    let command = Command::SkipStep { step: step.clone(), output: None, by };
+    let command = Command::SkipStep { step: step.clone(), output: None, by, past: None };
     on_dead(&shared, &caller, (order, run, &step), command).await
 }
 

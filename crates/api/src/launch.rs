@@ -113,7 +113,10 @@ impl Shared {
             priority: wish.priority,
         };
         let command = definition::Command::Start(Box::new(start));
-        let done = self.carry_out(caller, order, definition.id.stream(), command).await.map_err(|error| {
+        let stream = definition.id.stream();
+        // Kept by the run that it begins, or by the definition that turned it down.
+        let kept_on = [stream.shard(), run.shard()];
+        let done = self.carry_out_once(caller, order, (stream, &kept_on), command).await.map_err(|error| {
             let Named { owner, name, .. } = definition;
             match error.code {
                 Code::NotFound => ApiError { message: format!("{} ({owner}/{name})", error.message), ..error },

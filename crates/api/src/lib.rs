@@ -21,6 +21,7 @@ mod hooks;
 mod jobs;
 mod launch;
 pub mod links;
+mod naming;
 pub mod openapi;
 mod orchestrations;
 mod paging;

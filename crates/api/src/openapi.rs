@@ -270,13 +270,21 @@ fn parameters(route: &Route) -> Vec<Value> {
         |param| json!({"name": param.name, "in": "query", "description": param.about, "schema": param_schema(param)}),
     );
     let mut all: Vec<Value> = in_path.chain(query).collect();
-    if route.verb != Verb::Get && route.group != Group::Public && route.group != Group::Control {
+    if takes_a_key(route) {
         let name = "Idempotency-Key";
-        let about = format!("The same key is the same request. `{}` is read too.", IDEMPOTENCY_HEADERS[1]);
+        let about = format!(
+            "The same key is the same request; another request under it is refused. `{}` is read too.",
+            IDEMPOTENCY_HEADERS[1]
+        );
         let schema = json!({"type": "string", "minLength": 1, "maxLength": 255});
         all.push(json!({"name": name, "in": "header", "description": about, "schema": schema}));
     }
     all
+}
+
+/// Its requests can be named by their clients.
+fn takes_a_key(route: &Route) -> bool {
+    route.verb != Verb::Get && route.group != Group::Public && route.group != Group::Control
 }
 
 fn param_schema(param: &Param) -> Value {
@@ -309,6 +317,9 @@ fn refusals(route: &Route) -> Vec<Code> {
     }
     if route.verb == Verb::Post {
         codes.push(Code::Conflict);
+    }
+    if takes_a_key(route) {
+        codes.push(Code::Unprocessable);
     }
     codes
 }

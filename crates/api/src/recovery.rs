@@ -1,18 +1,23 @@
 //! `/api/orchestrations/{id}/actions`: what people do to a run.
 //!
-//! Owns: the forms. Refuses to know: when an action is possible.
+//! Owns: the forms, and past which questions to people a caller may go. Refuses to know: when an action is possible.
+//!
+//! Invariant: whoever may not answer a question does not get past it by another action.
 
 use std::sync::Arc;
 
 use axum::{extract::State, routing};
-use nightshift_domain::run::{Asked, Command, State as Run, StepStatus};
+use nightshift_domain::{
+    ids::RunId,
+    run::{Asked, Command, State as Run, StepStatus, passed_over},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Shared,
+    Shared, approvals,
     auth::{Caller, Group},
     envelope::{self, Answered, ApiError, Code},
     extract::{Body, Named, Order},
@@ -30,7 +35,7 @@ pub const ROUTES: &[Route] = &[
         .takes(Takes::Json(of::<RetryRequest>)),
     Route::post("/api/orchestrations/{id}/actions/skip", || routing::post(skip))
         .group(Group::Steer)
-        .about(TAG, "Take an output in place of a step's, and go on.")
+        .about(TAG, "Take an output in place of a step's, and go on. Past a question to people only who may answer it.")
         .takes(Takes::Json(of::<SkipRequest>)),
     Route::post("/api/orchestrations/{id}/actions/abort", || routing::post(abort))
         .group(Group::Steer)
@@ -118,6 +123,7 @@ async fn retry(
         modifications: request.modifications,
         delay_ms: request.delay_seconds * 1_000,
         by: asked(&caller, request.note),
+        past: None,
     };
     act(&shared, &caller, (order, id), command).await
 }
@@ -129,7 +135,8 @@ async fn skip(
 ) -> Answered {
     let step = named_or_failed(&shared, &caller, id, request.step_id).await?;
     let by = asked(&caller, request.note);
-    act(&shared, &caller, (order, id), Command::SkipStep { step, output: request.replacement_output, by }).await
+    let command = Command::SkipStep { step, output: request.replacement_output, by, past: None };
+    act(&shared, &caller, (order, id), command).await
 }
 
 async fn abort(
@@ -174,11 +181,32 @@ async fn resume(
 /// Gives an order to a run that the caller may steer.
 ///
 /// # Errors
-/// 404: there is none; otherwise as the run says.
+/// 404: there is none; 403: it passes over a question that the caller may not answer; otherwise as the run says.
 pub async fn act(shared: &Shared, caller: &Caller, (order, id): (Order, Uuid), command: Command) -> Answered {
     let run = shared.own_run(caller, id).await?;
+    let command = held_to_questions(shared, caller, run, command).await?;
     let taken = shared.carry_out(caller, order, run.stream(), command).await?;
     Ok(done(&taken, envelope::ok(json!({"id": id, "version": taken.version}))))
+}
+
+/// The order, held to the questions that the caller may answer. The run itself refuses it when it passes over another one,
+/// so a question that is asked in between is not passed over either.
+async fn held_to_questions(
+    shared: &Shared,
+    caller: &Caller,
+    run: RunId,
+    mut command: Command,
+) -> Result<Command, ApiError> {
+    let ordered = command.clone();
+    if let Command::SkipStep { past, .. } | Command::RetryStep { past, .. } = &mut command {
+        let questions = move |state: &Run| {
+            state.run().map(|run| (run.created.user.0.clone(), passed_over(run, &ordered))).unwrap_or_default()
+        };
+        let (user, questions) = shared.ask(run.stream(), questions).await?;
+        let may = questions.into_iter().filter(|question| approvals::may_decide(caller, &user, question));
+        *past = Some(may.map(|question| question.step).collect());
+    }
+    Ok(command)
 }
 
 /// The step that was named, or the last one of the plan that failed.

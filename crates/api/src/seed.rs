@@ -147,6 +147,8 @@ async fn dispatch(
     if let Some(trigger) = &trigger {
         let route = format!("dispatch {}", asked.workflow_key);
         order.id = CommandId::of_client(&user.0, &route, &trigger.to_string());
+        // Here the trigger names the run, whatever else is said.
+        order.request = None;
     }
     let (owner, name) = match asked.workflow_key.split_once('/') {
         Some((owner, name)) => (Some(owner), name),

@@ -75,8 +75,25 @@ impl Shared {
         stream: StreamId,
         command: impl Into<AnyCommand>,
     ) -> Result<Done, ApiError> {
+        self.carry_out_once(caller, order, (stream, &[stream.shard()]), command).await
+    }
+
+    /// As [`Self::carry_out`], for a command that may be kept on any of these shards.
+    ///
+    /// # Errors
+    /// What the stream answered, as HTTP says it; 422 when the key of the order named another request before.
+    pub(crate) async fn carry_out_once(
+        &self,
+        caller: &Caller,
+        order: Order,
+        (stream, kept_on): (StreamId, &[ShardId]),
+        command: impl Into<AnyCommand>,
+    ) -> Result<Done, ApiError> {
         let stream = self.stream(stream)?;
-        let done = self.system.submit(stream, command, (order.id, &caller.actor())).await?;
+        let request = order.request.map(|request| request.to_string());
+        let taken = self.system.submit_named(stream, command, (order.id, &caller.actor()), request).await;
+        self.same_request((order.id, order.request), kept_on, &taken).await?;
+        let done = taken?;
         if order.wait {
             self.shown(done.position).await;
         }

@@ -68,6 +68,8 @@ async fn a_run_is_followed_from_its_first_event_to_its_end() {
     assert_eq!(half["run"]["stats"]["progressPercentage"], 50);
     assert_eq!((half["data"]["step"]["id"].as_str(), half["data"]["step"]["index"].as_u64()), (Some("one"), Some(0)));
     assert_eq!(half["data"]["nextSteps"], json!([{"id": "two"}]));
+    assert_eq!(events[0].data["run"]["parameters"], json!({"topic": "sales"}));
+    assert!(events[1..].iter().all(|event| event.data["run"].get("parameters").is_none()), "told once");
     let reasons: Vec<&str> = events.iter().filter_map(|event| event.data["data"]["reason"].as_str()).collect();
     assert_eq!(reasons, ["execution_started", "step_running", "step_completed", "step_running", "step_completed"]);
     // Whoever was cut off anywhere goes on there, and misses nothing.

@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nightshift_api::{LinkKey, Options, Secrets, links::Link};
 use nightshift_domain::{
     content::Digest,
+    ids::DefinitionId,
     run::{ApprovalAction, ApprovalId},
 };
 use nightshift_ports::clock::Clock as _;
@@ -82,6 +83,42 @@ async fn the_same_key_starts_the_same_run() {
     let runs = stage.get("ns_agent", "/api/orchestrations?lifecycle=all").await.data();
     assert_eq!(runs["total"], 2);
     assert_eq!(stage.world.acted.lock().unwrap().len(), 6, "three runs of two steps");
+}
+
+/// A key that named one request says nothing about another: it is refused, not answered as if it had been done.
+#[tokio::test]
+async fn a_key_names_one_request() {
+    let stage = Stage::new().await;
+    let shard = |name: &str| DefinitionId::of("team", name, 4).shard();
+    let other = (0..).map(|n| format!("other-{n}")).find(|name| shard(name) == shard("daily")).unwrap();
+    let send = async |path: &str, key: &str, body: &str| {
+        let kind = if path.ends_with("workflows") { "application/yaml" } else { "application/json" };
+        let headers = [("x-api-key", "ns_operator"), ("idempotency-key", key), ("content-type", kind)];
+        stage.send(("POST", path), &headers, body).await
+    };
+    let document = TWO_STEPS.replace("name: daily", &format!("name: {other}"));
+    for (path, one, two) in [
+        ("/api/workflows", TWO_STEPS, TWO_STEPS.replace("1.0.0", "2.0.0")),
+        ("/api/workflows", TWO_STEPS, document.clone()),
+        ("/api/orchestrations", r#"{"name": "daily"}"#, format!("{{\"name\": {other:?}}}")),
+        ("/api/orchestrations", r#"{"name": "daily"}"#, r#"{"name": "daily", "priority": 3}"#.to_owned()),
+        ("/api/orchestrations", r#"{"name": "daily"}"#, r#"{"name": "daily", "parameters": {"x": 1}}"#.to_owned()),
+        ("/api/events", r#"{"type": "a", "payload": 1}"#, r#"{"type": "a", "payload": 2}"#.to_owned()),
+    ] {
+        stage.register(&document).await;
+        let first = send(path, "k", one).await;
+        assert!((201..=202).contains(&first.status), "{path}: {}", first.body);
+        let refused = send(path, "k", &two).await;
+        assert_eq!(refused.refusal(), (422, "UNPROCESSABLE".to_owned()), "{path} {two}: {}", refused.body);
+        let details = &refused.json()["error"]["details"];
+        assert!(details["kept"].is_string() && details["kept"] != details["given"], "{details}");
+        let otherwise = if one.starts_with('{') { one.replace(": ", ":\n") } else { one.to_owned() };
+        let again = send(path, "k", &otherwise).await;
+        assert_eq!((again.status, again.data()), (first.status, first.data()), "the same request, written otherwise");
+    }
+    settled(&stage).await;
+    let runs = stage.get("ns_operator", "/api/orchestrations?lifecycle=all").await.data();
+    assert_eq!(runs["total"], 1, "{runs}");
 }
 
 #[tokio::test]

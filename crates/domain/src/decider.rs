@@ -73,6 +73,9 @@ pub struct RecordedCtx {
     pub tz_revision: String,
     /// Version of the program that decided.
     pub code_revision: String,
+    /// Fingerprint of the request, when a client named it: nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// Kinds of open obligation. The number is part of the store's format.

@@ -60,4 +60,7 @@ pub struct Meta {
     /// W3C `traceparent` of a caller outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Fingerprint of the request, when a client named it. Kept with the command, not with its events.
+    #[serde(skip)]
+    pub request: Option<String>,
 }

@@ -160,7 +160,7 @@ fn an_output_in_the_place_of_a_dead_instance_lets_its_list_go_on() {
     let mut world = world(vec![list()]);
     let token = world.at(101).grant(flow_run(), "list[1]", 1);
     failing(&mut world, 102, "list[0]", 1);
-    let skip = Command::SkipStep { step: "list[0]".to_owned(), output: Some(json!(0)), by: asked() };
+    let skip = Command::SkipStep { step: "list[0]".to_owned(), output: Some(json!(0)), by: asked(), past: None };
     tell(&mut world, 103, skip);
     assert_step(&world, "list[0]", &json!({"status": "completed", "output": 0, "error_details": null}));
     assert_columns(rows(&world).one("job_queue", "step_id", "list[0]"), &json!({"status": "cancelled"}));
@@ -243,7 +243,7 @@ fn an_answer_may_have_the_step_done_again() {
 fn a_question_that_nobody_answered_before_the_step_ended_is_void() {
     let ends = [
         (Command::Cancel { reason: "not now".to_owned() }, "cancelled", "skipped"),
-        (Command::SkipStep { step: "one".to_owned(), output: None, by: asked() }, "completed", "completed"),
+        (Command::SkipStep { step: "one".to_owned(), output: None, by: asked(), past: None }, "completed", "completed"),
     ];
     for (command, run, step_is) in ends {
         let mut world = world(vec![asking(step("one", call(), &[]), false)]);
@@ -283,7 +283,13 @@ fn a_run_that_failed_goes_on() {
     done(&mut world, 101, "one", 1);
     failing(&mut world, 102, "two", 1);
     assert_run(&world, &json!({"status": "failed", "completed_steps": 1, "completed_at": time(102)}));
-    let retry = |delay_ms| Command::RetryStep { step: "two".to_owned(), modifications: None, delay_ms, by: asked() };
+    let retry = |delay_ms| Command::RetryStep {
+        step: "two".to_owned(),
+        modifications: None,
+        delay_ms,
+        by: asked(),
+        past: None,
+    };
     tell(&mut world, 103, retry(60_000));
     let reopened = json!({"status": "running", "completed_steps": 1, "completed_at": null, "error_details": null});
     assert_run(&world, &reopened);

@@ -14,11 +14,16 @@ pub mod roles;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, header};
 use nightshift_domain::{ids::UserId, time::Timestamp};
+use nightshift_ports::clock::Clock;
 use tokio::sync::Mutex;
 
 pub use api_key::{ApiKey, ApiKeys, Rate};
@@ -55,7 +60,7 @@ pub struct Tokens {
     /// What is asked of them.
     pub rules: Rules,
     fixed: Vec<Key>,
-    fetched: Option<Fetched>,
+    fetched: Option<Arc<Fetched>>,
 }
 
 /// Gets the text of a key set from where it is published. Time-outs and sizes are its business.
@@ -68,22 +73,9 @@ pub trait KeySource: Send + Sync {
     async fn fetch(&self) -> Result<String, String>;
 }
 
-/// A published key set, and when it was last asked for.
-struct Fetched {
-    source: Arc<dyn KeySource>,
-    held: Mutex<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    keys: Vec<Key>,
-    asked_at: Option<Timestamp>,
-    fetched_at: Option<Timestamp>,
-}
-
-/// A published key set is taken for current so long, in milliseconds.
+/// A published set of keys takes so long to be stale, in milliseconds.
 const KEYS_FRESH_MS: i64 = 600_000;
-/// It is not asked for more often than this, whatever tokens come, in milliseconds.
+/// It is left alone for so long after it was asked for, whatever tokens come, in milliseconds.
 const KEYS_ASK_MS_MIN: i64 = 10_000;
 
 impl Tokens {
@@ -96,50 +88,90 @@ impl Tokens {
     /// Also those that the keys of a published set sign.
     #[must_use]
     pub fn and_published(mut self, source: Arc<dyn KeySource>) -> Self {
-        self.fetched = Some(Fetched { source, held: Mutex::new(Held::default()) });
+        self.fetched = Some(Arc::new(Fetched { source, held: RwLock::default(), turn: Arc::default() }));
         self
     }
 
-    /// Judges a token. A key that is not known is looked for in the published set once more.
+    /// Judges a token by the keys at hand. Only a token that these cannot judge waits for the published set: stale keys go on
+    /// while they are fetched again.
     ///
     /// # Errors
     /// 401 when the token is not good, 503 when the keys cannot be had.
-    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, ApiError> {
+    pub async fn verify(&self, token: &str, clock: &Arc<dyn Clock>) -> Result<Claims, ApiError> {
+        let now = clock.now();
         let of_fixed = jwt::verify(token, &self.fixed, &self.rules, now);
         let (Err(TokenFault::NoKey { .. }), Some(published)) = (&of_fixed, &self.fetched) else {
             return of_fixed.map_err(|fault| unauthorized(&fault));
         };
-        let mut held = published.held.lock().await;
-        if held.fetched_at.is_none_or(|at| now.micros_since(at) > KEYS_FRESH_MS * 1_000) {
-            published.refresh(&mut held, now).await?;
+        if let Some((keys, fetched_at)) = published.held() {
+            let stale = now.micros_since(fetched_at) > KEYS_FRESH_MS * 1_000;
+            let judged = jwt::verify(token, &*keys, &self.rules, now);
+            if stale {
+                published.ask(clock);
+            }
+            match judged {
+                // The set may have a key for it by now.
+                Err(TokenFault::NoKey { .. }) => {}
+                Err(TokenFault::Signature) if stale => {}
+                judged => return judged.map_err(|fault| unauthorized(&fault)),
+            }
         }
-        let judged = jwt::verify(token, &held.keys, &self.rules, now);
-        let Err(TokenFault::NoKey { .. }) = judged else { return judged.map_err(|fault| unauthorized(&fault)) };
-        published.refresh(&mut held, now).await?;
-        jwt::verify(token, &held.keys, &self.rules, now).map_err(|fault| unauthorized(&fault))
+        published.ask(clock);
+        published.answered().await;
+        let Some((keys, _)) = published.held() else {
+            let message = "the keys that verify tokens cannot be had at the moment; the log says why";
+            return Err(ApiError::new(Code::Unavailable, message).retry_after(10));
+        };
+        jwt::verify(token, &*keys, &self.rules, now).map_err(|fault| unauthorized(&fault))
     }
 }
 
+/// Keys, and when they were fetched.
+type Held = (Arc<Vec<Key>>, Timestamp);
+
+/// A published key set.
+struct Fetched {
+    source: Arc<dyn KeySource>,
+    /// The last set that could be had.
+    held: RwLock<Option<Held>>,
+    /// Held by the one task that asks; when the last one was answered, or was not.
+    turn: Arc<Mutex<Option<Timestamp>>>,
+}
+
 impl Fetched {
-    /// Asks for the set unless that was done a moment ago. Old keys go on when it cannot be had.
-    async fn refresh(&self, held: &mut Held, now: Timestamp) -> Result<(), ApiError> {
-        let lately = held.asked_at.is_some_and(|at| (0..KEYS_ASK_MS_MIN * 1_000).contains(&now.micros_since(at)));
-        if !lately {
-            held.asked_at = Some(now);
-            let keys = match self.source.fetch().await {
+    fn held(&self) -> Option<Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for the set, aside, unless that is being done or was done a moment ago. Old keys go on when it cannot be had.
+    fn ask(self: &Arc<Self>, clock: &Arc<dyn Clock>) {
+        let Ok(mut asked_at) = Arc::clone(&self.turn).try_lock_owned() else { return };
+        let since = |at| clock.now().micros_since(at);
+        if asked_at.is_some_and(|at| (0..KEYS_ASK_MS_MIN * 1_000).contains(&since(at))) {
+            return;
+        }
+        let (own, clock) = (Arc::clone(self), Arc::clone(clock));
+        // Not the request's own task: a client that goes does not break it off.
+        tokio::spawn(async move {
+            let keys = match own.source.fetch().await {
                 Ok(text) => keys::jwks(&text, Origin::Fetched).map_err(|error| error.to_string()),
                 Err(why) => Err(why),
             };
+            // The pause begins here: a source that does not answer is not asked again at once.
+            let now = clock.now();
+            *asked_at = Some(now);
             match keys {
-                Ok(keys) => (held.keys, held.fetched_at) = (keys, Some(now)),
+                Ok(keys) => {
+                    *own.held.write().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(keys), now));
+                }
                 Err(why) => tracing::warn!(why, "the keys of tokens cannot be had"),
             }
-        }
-        if held.fetched_at.is_none() {
-            let message = "the keys that verify tokens cannot be had at the moment; the log says why";
-            return Err(ApiError::new(Code::Unavailable, message).retry_after(10));
-        }
-        Ok(())
+        });
+    }
+
+    /// Returns when nobody asks.
+    async fn answered(&self) {
+        drop(self.turn.lock().await);
     }
 }
 
@@ -227,7 +259,7 @@ pub async fn authenticate(
     auth: &Auth,
     control: &str,
     (headers, peer): (&HeaderMap, Peer),
-    now: Timestamp,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Caller, ApiError> {
     if !auth.is_configured() && !peer.is_this_machine() {
         let message = "tokens and keys are not configured: only requests from this machine are taken";
@@ -243,11 +275,11 @@ pub async fn authenticate(
     }
     let key = bearer.filter(|token| token.starts_with(api_key::PREFIX));
     if let Some(key) = KEY_HEADERS.into_iter().find_map(text).or(key) {
-        return by_key(auth.keys.as_ref(), key, now);
+        return by_key(auth.keys.as_ref(), key, clock.now());
     }
     match (bearer, &auth.tokens) {
         (Some(token), Some(tokens)) => {
-            let claims = tokens.verify(token, now).await?;
+            let claims = tokens.verify(token, clock).await?;
             let (roles, groups) = (claims.roles, claims.groups);
             Ok(Caller { user: claims.subject, roles, scopes: None, groups, via: "token".to_owned() })
         }

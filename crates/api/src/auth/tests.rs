@@ -7,13 +7,20 @@ use std::sync::{
 
 use axum::http::HeaderValue;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::FutureExt as _;
+use nightshift_ports::clock::ManualClock;
 use ring::{hmac, signature::Ed25519KeyPair, signature::KeyPair as _};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(ManualClock::at(NOW))
+}
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../tests/vectors/jwt.json")).unwrap()
@@ -186,14 +193,25 @@ fn roles_come_from_the_claim_that_is_configured() {
 struct Published {
     text: Mutex<Result<String, String>>,
     asked: AtomicU32,
+    /// Answers take a permit each.
+    answers: Semaphore,
 }
 
 #[async_trait]
 impl KeySource for Published {
     async fn fetch(&self) -> Result<String, String> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        self.answers.acquire().await.unwrap().forget();
         self.text.lock().unwrap().clone()
     }
+}
+
+fn published(answers: usize) -> (Arc<Published>, Tokens, ManualClock, Arc<dyn Clock>) {
+    let text = Mutex::new(Err("refused".to_owned()));
+    let source = Arc::new(Published { text, asked: AtomicU32::new(0), answers: Semaphore::new(answers) });
+    let tokens = Tokens::of_keys(Rules::default(), vec![secret()]).and_published(source.clone());
+    let clock = ManualClock::at(NOW);
+    (source, tokens, clock.clone(), Arc::new(clock))
 }
 
 fn ed_set(seed: u8, kid: &str) -> (String, String) {
@@ -207,24 +225,61 @@ fn ed_set(seed: u8, kid: &str) -> (String, String) {
 #[tokio::test]
 async fn a_published_set_is_asked_again_for_an_unknown_key_but_not_by_every_token() {
     let ((first, one), (second, two)) = (ed_set(1, "one"), ed_set(2, "two"));
-    let source = Arc::new(Published { text: Mutex::new(Err("refused".to_owned())), asked: AtomicU32::new(0) });
-    let tokens = Tokens::of_keys(Rules::default(), vec![secret()]).and_published(source.clone());
+    let (source, tokens, at, clock) = published(100);
     let asked = || source.asked.load(Ordering::SeqCst);
-    assert!(tokens.verify(&hs_token(&good()), NOW).await.is_ok(), "a fixed key needs no set");
+    let verify = async |token: &str| tokens.verify(token, &clock).await.map(|claims| claims.subject);
+    assert!(verify(&hs_token(&good())).await.is_ok(), "a fixed key needs no set");
     assert_eq!(asked(), 0);
-    assert_eq!(tokens.verify(&one, NOW).await.unwrap_err().code, Code::Unavailable);
-    assert_eq!(tokens.verify(&one, NOW.plus_ms(9_999)).await.unwrap_err().code, Code::Unavailable);
+    assert_eq!(verify(&one).await.unwrap_err().code, Code::Unavailable);
+    at.advance_ms(9_999);
+    assert_eq!(verify(&one).await.unwrap_err().code, Code::Unavailable);
     assert_eq!(asked(), 1, "a source that fails is left alone for a while");
     *source.text.lock().unwrap() = Ok(first);
-    assert_eq!(tokens.verify(&one, NOW.plus_ms(10_000)).await.unwrap().subject, "one");
-    assert_eq!(tokens.verify(&two, NOW.plus_ms(10_001)).await.unwrap_err().code, Code::Unauthorized);
+    at.advance_ms(1);
+    assert_eq!(verify(&one).await.unwrap(), "one");
+    assert_eq!(verify(&two).await.unwrap_err().code, Code::Unauthorized);
     assert_eq!(asked(), 2);
     *source.text.lock().unwrap() = Ok(second);
-    assert_eq!(tokens.verify(&two, NOW.plus_ms(20_001)).await.unwrap().subject, "two");
+    at.advance_ms(10_000);
+    assert_eq!(verify(&two).await.unwrap(), "two");
     assert_eq!(asked(), 3);
     *source.text.lock().unwrap() = Err("gone".to_owned());
-    assert!(tokens.verify(&two, NOW.plus_ms(2_000_000)).await.is_ok(), "old keys go on when the source is gone");
+    at.advance_ms(2_000_000);
+    assert!(verify(&two).await.is_ok(), "old keys go on when the source is gone");
+    tokens.fetched.as_ref().unwrap().answered().await;
     assert_eq!(asked(), 4);
+}
+
+/// An identity provider that does not answer holds up nobody whose key is known.
+#[tokio::test]
+async fn known_keys_judge_at_once_while_the_set_is_fetched_again() {
+    let ((first, one), (_, two)) = (ed_set(1, "one"), ed_set(2, "two"));
+    let (source, tokens, at, clock) = published(1);
+    let asked = || source.asked.load(Ordering::SeqCst);
+    let at_once = |token: &str| tokens.verify(token, &clock).now_or_never().map(|judged| judged.map(|it| it.subject));
+    *source.text.lock().unwrap() = Ok(first);
+    assert_eq!(tokens.verify(&one, &clock).await.unwrap().subject, "one");
+    // Stale, and nothing comes any more.
+    at.advance_ms(601_000);
+    for _ in 0..3 {
+        assert_eq!(at_once(&one).expect("it does not wait").unwrap(), "one");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asked(), 2, "one asks");
+    assert!(at_once(&two).is_none(), "what no key at hand can judge waits");
+    at.advance_ms(30_000);
+    *source.text.lock().unwrap() = Err("timed out".to_owned());
+    source.answers.add_permits(1);
+    tokens.fetched.as_ref().unwrap().answered().await;
+    at.advance_ms(9_999);
+    assert_eq!(at_once(&one).expect("it does not wait").unwrap(), "one");
+    assert_eq!(at_once(&two).expect("nothing is asked for now").unwrap_err().code, Code::Unauthorized);
+    tokio::task::yield_now().await;
+    assert_eq!(asked(), 2, "the pause is counted from the end");
+    at.advance_ms(1);
+    assert_eq!(at_once(&one).expect("it does not wait").unwrap(), "one");
+    tokio::task::yield_now().await;
+    assert_eq!(asked(), 3);
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -240,7 +295,7 @@ async fn without_configuration_only_the_control_token_from_this_machine_is_a_pro
     let auth = Auth::default();
     let here = peer("127.0.0.1", "127.0.0.1");
     let ask = async |pairs: &[(&'static str, &str)], peer| {
-        authenticate(&auth, "control", (&headers(pairs), peer), NOW).await.map_err(|error| error.code)
+        authenticate(&auth, "control", (&headers(pairs), peer), &clock()).await.map_err(|error| error.code)
     };
     let proof = [("authorization", "Bearer control")];
     let caller = ask(&proof, here).await.unwrap();
@@ -255,7 +310,7 @@ async fn without_configuration_only_the_control_token_from_this_machine_is_a_pro
     assert_eq!(ask(&[], here).await, Err(Code::Unauthorized));
     assert_eq!(ask(&[], peer("192.0.2.8", "192.0.2.7")).await, Err(Code::Forbidden), "no proof would help");
     assert_eq!(ask(&[("x-api-key", "control")], here).await, Err(Code::Unauthorized));
-    let empty = authenticate(&auth, "", (&headers(&[("authorization", "Bearer ")]), here), NOW).await;
+    let empty = authenticate(&auth, "", (&headers(&[("authorization", "Bearer ")]), here), &clock()).await;
     assert_eq!(empty.unwrap_err().code, Code::Unauthorized, "no token is not an empty token");
 }
 
@@ -274,7 +329,7 @@ async fn with_configuration_tokens_and_keys_are_taken_from_anywhere() {
     let auth = Auth { tokens: Some(tokens), keys: Some(ApiKeys::new(vec![key])), open_metrics: false };
     let away = peer("192.0.2.8", "192.0.2.7");
     let ask = async |pairs: &[(&'static str, &str)]| {
-        authenticate(&auth, "control", (&headers(pairs), away), NOW).await.map_err(|error| error.code)
+        authenticate(&auth, "control", (&headers(pairs), away), &clock()).await.map_err(|error| error.code)
     };
     let bearer = format!("Bearer {}", hs_token(&good()));
     assert_eq!(ask(&[("authorization", &bearer)]).await.unwrap().user, "ada");

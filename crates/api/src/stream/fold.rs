@@ -4,6 +4,7 @@
 //!
 //! Invariant: the frames of an event depend on the events up to it only, so whoever comes back sees the same.
 //! Invariant: only the last frame of an event carries its id: nobody goes on in the middle of one.
+//! Invariant: the parameters of a run, which may be large, are told once, when it is created; the seed's snapshots have none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,7 +77,10 @@ impl Progress {
     pub fn apply(&mut self, recorded: &Recorded, event: &Event) -> Vec<Frame> {
         let said = self.meaning(event);
         let last = said.len().saturating_sub(1);
-        let (run, at) = (self.snapshot(), recorded.at.to_string());
+        let (mut run, at) = (self.snapshot(), recorded.at.to_string());
+        if let Event::Created(created) = event {
+            run["parameters"] = without_secrets(&created.parameters);
+        }
         let frame = |(n, (name, data)): (usize, Said)| {
             let mut envelope = json!({"type": name, "timestamp": at, "run": run});
             if !data.is_null() {
@@ -263,7 +267,7 @@ impl Progress {
         self.plan().iter().filter(fresh).filter(free).map(|plan| json!({"id": plan.id})).collect()
     }
 
-    /// `{id, status, definition, parameters, completedSteps, stats}`.
+    /// `{id, status, definition, completedSteps, stats}`.
     fn snapshot(&self) -> Value {
         let total = self.plan().len();
         let completed: Vec<&str> =
@@ -279,7 +283,6 @@ impl Progress {
             "definition": created.map(|created| created.plan.definition.clone()),
             "title": created.map(|created| created.subject.title().to_owned()),
             "parentRunId": created.and_then(|created| created.parent),
-            "parameters": created.map(|created| without_secrets(&created.parameters)),
             "completedSteps": completed,
             "stats": {
                 "totalSteps": total,

@@ -4,12 +4,13 @@
 //! Refuses to know: protocols, what an event says.
 //!
 //! Invariant: an event is shown only when the read models show it too: whoever looks after an event sees its effect.
-//! Invariant: nothing is asked again and again: a follower sleeps until a commit, its keep-alive, or the end.
+//! Invariant: nothing is asked again and again: a follower sleeps until a commit, its keep-alive, or the end. What the log has
+//! beyond the read models is no reason to ask again before they moved.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use nightshift_actors::projector::Checkpoints;
-use nightshift_domain::{ids::RunId, streams::AnyEvent, time::Timestamp};
+use nightshift_domain::{ids::RunId, recorded::Recorded, streams::AnyEvent, time::Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::fold::{Frame, Progress};
@@ -105,6 +106,10 @@ impl Follower {
                 self.silent_since = self.shared.system.context().clock_port.now();
                 return Next::Frame(frame);
             }
+            // A long log is read in many pages; nobody waits for the last of them to go.
+            if *self.closing.borrow() {
+                return Next::End;
+            }
             match self.read_on().await {
                 Ok(true) => continue,
                 Ok(false) if self.progress.is_over() => return Next::End,
@@ -128,11 +133,8 @@ impl Follower {
             // The client comes back and goes on where it was.
             tracing::warn!(run = %self.run, %error, "an event stream ends: its run cannot be read");
         })?;
-        let full = page.len() == PAGE as usize;
+        let (page, all) = shown_part(page, shown);
         for recorded in page {
-            if recorded.seq > shown {
-                break;
-            }
             self.read = recorded.version;
             let Ok(AnyEvent::Run(event)) = recorded.decode() else {
                 tracing::warn!(run = %self.run, version = recorded.version, "an event of a run cannot be read");
@@ -143,7 +145,7 @@ impl Follower {
                 self.waiting.extend(frames);
             }
         }
-        if !full {
+        if all {
             self.settled = shown;
         }
         Ok(true)
@@ -162,6 +164,62 @@ impl Follower {
                 Some(Next::Silence)
             }
             changed = self.checkpoints.changed() => changed.is_err().then_some(Next::End),
+        }
+    }
+}
+
+/// The part of a page that the read models show, and whether there is nothing behind it that they show.
+fn shown_part(mut page: Vec<Recorded>, shown: u64) -> (Vec<Recorded>, bool) {
+    let full = page.len() == PAGE as usize;
+    let visible = page.iter().take_while(|recorded| recorded.seq <= shown).count();
+    let cut = visible < page.len();
+    page.truncate(visible);
+    (page, cut || !full)
+}
+
+#[cfg(test)]
+mod tests {
+    use nightshift_domain::{
+        ids::{CommandId, derive},
+        recorded::Meta,
+    };
+
+    use super::*;
+
+    fn page(events: u64) -> Vec<Recorded> {
+        let run = RunId::on_shard(derive("run", &[]), nightshift_domain::ids::ShardId(0));
+        let event = |seq| Recorded {
+            shard: run.shard(),
+            seq,
+            stream: run.stream(),
+            version: seq,
+            event_type: "run.resumed".to_owned(),
+            type_version: 1,
+            hlc: seq,
+            epoch: 1,
+            at: Timestamp::default(),
+            command_id: CommandId(derive("command", &[])),
+            meta: Meta::default(),
+            data: Vec::new(),
+        };
+        (1..=events).map(event).collect()
+    }
+
+    /// A follower that takes a page for the middle of what is shown asks for the next one at once.
+    #[test]
+    fn a_full_page_that_the_read_models_show_in_part_is_all_there_is_for_now() {
+        let full = u64::from(PAGE);
+        for (events, shown, visible, all) in [
+            (full, full, full, false),
+            (full, full + 1, full, false),
+            (full, full - 1, full - 1, true),
+            (full, 0, 0, true),
+            (7, 7, 7, true),
+            (7, 3, 3, true),
+            (0, 9, 0, true),
+        ] {
+            let (part, found) = shown_part(page(events), shown);
+            assert_eq!((part.len() as u64, found), (visible, all), "{events} events, shown up to {shown}");
         }
     }
 }

@@ -156,6 +156,9 @@ pub enum Command {
         delay_ms: u64,
         /// Who asked, and why.
         by: Asked,
+        /// Steps whose questions to people may be passed over by it; none: any. See [`super::passed_over`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        past: Option<Vec<String>>,
     },
     /// Take this for the output of a step and go on.
     SkipStep {
@@ -165,6 +168,9 @@ pub enum Command {
         output: Option<Json>,
         /// Who asked, and why.
         by: Asked,
+        /// Steps whose questions to people may be passed over by it; none: any. See [`super::passed_over`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        past: Option<Vec<String>>,
     },
     /// Do this step and all that depend on it once more, and what has no output because the run ended before; outputs of
     /// the others are kept. The run must be over.
@@ -313,6 +319,14 @@ pub enum Rejection {
     NoSkip {
         /// The step.
         step: String,
+    },
+    /// It would pass over a question to people that its sender may not answer.
+    #[error("that would pass over the question of step {asks:?}, which has to be answered by who may answer it")]
+    PassesOver {
+        /// The step it is about.
+        step: String,
+        /// The step that asks.
+        asks: String,
     },
     /// The run goes on; it has to end, or to be cancelled, before.
     #[error("the run is not over")]

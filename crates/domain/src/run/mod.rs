@@ -24,6 +24,7 @@ mod go_on;
 mod memory;
 mod owed;
 mod places;
+mod passing;
 mod plan;
 mod recover;
 mod render;
@@ -45,6 +46,7 @@ pub use facts::value_of;
 pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, OnTimeout, Part, Rollback};
 pub use gates::{DEFAULT_QUEUE, Gates, gates};
 pub use places::Places;
+pub use passing::{Passed, passed_over};
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };

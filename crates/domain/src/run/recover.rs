@@ -14,7 +14,7 @@ use super::{
     decide::{known, not_in},
     ending::{is_of_the_end, needed_dead},
     go_on::{go_on, part_now},
-    instance_id, instance_of,
+    instance_id, instance_of, passing,
     tale::Tale,
 };
 use crate::{decider::Ctx, json::Json, time::Timestamp};
@@ -24,13 +24,17 @@ type Told = Result<Vec<Event>, Rejection>;
 pub fn decide(state: &State, command: &Command, ctx: &Ctx<'_>) -> Told {
     let run = state.run().ok_or(Rejection::Unknown)?;
     match command {
-        Command::RetryStep { step, modifications, delay_ms, by } => {
+        Command::RetryStep { step, modifications, delay_ms, by, .. } => {
+            passing::admitted(run, step, command)?;
             let delay = i64::try_from(*delay_ms).unwrap_or(i64::MAX);
             let not_before = (delay > 0).then(|| ctx.now.plus_ms(delay));
             let modifications = modifications.clone().filter(|changes| !changes.is_null());
             retry((state, run), step, (modifications, not_before), by, ctx)
         }
-        Command::SkipStep { step, output, by } => skip((state, run), step, output.as_ref(), by, ctx),
+        Command::SkipStep { step, output, by, .. } => {
+            passing::admitted(run, step, command)?;
+            skip((state, run), step, output.as_ref(), by, ctx)
+        }
         Command::Rerun { from, by } => rerun((state, run), from.as_deref(), by, ctx),
         _ => Err(Rejection::Unknown),
     }

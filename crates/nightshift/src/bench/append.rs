@@ -132,8 +132,13 @@ fn pending(seed: Uuid, producer: u64, n: u64) -> Result<Pending, Exit> {
     let reason = "the worker was not heard of".to_owned();
     let token = run::Token { epoch: at.micros() / 1_000, nonce: n };
     let command = run::Command::Expire { step: "compose".to_owned(), attempt: 1, token, reason };
-    let ctx =
-        RecordedCtx { now: at, shard_count: 64, tz_revision: "2026e".to_owned(), code_revision: "0.1.0".to_owned() };
+    let ctx = RecordedCtx {
+        now: at,
+        shard_count: 64,
+        tz_revision: "2026e".to_owned(),
+        code_revision: "0.1.0".to_owned(),
+        request: None,
+    };
     let record = CommandRecord {
         id: command_id,
         payload: codec::to_bytes(&command).map_err(Exit::failed)?,

@@ -194,6 +194,7 @@ impl Clerk {
             shard_count: self.shard_count(),
             tz_revision: self.calendar.tz_revision().to_owned(),
             code_revision: env!("CARGO_PKG_VERSION").to_owned(),
+            request: None,
         };
         let bytes = |bytes: Result<Vec<u8>, codec::DecodeError>| bytes.map_err(Exit::failed);
         let delta = if decision.delta == Delta::none() { Vec::new() } else { bytes(codec::to_bytes(&decision.delta))? };

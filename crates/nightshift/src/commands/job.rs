@@ -83,7 +83,8 @@ async fn retry(env: &Env, job: Option<String>, all_dead: bool, note: String) -> 
     for row in &chosen {
         let run: RunId = cell(row, "workflow_run_id").parse().map_err(Exit::failed)?;
         let by = Asked { by: control::user_name(), note: note.clone() };
-        let command = Command::RetryStep { step: cell(row, "step_id"), modifications: None, delay_ms: 0, by };
+        let command =
+            Command::RetryStep { step: cell(row, "step_id"), modifications: None, delay_ms: 0, by, past: None };
         match control.submit(run.stream(), command, CommandId(RandomIds.fresh())).await {
             Ok(_) => again.push(cell(row, "job_id")),
             Err(error) => refused.push((cell(row, "job_id"), error.to_string())),

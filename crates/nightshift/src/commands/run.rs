@@ -28,12 +28,13 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
         args::Run::Retry { which, modifications, delay } => {
             let modifications = modifications.as_deref().map(|text| json("--modifications", text)).transpose()?;
             let (delay_ms, by) = (delay.saturating_mul(1_000), asked(which.note));
-            tell(env, &which.id, run::Command::RetryStep { step: which.step, modifications, delay_ms, by }).await
+            tell(env, &which.id, run::Command::RetryStep { step: which.step, modifications, delay_ms, by, past: None })
+                .await
         }
         args::Run::Skip { which, output } => {
             let output = output.as_deref().map(|text| json("--output", text)).transpose()?;
             let by = asked(which.note);
-            tell(env, &which.id, run::Command::SkipStep { step: which.step, output, by }).await
+            tell(env, &which.id, run::Command::SkipStep { step: which.step, output, by, past: None }).await
         }
         args::Run::Rerun { id, from, note } => tell(env, &id, run::Command::Rerun { from, by: asked(note) }).await,
         args::Run::Pause { id, note } => tell(env, &id, run::Command::Pause { by: asked(note) }).await,

@@ -168,7 +168,12 @@ fn commit_of(plan: &Plan, seq: &mut u64, versions: &mut HashMap<Uuid, u64>) -> C
         events,
         at: NOON.plus_ms(i64::try_from(plan.command).unwrap_or(0)),
         command_id: id,
-        meta: Meta { actor: format!("actor {}", plan.command % 3), cause: Some((ShardId(3), 7)), traceparent: None },
+        meta: Meta {
+            actor: format!("actor {}", plan.command % 3),
+            cause: Some((ShardId(3), 7)),
+            traceparent: None,
+            request: None,
+        },
         opens: plan.opens.clone(),
         closes: plan.closes.clone(),
     }

@@ -152,7 +152,12 @@ impl Telling<'_> {
         self.note_told((then, stream), &decided).map_err(decode)?;
         let said = self.said(events, decided.events, (stream, id))?;
         let Decided { reply, delta, .. } = decided;
-        let record = CommandRecord { id, payload, reply, delta, ..then.record.clone() };
+        // The fingerprint of a request could be held against guesses of what was redacted.
+        let ctx = match ctx.request {
+            Some(_) => codec::to_bytes(&RecordedCtx { request: None, ..ctx }).map_err(decode)?,
+            None => then.record.ctx.clone(),
+        };
+        let record = CommandRecord { id, payload, ctx, reply, delta, ..then.record.clone() };
         Ok((Some(RecordedCommand { stream, record, ..then.clone() }), said))
     }
 

@@ -7,6 +7,7 @@ mod defects;
 mod kept;
 mod lists;
 mod parts;
+mod passing;
 mod recover;
 mod stories;
 mod table;
@@ -464,11 +465,11 @@ fn by() -> Asked {
 }
 
 fn retry_step(step: &str) -> Command {
-    Command::RetryStep { step: step.to_owned(), modifications: None, delay_ms: 0, by: by() }
+    Command::RetryStep { step: step.to_owned(), modifications: None, delay_ms: 0, by: by(), past: None }
 }
 
 fn skip_step(step: &str, output: Option<Json>) -> Command {
-    Command::SkipStep { step: step.to_owned(), output, by: by() }
+    Command::SkipStep { step: step.to_owned(), output, by: by(), past: None }
 }
 
 fn rerun(from: Option<&str>) -> Command {

@@ -40,7 +40,7 @@ fn a_retry_may_change_the_input_and_come_later() {
     let it = dies(flow(1, vec![does("a", &[], agent)]), "a", 1);
     let before = key(&it, "a");
     let modifications = Some(json!({"by": "week"}));
-    let later = Command::RetryStep { step: "a".to_owned(), modifications, delay_ms: 5_000, by: by() };
+    let later = Command::RetryStep { step: "a".to_owned(), modifications, delay_ms: 5_000, by: by(), past: None };
     let it = it.at(1).when(later).then_facts(&["reopened", "step_reset"]).owes(&["retry:a:reset1"]);
     assert_eq!(it.ledger.open["retry:a:reset1"].due_at, at(6));
     let it = it.at(6).after(retry("a", 2)).owes(&["job:a:2"]);
@@ -49,7 +49,7 @@ fn a_retry_may_change_the_input_and_come_later() {
     assert_ne!(key(&it, "a"), before, "something else is asked for");
     // The timer counts, though the clock says otherwise.
     let early = dies(flow(1, vec![step("a", &[])]), "a", 1).at(10);
-    let later = Command::RetryStep { step: "a".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    let later = Command::RetryStep { step: "a".to_owned(), modifications: None, delay_ms: 5_000, by: by(), past: None };
     early.after(later).at(11).after(retry("a", 2)).owes(&["job:a:2"]);
 }
 
@@ -87,7 +87,8 @@ fn an_instance_that_is_named_lets_its_list_go_on_and_its_delay_counts() {
     it.clone().when(retry_step("f[1]")).then_rejected(no);
     let over = dies(it, "a", 1);
     assert_eq!((over.why("f"), over.end().as_str()), ("step \"a\" is dead", "failed"));
-    let later = Command::RetryStep { step: "f[1]".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    let later =
+        Command::RetryStep { step: "f[1]".to_owned(), modifications: None, delay_ms: 5_000, by: by(), past: None };
     let it = over.after(later).owes(&["job:a:2", "retry:f[1]:reset1"]);
     assert_eq!((it.status("f"), it.status("f[0]")), ("running", "completed"));
 }

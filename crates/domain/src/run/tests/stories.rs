@@ -142,7 +142,7 @@ fn from_outside(step: &str, found: &Step, n: u64) -> Option<Command> {
 fn by_hand(it: &Runs, step: String, n: u64) -> Command {
     let modifications = n.is_multiple_of(5).then(|| json!({"changed": n}));
     match n % 7 {
-        0 | 1 => Command::RetryStep { step, modifications, delay_ms: (n % 3) * 4_000, by: by() },
+        0 | 1 => Command::RetryStep { step, modifications, delay_ms: (n % 3) * 4_000, by: by(), past: None },
         2 => skip_step(&step, n.is_multiple_of(2).then(|| json!(n))),
         3 => rerun(n.is_multiple_of(2).then_some(step.as_str())),
         4 => Command::Pause { by: by() },
