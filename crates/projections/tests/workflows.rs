@@ -182,7 +182,7 @@ fn nothing_waits_in_the_queue_of_a_list_that_is_forgotten() {
     };
     let (mut world, mut anew) = (dead(), dead());
     assert_columns(rows(&world).one("job_queue", "step_id", "list[1]"), &json!({"status": "dead"}));
-    let skip = Command::SkipStep { step: "list".to_owned(), output: Some(json!([])), by: asked() };
+    let skip = Command::SkipStep { step: "list".to_owned(), output: Some(json!([])), past: None, by: asked() };
     tell(&mut world, 102, skip);
     assert_run(&world, &json!({"status": "completed", "completed_steps": 1}));
     assert_eq!((jobs(&world), ids(&rows(&world))), (vec![], vec![&json!("list")]));

@@ -217,7 +217,7 @@ fn a_paused_run_starts_nothing_and_misses_nothing() {
 #[test]
 fn a_retry_that_comes_due_in_a_pause_comes_though_the_clock_went_back() {
     let (pause, resume) = (Command::Pause { by: by() }, Command::Resume { by: by() });
-    let later = Command::RetryStep { step: "b".to_owned(), modifications: None, delay_ms: 5_000, by: by() };
+    let later = Command::RetryStep { step: "b".to_owned(), modifications: None, delay_ms: 5_000, past: None, by: by() };
     let it = flow(2, vec![step("a", &[]), optional(step("b", &[]))]).at(10).after(grant("a", 1, 1));
     let it = dies(it.after(failed("a", 1, 1, FailureClass::Transient)), "b", 1).after(later);
     let it = it.owes(&["retry:a:2", "retry:b:reset1"]);
