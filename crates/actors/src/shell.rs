@@ -436,6 +436,8 @@ struct KeptRejection {
     facts: String,
 }
 
+nightshift_domain::kept!(KeptRejection);
+
 impl KeptRejection {
     fn of<R: std::error::Error + serde::Serialize>(rejection: &R) -> Self {
         Self { why: rejection.to_string(), facts: serde_json::to_string(rejection).unwrap_or_default() }

@@ -19,6 +19,7 @@ use nightshift_domain::{
     streams::AnyCommand,
 };
 use nightshift_ports::{
+    Boxed,
     clock::{Clock, IdSource},
     log::{EventLog, StoreError},
     performer::Performers,
@@ -120,7 +121,11 @@ impl System {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+    pub fn start(parts: Parts) -> Boxed<'static, Result<Self, StartError>> {
+        Box::pin(Self::started(parts))
+    }
+
+    async fn started(parts: Parts) -> Result<Self, StartError> {
         let gauges = Gauges::new(Arc::clone(&parts.observer));
         let shards: Vec<ShardId> = (0..parts.log.info().shard_count).map(ShardId).collect();
         let owner = parts.ids.fresh();

@@ -1,16 +1,19 @@
 //! The one place where tasks outside actors are started.
+//!
+//! Work goes in a box: a task is compiled for each kind of runtime, and the work in it need not be.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, pin::Pin};
 
 use futures::FutureExt;
 
 /// Starts a task whose end nobody waits for; it must report what became of its work by itself.
 pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(work));
+    drop(spawn_watched(work));
 }
 
 /// Starts a task and gives its handle.
 pub fn spawn_watched<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    let work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
     tokio::spawn(work)
 }
 

@@ -38,6 +38,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use nightshift_actors::system::System;
+use nightshift_ports::Boxed;
 use tokio::{net::TcpListener, sync::watch};
 
 use auth::Auth;
@@ -131,11 +132,20 @@ pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
 ///
 /// # Errors
 /// The listener failed.
-pub async fn serve(
+pub fn serve(
     listener: TcpListener,
     shared: Shared,
     until: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) -> Boxed<'static, std::io::Result<()>> {
+    served(listener, shared, Box::pin(until))
+}
+
+/// Compiled here and not with each caller, as all that an async function does otherwise is.
+fn served(listener: TcpListener, shared: Shared, until: Boxed<'static, ()>) -> Boxed<'static, std::io::Result<()>> {
+    Box::pin(serve_on(listener, shared, until))
+}
+
+async fn serve_on(listener: TcpListener, shared: Shared, until: Boxed<'static, ()>) -> std::io::Result<()> {
     let (close, closing) = watch::channel(false);
     let open = stream::Open::new(shared.options.limits.streams_max, closing);
     let router = routed(Arc::new(shared), open).into_make_service_with_connect_info::<Ends>();

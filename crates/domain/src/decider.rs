@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     calendar::Calendar,
+    codec::Kept,
     expression::Expressions,
     ids::{CommandId, StreamId, StreamKind},
     run,
@@ -21,11 +22,11 @@ pub trait Decider: Sized + Send + Sync + 'static {
     /// Revision of [`Decider::State`]; a snapshot with another one is ignored, never migrated.
     const STATE_REVISION: u32;
     /// What is remembered. `Default` is the stream before its first event.
-    type State: Default + Clone + Send + Sync + Serialize + DeserializeOwned + 'static;
+    type State: Default + Clone + Send + Sync + Serialize + DeserializeOwned + Kept + 'static;
     /// What can be asked.
-    type Command: Clone + Send + Sync + Serialize + DeserializeOwned + std::fmt::Debug + 'static;
+    type Command: Clone + Send + Sync + Serialize + DeserializeOwned + Kept + std::fmt::Debug + 'static;
     /// What can happen.
-    type Event: Clone + PartialEq + Send + Sync + Serialize + DeserializeOwned + std::fmt::Debug + 'static;
+    type Event: Clone + PartialEq + Send + Sync + Serialize + DeserializeOwned + Kept + std::fmt::Debug + 'static;
     /// Why not, with the facts.
     type Rejection: std::error::Error + Clone + Send + Sync + Serialize + 'static;
 

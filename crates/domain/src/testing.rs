@@ -273,7 +273,7 @@ where
 
 /// The word a variant is written with.
 pub fn word<T: serde::Serialize>(value: &T) -> String {
-    let bytes = codec::to_bytes(value).unwrap();
+    let bytes = codec::write(value).unwrap();
     let (tag, length) = if bytes[0] == 0x81 { (bytes[1], 2) } else { (bytes[0], 1) };
     String::from_utf8(bytes[length..length + usize::from(tag - 0xa0)].to_vec()).unwrap()
 }

@@ -19,7 +19,7 @@ mod version;
 mod watch;
 mod workflow;
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use clap::CommandFactory;
 use nightshift_domain::time::Timestamp;
@@ -79,7 +79,9 @@ pub fn run(cli: Cli) -> Result<Code, Exit> {
     let level = if matches!(cli.command, Command::Serve | Command::Tick) { None } else { Some("error") };
     start_logging(&env, level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(dispatch(env, cli.command))
+    // In a box: `block_on` is compiled for each kind of runtime, and what a command does need not be.
+    let done: Pin<Box<dyn Future<Output = Result<Code, Exit>>>> = Box::pin(dispatch(env, cli.command));
+    runtime.block_on(done)
 }
 
 /// Commands of a person are quiet unless the filter says otherwise; daemons say what happens.

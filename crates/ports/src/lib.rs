@@ -15,3 +15,7 @@ pub mod read_models;
 pub mod rows;
 pub mod step_cache;
 pub mod store;
+
+/// Work that is compiled where it is written. What an `async` function does is compiled by every crate that waits for it;
+/// large work that others begin gives this instead.
+pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

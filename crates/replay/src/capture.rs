@@ -19,6 +19,7 @@ use nightshift_domain::{
     time::Timestamp,
 };
 use nightshift_ports::{
+    Boxed,
     blobs::Blobs,
     log::{EventLog, RecordedCommand, StoreError},
 };
@@ -76,7 +77,16 @@ pub struct Progress {
 ///
 /// # Errors
 /// There is no such stream, the store did not answer, or it changed each time it was read.
-pub async fn capture(
+pub fn capture<'a>(
+    log: &'a dyn EventLog,
+    blobs: &'a dyn Blobs,
+    scope: Scope,
+    progress: &'a mut (dyn FnMut(Progress) + Send),
+) -> Boxed<'a, Result<Fixture, Error>> {
+    Box::pin(captured(log, blobs, scope, progress))
+}
+
+async fn captured(
     log: &dyn EventLog,
     blobs: &dyn Blobs,
     scope: Scope,

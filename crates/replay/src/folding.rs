@@ -43,6 +43,8 @@ pub struct KeptRejection {
     facts: String,
 }
 
+nightshift_domain::kept!(KeptRejection);
+
 /// A stream whose kind is known at run time.
 pub trait Folding: Send {
     /// Decodes an event and remembers it.

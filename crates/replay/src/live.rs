@@ -12,7 +12,10 @@ use nightshift_domain::{
     ids::{ShardId, StreamId},
     recorded::Recorded,
 };
-use nightshift_ports::log::{EventLog, Owed, RecordedCommand, StoreError};
+use nightshift_ports::{
+    Boxed,
+    log::{EventLog, Owed, RecordedCommand, StoreError},
+};
 
 use crate::{
     capture::Progress,
@@ -41,7 +44,15 @@ pub async fn replay_log(log: &dyn EventLog, progress: &mut (dyn FnMut(Progress) 
 ///
 /// # Errors
 /// As [`replay_log`].
-pub async fn replay_log_with(
+pub fn replay_log_with<'a>(
+    log: &'a dyn EventLog,
+    options: &'a Options,
+    progress: &'a mut (dyn FnMut(Progress) + Send),
+) -> Boxed<'a, Result<Report, Error>> {
+    Box::pin(replayed(log, options, progress))
+}
+
+async fn replayed(
     log: &dyn EventLog,
     options: &Options,
     progress: &mut (dyn FnMut(Progress) + Send),

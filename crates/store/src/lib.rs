@@ -19,5 +19,8 @@ pub use error::OpenError;
 pub use facts::{ShardHead, StoreFacts, TableSize};
 pub use migrations::SchemaState;
 
+/// A store that is being opened. In a box, so that all it takes is compiled here and not by everyone who opens one.
+pub type Opening<S> = std::pin::Pin<Box<dyn Future<Output = Result<S, OpenError>>>>;
+
 /// Shards of a new store when nobody says otherwise.
 pub const DEFAULT_SHARDS: u16 = 64;

@@ -110,6 +110,6 @@ pub(crate) fn meta(bytes: &[u8], last: &mut Option<(Vec<u8>, Meta)>) -> Result<M
 }
 
 /// A value of the domain as MessagePack.
-pub(crate) fn encoded<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, AppendError> {
+pub(crate) fn encoded<T: codec::Kept>(value: &T) -> Result<Vec<u8>, AppendError> {
     codec::to_bytes(value).map_err(|error| AppendError::Contradiction { why: error.to_string() })
 }

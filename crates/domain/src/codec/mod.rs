@@ -7,6 +7,7 @@
 //! Invariant: old forms are known here only; everything else sees the newest.
 
 mod facts;
+mod kept;
 #[cfg(test)]
 mod tests;
 mod upcast;
@@ -15,6 +16,8 @@ use serde::{
     Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+
+pub use kept::Kept;
 
 use crate::{
     definition, deliverable,
@@ -100,15 +103,27 @@ pub fn verbs(kind: StreamKind) -> &'static [&'static str] {
 ///
 /// # Errors
 /// The value cannot be written as MessagePack; no value of this crate is like that.
-pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, DecodeError> {
-    rmp_serde::to_vec_named(value).map_err(|error| malformed("value", &error))
+pub fn to_bytes<T: Kept>(value: &T) -> Result<Vec<u8>, DecodeError> {
+    value.written()
 }
 
 /// Decodes what [`to_bytes`] wrote, and nothing behind it.
 ///
 /// # Errors
 /// The bytes are not that.
-pub fn from_bytes<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, DecodeError> {
+pub fn from_bytes<T: Kept>(what: &str, bytes: &[u8]) -> Result<T, DecodeError> {
+    T::read(what, bytes)
+}
+
+/// [`to_bytes`] for [`Kept`]: to be called where the type is.
+#[doc(hidden)]
+pub fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, DecodeError> {
+    rmp_serde::to_vec_named(value).map_err(|error| malformed("value", &error))
+}
+
+/// [`from_bytes`] for [`Kept`]: to be called where the type is.
+#[doc(hidden)]
+pub fn read<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     let value = T::deserialize(&mut reader).map_err(|error| malformed(what, &error))?;
     match IgnoredAny::deserialize(&mut reader) {
@@ -128,7 +143,7 @@ fn malformed(what: &str, error: &dyn std::fmt::Display) -> DecodeError {
 ///
 /// # Errors
 /// As [`to_bytes`].
-pub fn encode<E: Serialize>(kind: StreamKind, event: &E) -> Result<Encoded, DecodeError> {
+pub fn encode<E: Kept>(kind: StreamKind, event: &E) -> Result<Encoded, DecodeError> {
     let bytes = to_bytes(event)?;
     let (fact, data) = split_tag(&bytes).ok_or_else(|| malformed("event", &"not an enum of struct variants"))?;
     let event_type = format!("{}.{fact}", kind.as_str());
@@ -161,7 +176,7 @@ fn split_tag(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// Puts the tag back in front of a payload and decodes.
-fn decode_tagged<E: DeserializeOwned>(fact: &str, what: &str, data: &[u8]) -> Result<E, DecodeError> {
+fn decode_tagged<E: Kept>(fact: &str, what: &str, data: &[u8]) -> Result<E, DecodeError> {
     let mut bytes = Vec::with_capacity(data.len() + fact.len() + 2);
     bytes.push(0x81);
     bytes.push(0xa0 | (fact.len() as u8 & 0x1f));
@@ -174,12 +189,7 @@ fn decode_tagged<E: DeserializeOwned>(fact: &str, what: &str, data: &[u8]) -> Re
 ///
 /// # Errors
 /// The type is not of that kind, is newer than this program, or the payload does not fit.
-pub fn decode<E: DeserializeOwned>(
-    kind: StreamKind,
-    event_type: &str,
-    version: u16,
-    data: &[u8],
-) -> Result<E, DecodeError> {
+pub fn decode<E: Kept>(kind: StreamKind, event_type: &str, version: u16, data: &[u8]) -> Result<E, DecodeError> {
     let unknown = || DecodeError::UnknownType { event_type: event_type.to_owned() };
     let fact = event_type.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(unknown)?;
     if !facts(kind).contains(&fact) {

@@ -8,7 +8,7 @@
 
 use serde::Deserialize;
 
-use super::{AnyEvent, DecodeError, from_bytes};
+use super::{AnyEvent, DecodeError, read};
 use crate::{
     content::{Failure, FailureClass},
     ids::StreamId,
@@ -26,8 +26,8 @@ pub const VERSIONS: &[(&str, u16)] = &[("run.attempt_failed", 2), ("schedule.ski
 /// The payload does not fit the old form.
 pub fn newest(event_type: &str, version: u16, data: &[u8]) -> Result<Option<AnyEvent>, DecodeError> {
     let event = match (event_type, version) {
-        ("run.attempt_failed", 1) => from_bytes::<AttemptFailedV1>(event_type, data)?.newest().into(),
-        ("schedule.skipped", 1) => from_bytes::<SkippedV1>(event_type, data)?.newest().into(),
+        ("run.attempt_failed", 1) => read::<AttemptFailedV1>(event_type, data)?.newest().into(),
+        ("schedule.skipped", 1) => read::<SkippedV1>(event_type, data)?.newest().into(),
         _ => return Ok(None),
     };
     Ok(Some(event))

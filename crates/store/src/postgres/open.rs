@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightshift_domain::ids::SHARDS_MAX;
+use nightshift_ports::Boxed;
 use nightshift_projections::table::TableDef;
 use sqlx::{
     Connection, PgConnection,
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Inner, PostgresStore, admin::options_of, tables};
 use crate::{
-    DEFAULT_SHARDS, OpenError, SchemaState,
+    DEFAULT_SHARDS, OpenError, Opening, SchemaState,
     identity::{check_identity, info_of},
     migrations,
     tables::SqlBook,
@@ -70,7 +71,11 @@ impl PostgresStore {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+    pub fn open(options: OpenOptions) -> Opening<Self> {
+        Box::pin(Self::opened(options))
+    }
+
+    async fn opened(options: OpenOptions) -> Result<Self, OpenError> {
         let base = parse(&options.url)?.application_name("nightshift").statement_cache_capacity(256);
         let mut conn = connect(&base).await?;
         if !options.read_only {
@@ -115,8 +120,8 @@ impl PostgresStore {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn schema_state(url: &str) -> Result<SchemaState, OpenError> {
-        schema_state(&mut connect(&parse(url)?).await?).await
+    pub fn schema_state(url: &str) -> Boxed<'_, Result<SchemaState, OpenError>> {
+        Box::pin(async move { schema_state(&mut connect(&parse(url)?).await?).await })
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nightshift_domain::ids::SHARDS_MAX;
-use nightshift_ports::log::LogInfo;
+use nightshift_ports::{Boxed, log::LogInfo};
 use nightshift_projections::table::TableDef;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{Inner, SqliteStore, Writer, lock::FileLock, tables};
 use crate::{
-    DEFAULT_SHARDS, OpenError, SchemaState,
+    DEFAULT_SHARDS, OpenError, Opening, SchemaState,
     identity::{check_identity, info_of},
     migrations,
     tables::SqlBook,
@@ -78,7 +78,11 @@ impl SqliteStore {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+    pub fn open(options: OpenOptions) -> Opening<Self> {
+        Box::pin(Self::opened(options))
+    }
+
+    async fn opened(options: OpenOptions) -> Result<Self, OpenError> {
         prepare_path(&options)?;
         let lock = if options.read_only { None } else { Some(FileLock::take(&options.path)?) };
         let mut conn = connect(&options).await?;
@@ -110,11 +114,13 @@ impl SqliteStore {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn schema_state(path: &Path) -> Result<SchemaState, OpenError> {
-        let options = OpenOptions { create: false, read_only: true, ..OpenOptions::at(path, Uuid::nil(), &[]) };
-        prepare_path(&options)?;
-        let mut conn = connect(&options).await?;
-        schema_state(&mut conn, path).await
+    pub fn schema_state(path: &Path) -> Boxed<'_, Result<SchemaState, OpenError>> {
+        Box::pin(async move {
+            let options = OpenOptions { create: false, read_only: true, ..OpenOptions::at(path, Uuid::nil(), &[]) };
+            prepare_path(&options)?;
+            let mut conn = connect(&options).await?;
+            schema_state(&mut conn, path).await
+        })
     }
 }
 

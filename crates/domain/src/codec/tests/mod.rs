@@ -77,7 +77,7 @@ fn old_forms() -> Vec<(&'static str, u16, Vec<u8>)> {
     let next_due = Some(Timestamp::from_secs(240));
     let failed = AttemptFailed { step: "deliver".to_owned(), attempt: 2, failure, retry_at: Some(upto) };
     let skipped = Skipped { target, from, upto, count: 3, count_is_bound: false, reason, next_due };
-    vec![("run.attempt_failed", 1, to_bytes(&failed).unwrap()), ("schedule.skipped", 1, to_bytes(&skipped).unwrap())]
+    vec![("run.attempt_failed", 1, write(&failed).unwrap()), ("schedule.skipped", 1, write(&skipped).unwrap())]
 }
 
 /// Every form there is: type, version, an example.
