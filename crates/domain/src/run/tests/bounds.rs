@@ -1,7 +1,7 @@
 //! Values that a run makes itself have a bound.
 
 use super::*;
-use crate::{codec, json::Room, streams::AnyCommand};
+use crate::{codec, decider::Obligation, json::Room, streams::AnyCommand};
 
 /// Steps, each of which makes something of what the one before made.
 fn after_each_other(first: Json, next: impl Fn(&str) -> Json, count: usize) -> Vec<StepPlan> {
@@ -42,8 +42,9 @@ fn what_is_nested_deeper_than_readers_follow_is_not_made() {
     let end = End::Completed { outputs: BTreeMap::from([("x".to_owned(), Arc::new(deepest))]) };
     let told: AnyCommand = Command::ChildEnded { step: "a".to_owned(), attempt: 1, run: None, end }.into();
     let duty = Duty::Tell { to: id().stream(), command: Box::new(told) };
-    let bytes = codec::to_bytes(&duty).unwrap();
-    assert_eq!(codec::from_bytes::<Duty>("duty", &bytes).unwrap(), duty);
+    let owed = Obligation { key: "ended".to_owned(), due_at: at(1), priority: 100, duty };
+    let bytes = codec::to_bytes(&owed).unwrap();
+    assert_eq!(codec::from_bytes::<Obligation>("obligation", &bytes).unwrap(), owed);
 }
 
 #[test]
