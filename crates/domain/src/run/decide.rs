@@ -29,8 +29,9 @@ pub fn idempotency_key(run: RunId, step: &str) -> String {
 ///
 /// A round is one thing that the other side is asked to do. Attempts of one round have one key, also when the step died
 /// and somebody retries it: what was done already is not done again. The next round begins when a step is done again that
-/// had done it (by a new run of it, by an answer that wants it once more), or when its input is changed, by
-/// people or because a step before it is done anew: the other side is asked for something else, and would refuse it or answer with the old result under the old key.
+/// had done it (by a new run of it, by an answer that wants it once more), or when its input is changed, by people or
+/// because a step before it is done anew: the other side is asked for something else, and would refuse it or answer with
+/// the old result under the old key.
 #[must_use]
 pub fn idempotency_key_of(run: RunId, step: &str, round: u32) -> String {
     let run = run.uuid();
