@@ -334,6 +334,21 @@ table platform_items: src_seq bigint not null
 table projection: name text not null
 table projection: shard_id integer not null
 table projection: seq bigint not null
+table queue_pauses: queue text not null
+table queue_pauses: paused_by text not null
+table queue_pauses: note text not null
+table queue_pauses: paused_at timestamp with time zone not null
+table queue_pauses: shard_id bigint not null
+table queue_pauses: src_seq bigint not null
+table rate_limits: rl_key text not null
+table rate_limits: kind text not null
+table rate_limits: capacity double precision not null
+table rate_limits: refill_rate double precision
+table rate_limits: set_by text not null
+table rate_limits: note text not null
+table rate_limits: set_at timestamp with time zone not null
+table rate_limits: shard_id bigint not null
+table rate_limits: src_seq bigint not null
 table schedules: id uuid not null
 table schedules: deliverable_id uuid
 table schedules: definition_id uuid
@@ -441,6 +456,9 @@ check on orchestration_steps: CHECK ((status = ANY (ARRAY['pending'::text, 'queu
 key on platform_content_items: PRIMARY KEY (source_id, item_id, content_hash)
 key on platform_items: PRIMARY KEY (source_id, item_id)
 key on projection: PRIMARY KEY (shard_id, name)
+key on queue_pauses: PRIMARY KEY (queue)
+check on rate_limits: CHECK ((kind = ANY (ARRAY['places'::text, 'rate'::text])))
+key on rate_limits: PRIMARY KEY (rl_key)
 check on schedules: CHECK ((overlap = ANY (ARRAY['skip'::text, 'buffer_one'::text, 'buffer_all'::text, 'cancel_other'::text, 'allow'::text])))
 key on schedules: PRIMARY KEY (id)
 check on schedules: CHECK ((status = ANY (ARRAY['active'::text, 'paused'::text, 'ended'::text])))
@@ -496,6 +514,8 @@ index CREATE INDEX platform_content_items_fetched ON public.platform_content_ite
 index CREATE UNIQUE INDEX platform_content_items_pkey ON public.platform_content_items USING btree (source_id, item_id, content_hash)
 index CREATE UNIQUE INDEX platform_items_pkey ON public.platform_items USING btree (source_id, item_id)
 index CREATE UNIQUE INDEX projection_pkey ON public.projection USING btree (shard_id, name)
+index CREATE UNIQUE INDEX queue_pauses_pkey ON public.queue_pauses USING btree (queue)
+index CREATE UNIQUE INDEX rate_limits_pkey ON public.rate_limits USING btree (rl_key)
 index CREATE INDEX schedules_deliverable ON public.schedules USING btree (deliverable_id)
 index CREATE INDEX schedules_due ON public.schedules USING btree (status, next_due_at)
 index CREATE UNIQUE INDEX schedules_pkey ON public.schedules USING btree (id)

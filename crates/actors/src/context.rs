@@ -18,7 +18,7 @@ use crate::{
     journal::Journal,
     observer::Gauges,
     projector::ProjectorHandle,
-    queue::{QueueHandle, limits::Limits},
+    queue::{QueueHandle, limits::Limits, overlay::overlaid},
     router::Router,
     workers::Workers,
 };
@@ -46,7 +46,7 @@ pub struct Settings {
     pub look_timeout_ms: u64,
     /// Writers side by side.
     pub lanes: usize,
-    /// Limits of the queue at the start.
+    /// Limits of the queue, where people set no others.
     pub limits: Limits,
     /// Timers go off, and what is owed is handed over at the start. Without it only what is asked is done.
     pub alive: bool,
@@ -89,7 +89,7 @@ pub struct Context {
     pub expressions: Arc<dyn Expressions>,
     /// Limits and policies.
     pub settings: Settings,
-    /// Limits of the queue, as they are now; they can be changed while it runs.
+    /// Limits of the queue in force.
     pub limits: Mutex<Limits>,
     /// Figures.
     pub gauges: Arc<Gauges>,
@@ -127,6 +127,11 @@ impl Context {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// People set limits or paused something: this is all that they set.
+    pub fn queue_changed(&self, set: &nightshift_domain::queue::State) {
+        self.set_limits(overlaid(&self.settings.limits, set));
     }
 
     /// Other limits from now on.

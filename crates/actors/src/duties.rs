@@ -8,6 +8,7 @@ use nightshift_domain::{
     definition::{self, DefinitionDecider},
     deliverable::{self, DeliverableDecider, Stage},
     ids::{DeliverableId, RunId, StreamId},
+    queue::{self, QueueDecider},
     run::{self, Gates, RunDecider, StepStatus},
     schedule::{self, ScheduleDecider},
     source::{self, SourceDecider},
@@ -38,6 +39,9 @@ pub trait Duties: nightshift_domain::decider::Decider {
     fn work(_stream: StreamId, _state: &Self::State, _duty: &Duty) -> Option<Work> {
         None
     }
+
+    /// Something happened to the stream and is durable: this is its state now.
+    fn happened(_context: &Arc<Context>, _state: &Self::State) {}
 
     /// What a step that waits for a place has to pass; none when the state knows no such step.
     fn gates(_state: &Self::State, _step: &str) -> Option<Gates> {
@@ -168,6 +172,21 @@ impl Kind for TopicDecider {
     fn unwrap(command: AnyCommand) -> Option<topic::Command> {
         match command {
             AnyCommand::Topic(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl Duties for QueueDecider {
+    fn happened(context: &Arc<Context>, state: &queue::State) {
+        context.queue_changed(state);
+    }
+}
+
+impl Kind for QueueDecider {
+    fn unwrap(command: AnyCommand) -> Option<queue::Command> {
+        match command {
+            AnyCommand::Queue(command) => Some(command),
             _ => None,
         }
     }

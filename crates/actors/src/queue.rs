@@ -10,6 +10,9 @@
 mod handle;
 pub mod limits;
 mod order;
+pub mod overlay;
+mod past;
+mod view;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,7 +29,9 @@ use nightshift_domain::{
     time::Timestamp,
 };
 use order::Order;
+use past::Past;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+pub use view::{HeldBy, Holder, QueueView, Waiting};
 
 use crate::{
     context::Context,
@@ -129,44 +134,6 @@ pub struct Offer {
     pub tokens_free: bool,
 }
 
-/// Who waits and who holds a place, for explanations.
-#[derive(Debug, Clone, Default)]
-pub struct QueueView {
-    /// Waiting jobs in the order in which they will go; those that a limit holds back come last.
-    pub waiting: Vec<Waiting>,
-    /// Places taken.
-    pub taken: usize,
-    /// Places in all.
-    pub places: usize,
-}
-
-/// A job that waits, and what for.
-#[derive(Debug, Clone)]
-pub struct Waiting {
-    /// The job.
-    pub job: Job,
-    /// The limit that holds it back; none when it only waits for its turn.
-    pub held_by: Option<HeldBy>,
-}
-
-/// A limit that holds a job back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HeldBy {
-    /// All places of that name are taken.
-    Place(Named),
-    /// The bucket has no token.
-    Rate(String),
-}
-
-impl std::fmt::Display for HeldBy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Place(named) => named.fmt(f),
-            Self::Rate(key) => write!(f, "rate:{key}"),
-        }
-    }
-}
-
 /// The actor.
 pub struct QueueActor;
 
@@ -176,12 +143,14 @@ pub struct Places {
     myself: ActorRef<QueueMsg>,
     limits: Limits,
     order: Order<Key>,
-    jobs: HashMap<Key, (Job, OpenWork)>,
+    /// Those of a paused queue keep no work open: nobody sees to them.
+    jobs: HashMap<Key, (Job, Option<OpenWork>)>,
     held: HashMap<HeldBy, VecDeque<Key>>,
     taken: HashMap<Token, Vec<Named>>,
     named: HashMap<Named, usize>,
     buckets: HashMap<String, Bucket>,
     refill_at: Option<Timestamp>,
+    past: Past,
 }
 
 impl Actor for QueueActor {
@@ -190,8 +159,10 @@ impl Actor for QueueActor {
     type Arguments = Arc<Context>;
 
     async fn pre_start(&self, myself: ActorRef<QueueMsg>, context: Arc<Context>) -> Result<Places, ActorProcessingErr> {
+        let limits = context.limits();
         let mut places = Places {
-            limits: context.limits(),
+            past: Past::read(&context, &limits).await,
+            limits,
             myself,
             order: Order::default(),
             jobs: HashMap::new(),
@@ -249,6 +220,7 @@ impl Places {
         let key = job.key();
         if !self.jobs.contains_key(&key) {
             self.order.join(key.clone(), &job.gates.user, job.priority, job.since);
+            let open = (!self.limits.paused.holds(&job.gates.queue)).then_some(open);
             self.jobs.insert(key, (job, open));
         }
     }
@@ -264,7 +236,11 @@ impl Places {
     }
 
     fn free(&self) -> usize {
-        self.context.settings.concurrency.saturating_sub(self.taken.len())
+        self.places().saturating_sub(self.taken.len())
+    }
+
+    fn places(&self) -> usize {
+        self.limits.concurrency.unwrap_or(self.context.settings.concurrency)
     }
 
     fn hold(&mut self, token: Token, names: Vec<Named>) {
@@ -305,12 +281,15 @@ impl Places {
 
     /// The first limit that a job does not pass now.
     fn obstacle(&mut self, gates: &Gates, now: Timestamp) -> Option<HeldBy> {
+        if self.limits.paused.queues.contains(&gates.queue) {
+            return Some(HeldBy::Pause(Some(gates.queue.clone())));
+        }
         if let Some(full) = names(gates).into_iter().find(|named| !self.has_room(named)) {
             return Some(HeldBy::Place(full));
         }
         for key in &gates.buckets {
             let Some(rate) = self.limits.rate(key) else { continue };
-            let bucket = self.buckets.entry(key.clone()).or_insert_with(|| Bucket::full(rate, now));
+            let bucket = self.buckets.entry(key.clone()).or_insert_with(|| self.past.bucket(key, rate, now));
             if bucket.ready_at(1.0, now) != Some(now) {
                 return Some(HeldBy::Rate(key.clone()));
             }
@@ -320,7 +299,7 @@ impl Places {
 
     /// Gives free places to whoever is next.
     fn grant(&mut self) {
-        while self.free() > 0 {
+        while !self.limits.paused.all && self.free() > 0 {
             let now = self.now();
             let Some(key) = self.order.next(now) else { return };
             let Some((job, _)) = self.jobs.get(&key) else { continue };
@@ -345,7 +324,8 @@ impl Places {
             }
         }
         if let Some((job, open)) = self.jobs.remove(key) {
-            self.give(job, open);
+            let buckets = gates.buckets.iter().filter(|key| self.buckets.contains_key(*key)).cloned().collect();
+            self.give(job, open, buckets);
         }
     }
 
@@ -355,7 +335,9 @@ impl Places {
             self.arm(due);
         }
         // Places and tokens that it does not take now are for others: it may have been called back for one of them.
-        for other in names(gates).into_iter().filter(|named| self.has_room(named)).map(HeldBy::Place).collect::<Vec<_>>() {
+        for other in
+            names(gates).into_iter().filter(|named| self.has_room(named)).map(HeldBy::Place).collect::<Vec<_>>()
+        {
             self.call_back(&other, 1);
         }
         for key in &gates.buckets {
@@ -384,7 +366,7 @@ impl Places {
         self.refill_at = None;
         let rate = |by: &HeldBy| match by {
             HeldBy::Rate(key) => Some(key.clone()),
-            HeldBy::Place(_) => None,
+            HeldBy::Place(_) | HeldBy::Pause(_) => None,
         };
         let keys: Vec<String> = self.held.keys().filter_map(rate).collect();
         for key in keys {
@@ -409,6 +391,13 @@ impl Places {
             None => false,
         });
         self.limits = limits;
+        for (job, open) in self.jobs.values_mut() {
+            match self.limits.paused.holds(&job.gates.queue) {
+                true => *open = None,
+                false if open.is_none() => *open = Some(self.context.gauges.open()),
+                false => {}
+            }
+        }
         let all: Vec<HeldBy> = self.held.keys().cloned().collect();
         all.iter().for_each(|by| self.call_back(by, usize::MAX));
     }
@@ -419,11 +408,12 @@ impl Places {
         Lease { token: self.context.token(run.stream()), until, worker: settings.worker.clone() }
     }
 
-    fn give(&mut self, job: Job, open: OpenWork) {
+    fn give(&mut self, job: Job, open: Option<OpenWork>, buckets: Vec<String>) {
         let lease = self.lease(job.run);
         self.hold(lease.token, job.names());
         self.context.faults.at(Point::Granted);
-        let grant = run::Command::Grant { step: job.step.clone(), attempt: job.attempt, lease: lease.clone() };
+        let (step, attempt) = (job.step.clone(), job.attempt);
+        let grant = run::Command::Grant { step, attempt, lease: lease.clone(), buckets };
         let (context, token, stream) = (Arc::clone(&self.context), lease.token, job.run.stream());
         let reply = Reply::to(move |outcome| {
             match outcome {
@@ -450,26 +440,16 @@ impl Places {
     /// A free place, or the one that the run has, unless it is somebody else's turn.
     fn offer(&mut self, wanted: &Wanted) -> Option<Offer> {
         let Wanted { run, user, priority, instead_of } = wanted;
-        let is_there = instead_of.map_or_else(|| self.free() > 0, |token| self.taken.contains_key(&token));
+        let keeps = |token: &Token| self.taken.contains_key(token) && self.taken.len() <= self.places();
+        let is_there = instead_of.as_ref().map_or_else(|| self.free() > 0, keeps);
+        // Who gets it passes no gates, so those of its queue must be open.
         let counted = self.limits.places(&Named::Queue(DEFAULT_QUEUE.to_owned())).is_some();
-        if counted || !is_there || self.order.is_before(user, *priority, self.now()) {
+        let limited = counted || self.limits.paused.holds(DEFAULT_QUEUE);
+        if limited || !is_there || self.order.is_before(user, *priority, self.now()) {
             return None;
         }
         let lease = self.lease(*run);
         self.hold(lease.token, Vec::new());
         Some(Offer { lease, tokens_free: self.limits.rates.is_empty() })
-    }
-
-    fn view(&self) -> QueueView {
-        let waiting = |key: &Key, held_by: Option<&HeldBy>| {
-            self.jobs.get(key).map(|(job, _)| Waiting { job: job.clone(), held_by: held_by.cloned() })
-        };
-        let mut all: Vec<Waiting> = self.order.listed().iter().filter_map(|key| waiting(key, None)).collect();
-        let mut held: Vec<_> = self.held.iter().collect();
-        held.sort_by_key(|(by, _)| *by);
-        for (by, keys) in held {
-            all.extend(keys.iter().filter_map(|key| waiting(key, Some(by))));
-        }
-        QueueView { waiting: all, taken: self.taken.len(), places: self.context.settings.concurrency }
     }
 }

@@ -15,6 +15,7 @@ use nightshift_domain::{
     definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::{StreamId, StreamKind},
+    queue::QueueDecider,
     run::RunDecider,
     schedule::ScheduleDecider,
     source::SourceDecider,
@@ -39,6 +40,7 @@ pub struct Router {
     sources: Port<StreamsMsg>,
     definitions: Port<StreamsMsg>,
     topics: Port<StreamsMsg>,
+    queue: Port<StreamsMsg>,
 }
 
 impl Default for Router {
@@ -50,6 +52,7 @@ impl Default for Router {
             sources: Port::new("sources"),
             definitions: Port::new("definitions"),
             topics: Port::new("topics"),
+            queue: Port::new("queue stream"),
         }
     }
 }
@@ -63,6 +66,7 @@ impl Router {
             StreamKind::Source => &self.sources,
             StreamKind::Definition => &self.definitions,
             StreamKind::Topic => &self.topics,
+            StreamKind::Queue => &self.queue,
         }
     }
 
@@ -135,6 +139,7 @@ pub async fn start(context: &Arc<Context>, kind: StreamKind, parent: ActorCell) 
         StreamKind::Source => start_kind::<SourceDecider>(context, parent).await,
         StreamKind::Definition => start_kind::<DefinitionDecider>(context, parent).await,
         StreamKind::Topic => start_kind::<TopicDecider>(context, parent).await,
+        StreamKind::Queue => start_kind::<QueueDecider>(context, parent).await,
     }
 }
 

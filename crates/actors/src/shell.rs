@@ -328,6 +328,9 @@ impl<K: Kind> Shell<K> {
         };
         self.context.faults.at(Point::Committed);
         let outcome = self.after(decided, asked.id);
+        if outcome.is_ok() {
+            K::happened(&self.context, &self.state);
+        }
         duties::hand_over::<K>(&self.context, self.stream, &self.state, &delta.opens);
         duties::close(&self.context, &closes);
         self.context.faults.at(Point::HandedOver);
@@ -365,6 +368,7 @@ impl<K: Kind> Shell<K> {
         tracing::warn!(stream = %self.stream, %error, "a decision contradicts the log; loading the stream again");
         let fresh = Self::load(self.stream, Arc::clone(&self.context)).await.map_err(unanswered)?;
         (self.state, self.version, self.remembered) = (fresh.state, fresh.version, fresh.remembered);
+        K::happened(&self.context, &self.state);
         let asked = Asked { id, meta: Default::default(), discharges, from_client: true };
         match self.repeated(&asked).await? {
             Some(known) => known,

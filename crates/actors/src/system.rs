@@ -13,7 +13,8 @@ use nightshift_domain::{
     decider::Class,
     definition,
     expression::Expressions,
-    ids::{CommandId, DefinitionId, ShardId, StreamId},
+    ids::{CommandId, DefinitionId, QueueId, ShardId, StreamId},
+    queue::QueueDecider,
     recorded::Meta,
     run::{self, Token},
     streams::AnyCommand,
@@ -43,6 +44,7 @@ use crate::{
     recovery,
     root::{Args, Collapse, RootActor},
     router::Router,
+    shell::{LoadError, Shell},
     workers::{self, Workers},
 };
 
@@ -100,6 +102,9 @@ pub enum StartError {
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What people set of the queue could not be read.
+    #[error("the limits that were set could not be read: {0}")]
+    Limits(#[from] LoadError),
     /// An actor did not start.
     #[error("the actor tree did not start: {0}")]
     Tree(#[from] SpawnErr),
@@ -164,6 +169,9 @@ impl System {
             courier,
             router: OnceLock::from(Router::default()),
         });
+        // Nothing is given a place before it is known what people set.
+        let queue = Shell::<QueueDecider>::load(QueueId::the().stream(), Arc::clone(&context)).await?;
+        context.queue_changed(queue.state());
         let (collapse, collapsed) = watch::channel(None);
         watch_lanes(lanes, &context, &collapse);
         crate::tasks::spawn(Courier::pump(Arc::downgrade(&context), timers));

@@ -167,6 +167,15 @@ impl Workers {
         self.doing().by_key.values().map(|doing| (doing.token, doing.gates.clone())).collect()
     }
 
+    /// The attempts that run here: run, step, and what each had to pass.
+    #[must_use]
+    pub fn doing_now(&self) -> Vec<(RunId, String, Gates)> {
+        let step = |key: &str| Some(key.strip_prefix("attempt:")?.rsplit_once(':')?.0.to_owned());
+        let doing = self.doing();
+        let each = doing.by_key.iter().filter_map(|((run, key), doing)| Some((*run, step(key)?, doing.gates.clone())));
+        each.collect()
+    }
+
     /// Whether an attempt under this token runs here.
     #[must_use]
     pub fn holds(&self, token: Token) -> bool {

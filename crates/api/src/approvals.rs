@@ -105,7 +105,7 @@ impl Decision {
 }
 
 /// Whether a caller sees a question: it is about one's own run, or one is asked.
-fn sees(caller: &Caller, approval: &Row) -> bool {
+pub fn sees(caller: &Caller, approval: &Row) -> bool {
     caller.sees(rows::text(approval, "user_id")) || is_asked(caller, approval)
 }
 

@@ -74,6 +74,9 @@ pub struct Answer {
 pub struct Queued {
     /// Run and step, in the order in which they go.
     pub waiting: Vec<(String, String)>,
+    /// Run and step of those that a limit or a pause holds back, and its name.
+    #[serde(default)]
+    pub held: Vec<(String, String, String)>,
     /// Places taken.
     pub taken: usize,
     /// Places in all.
@@ -120,5 +123,9 @@ async fn put_blob(State(shared): State<Arc<Shared>>, Large(body): Large) -> Resu
 async fn queue(State(shared): State<Arc<Shared>>) -> Json<Queued> {
     let view = shared.system.queue().await;
     let waiting = view.waiting.iter().map(|at| (at.job.run.to_string(), at.job.step.clone())).collect();
-    Json(Queued { waiting, taken: view.taken, places: view.places })
+    let held = view.waiting.iter().filter_map(|at| {
+        let by = at.held_by.as_ref()?.to_string();
+        Some((at.job.run.to_string(), at.job.step.clone(), by))
+    });
+    Json(Queued { waiting, held: held.collect(), taken: view.taken, places: view.places })
 }

@@ -232,6 +232,11 @@ const REJECTIONS: &[(&str, Code)] = &[
     ("no_event", Code::BadRequest),
     ("another_definition", Code::BadRequest),
     ("calendar", Code::BadRequest),
+    ("unknown_key", Code::BadRequest),
+    ("other_kind", Code::BadRequest),
+    ("too_small", Code::BadRequest),
+    ("bad_refill", Code::BadRequest),
+    ("no_name", Code::BadRequest),
     ("passes_over", Code::Forbidden),
 ];
 
@@ -290,6 +295,7 @@ mod tests {
         definition::{self, ParameterFault},
         deliverable,
         ids::derive,
+        queue,
         run::{self, ApprovalId},
         topic,
     };
@@ -324,6 +330,9 @@ mod tests {
             (rejected(&deliverable::Rejection::NoSuchVersion { number: 1, newest: 0 }), 404),
             (rejected(&deliverable::Rejection::Archived), 409),
             (rejected(&topic::Rejection::NoId), 400),
+            (rejected(&queue::Rejection::UnknownKey { key: text("a") }), 400),
+            (rejected(&queue::Rejection::NoName), 400),
+            (rejected(&queue::Rejection::NotPaused { queue: None, all: false }), 409),
             (ApiError::from(NotDone::Busy { retry_after_s: 3 }), 429),
             (ApiError::from(NotDone::Unanswered { why: text("gone") }), 503),
             (ApiError::from(NotDone::Panicked { why: text("a hole") }), 500),

@@ -78,17 +78,21 @@ impl Shared {
     ) -> Result<(), ApiError> {
         let Some(given) = request.map(|request| request.to_string()) else { return Ok(()) };
         // A rejection does not say whether it is that of then.
-        let may_be_old = matches!(taken, Ok(Done { repeated: true, .. }) | Err(NotDone::Rejected { .. }));
-        for shard in shards.iter().filter(|_| may_be_old) {
+        if !matches!(taken, Ok(Done { repeated: true, .. }) | Err(NotDone::Rejected { .. })) {
+            return Ok(());
+        }
+        let mut others = None;
+        for shard in shards {
             let Some(kept) = self.system.context().log.command(*shard, id).await? else { continue };
             let ctx = codec::from_bytes::<RecordedCtx>("context", &kept.record.ctx);
             // Commands of former versions do not tell.
-            let kept = ctx.ok().and_then(|ctx| ctx.request);
-            if let Some(kept) = kept.filter(|kept| *kept != given) {
-                return Err(another(&kept, &given));
+            match ctx.ok().and_then(|ctx| ctx.request) {
+                // Another request under the key may have been refused since, by another stream.
+                Some(kept) if kept == given => return Ok(()),
+                kept => others = others.or(kept),
             }
         }
-        Ok(())
+        others.map_or(Ok(()), |kept| Err(another(&kept, &given)))
     }
 }
 

@@ -15,7 +15,6 @@ use crate::{
     Shared,
     auth::{Caller, Group},
     envelope::{self, Answered, ApiError},
-    explain,
     extract::{Body, Named, Order, Question},
     launch::Wish,
     paging::{self, Listing},
@@ -72,9 +71,6 @@ pub const ROUTES: &[Route] = &[
         .gives(Gives::Data(of::<Status>)),
     Route::get("/api/orchestrations/{id}/replay", || routing::get(replay))
         .about(TAG, "Get what a run was made of, to look at or to start it again. Secrets are not shown."),
-    Route::get("/api/orchestrations/{id}/explain", || routing::get(why))
-        .about(TAG, "Tell what each unfinished step waits for, since when, and what releases it.")
-        .gives(Gives::Data(of::<explain::Explanation>)),
 ];
 
 /// A request for a run.
@@ -237,13 +233,6 @@ async fn replay(State(shared): State<Arc<Shared>>, caller: Caller, Named(id): Na
             "completedAt": field("completed_at"),
         },
     }))))
-}
-
-async fn why(State(shared): State<Arc<Shared>>, caller: Caller, Named(id): Named<Uuid>) -> Answered {
-    let run = shared.run_row(&caller, id).await?;
-    let (steps, approvals) = (steps_of(&shared, id).await?, open_questions(&shared, id).await?);
-    let queue = shared.system.queue().await;
-    Ok(envelope::ok(explain::explain(&run, &steps, &approvals, &queue)))
 }
 
 async fn steps_of(shared: &Shared, run: Uuid) -> Result<Vec<Row>, ApiError> {

@@ -9,8 +9,8 @@ use axum::{Router, middleware, routing::MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Shared, approvals, auth::Group, control, deliverables, edge, events, health, hooks, jobs, links, openapi,
-    orchestrations, recovery, schedules, seed, stream, workflows,
+    Shared, approvals, auth::Group, control, deliverables, edge, events, explain, health, hooks, jobs, limits, links,
+    openapi, orchestrations, queues, recovery, schedules, seed, stream, workflows,
 };
 
 /// Makes the schema of a type.
@@ -222,7 +222,7 @@ impl Route {
 
 /// Every route there is.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let modules: [&'static [Route]; 15] = [
+    let modules: [&'static [Route]; 18] = [
         health::ROUTES,
         openapi::ROUTES,
         control::ROUTES,
@@ -237,6 +237,9 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         hooks::ROUTES,
         jobs::ROUTES,
         schedules::ROUTES,
+        limits::ROUTES,
+        queues::ROUTES,
+        explain::ROUTES,
         seed::ROUTES,
     ];
     modules.into_iter().flatten()

@@ -132,6 +132,8 @@ stream_ids! {
     DefinitionId => Definition,
     /// One type of event, and who waits for it.
     TopicId => Topic,
+    /// Limits of the queue, and what of it is paused.
+    QueueId => Queue,
 }
 
 /// What a stream is about. The text form is part of the log's format.
@@ -150,12 +152,14 @@ pub enum StreamKind {
     Definition,
     /// A type of event.
     Topic,
+    /// The queue of a cluster.
+    Queue,
 }
 
 impl StreamKind {
     /// Every kind; new ones are added at the end.
-    pub const ALL: [Self; 6] =
-        [Self::Deliverable, Self::Run, Self::Schedule, Self::Source, Self::Definition, Self::Topic];
+    pub const ALL: [Self; 7] =
+        [Self::Deliverable, Self::Run, Self::Schedule, Self::Source, Self::Definition, Self::Topic, Self::Queue];
 
     /// The category in front of the dash in a stream's name.
     #[must_use]
@@ -167,6 +171,7 @@ impl StreamKind {
             Self::Source => "source",
             Self::Definition => "definition",
             Self::Topic => "topic",
+            Self::Queue => "queue",
         }
     }
 

@@ -15,6 +15,7 @@ pub mod deliverable;
 pub mod expression;
 pub mod ids;
 pub mod json;
+pub mod queue;
 pub mod recorded;
 pub mod run;
 pub mod schedule;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{definition, deliverable, ids::StreamKind, run, schedule, source, topic};
+use crate::{definition, deliverable, ids::StreamKind, queue, run, schedule, source, topic};
 
 /// A command to any stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum AnyCommand {
     Definition(definition::Command),
     /// To a topic.
     Topic(topic::Command),
+    /// To the queue.
+    Queue(queue::Command),
 }
 
 impl AnyCommand {
@@ -33,6 +35,7 @@ impl AnyCommand {
             Self::Source(_) => StreamKind::Source,
             Self::Definition(_) => StreamKind::Definition,
             Self::Topic(_) => StreamKind::Topic,
+            Self::Queue(_) => StreamKind::Queue,
         }
     }
 }
@@ -76,6 +79,8 @@ pub enum AnyEvent {
     Definition(definition::Event),
     /// Of a topic.
     Topic(topic::Event),
+    /// Of the queue.
+    Queue(queue::Event),
 }
 
 impl From<deliverable::Event> for AnyEvent {
@@ -123,5 +128,17 @@ impl From<definition::Event> for AnyEvent {
 impl From<topic::Event> for AnyEvent {
     fn from(event: topic::Event) -> Self {
         Self::Topic(event)
+    }
+}
+
+impl From<queue::Command> for AnyCommand {
+    fn from(command: queue::Command) -> Self {
+        Self::Queue(command)
+    }
+}
+
+impl From<queue::Event> for AnyEvent {
+    fn from(event: queue::Event) -> Self {
+        Self::Queue(event)
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use work::{Approval, Approve, Event, Job, Run, Start, StepOf, Workflow};
+pub use work::{Approval, Approve, Event, Job, Limit, Queue, Run, Start, StepOf, WhichQueue, Workflow};
 
 /// Headless orchestrator for the work AI agents do while nobody looks.
 #[derive(Debug, Parser)]
@@ -71,12 +71,19 @@ pub enum Command {
     /// Steps in the queue.
     #[command(subcommand, alias = "jobs")]
     Job(Job),
+    /// Limits of the queue: tokens, places, steps at once.
+    #[command(subcommand, alias = "limits")]
+    Limit(Limit),
+    /// The queue: who waits, pausing, resuming.
+    #[command(subcommand, alias = "queues")]
+    Queue(Queue),
     /// Events that start and wake runs.
     #[command(subcommand, alias = "events")]
     Event(Event),
-    /// Say why a run or a deliverable stands where it stands, and what will move it.
+    /// Say why a thing stands where it stands, and what will move it.
     Explain {
-        /// Id, or the beginning of one, of a run or a deliverable; or a deliverable's title.
+        /// Id, or the beginning of one, of a run, deliverable, schedule or approval; a deliverable's title; a job as `run/step`;
+        /// a workflow as `owner/name`.
         id: String,
     },
     /// Write what happened as a fixture that replays anywhere.

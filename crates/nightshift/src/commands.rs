@@ -9,6 +9,8 @@ pub mod demo;
 mod event;
 mod explain;
 mod job;
+mod limit;
+mod queue;
 mod run;
 mod schedule;
 mod serve;
@@ -109,6 +111,8 @@ async fn dispatch(env: Env, command: Command) -> Result<Code, Exit> {
         Command::Approval(command) => approval::run(&env, command).await,
         Command::Approve(answer) => approval::approve(&env, answer).await,
         Command::Job(command) => job::run(&env, command).await,
+        Command::Limit(command) => limit::run(&env, command).await,
+        Command::Queue(command) => queue::run(&env, command).await,
         Command::Event(command) => event::run(&env, command).await,
         Command::Explain { id } => explain::run(&env, &id).await,
         Command::Capture(args) => capture::capture(&env, args).await,

@@ -15,6 +15,7 @@ use nightshift_domain::{
 };
 use nightshift_ports::clock::IdSource;
 use nightshift_store::sqlite::lock_holder;
+use serde::de::DeserializeOwned;
 
 use crate::{
     app::{self, AnyStore, Mode, Purpose},
@@ -63,6 +64,20 @@ pub struct Daemon {
 impl Daemon {
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Looks at something under its HTTP interface.
+    ///
+    /// # Errors
+    /// It did not answer, or refused.
+    async fn get<T: DeserializeOwned>(&self, path: &str, token: &str, client: &reqwest::Client) -> Result<T, Exit> {
+        let response = client.get(self.url(path)).bearer_auth(token).send().await;
+        let response = response.map_err(|error| self.no_answer(&error))?;
+        if response.status().is_success() {
+            return response.json().await.map_err(|error| self.no_answer(&error));
+        }
+        let body: ErrorBody = response.json().await.map_err(|error| self.no_answer(&error))?;
+        Err(Exit::failed(body.error.message))
     }
 
     /// Why no answer came, and what helps.
@@ -131,6 +146,46 @@ fn fresh_secret() -> uuid::Uuid {
     uuid::Uuid::new_v4()
 }
 
+/// A daemon, and what it takes to ask it.
+pub struct Door {
+    daemon: Daemon,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl Door {
+    fn of(config: &Config, daemon: Daemon) -> Result<Self, Exit> {
+        let path = token_path(&config.store.data_dir);
+        let token = std::fs::read_to_string(&path).map_err(|error| {
+            let message = format!(
+                "a daemon at {} holds the store, and its token in {} cannot be read: {error}; run this as the daemon's \
+                 user and with its data folder",
+                daemon.address,
+                path.display()
+            );
+            Exit::new(Code::InUse, message)
+        })?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build();
+        Ok(Self { daemon, token, client: client.map_err(Exit::failed)? })
+    }
+
+    /// Looks at something under the daemon's HTTP interface.
+    ///
+    /// # Errors
+    /// It did not answer, or refused.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Exit> {
+        self.daemon.get(path, &self.token, &self.client).await
+    }
+}
+
+/// The daemon that holds the store, if one does.
+///
+/// # Errors
+/// One does and cannot be asked.
+pub async fn reach(config: &Config) -> Result<Option<Door>, Exit> {
+    find_daemon(config).await?.map(|daemon| Door::of(config, daemon)).transpose()
+}
+
 impl Control {
     /// Finds the way: the daemon that holds the store, or this process.
     ///
@@ -144,17 +199,7 @@ impl Control {
                 let message = format!("--at: a daemon at {address} holds the store and follows the machine's clock");
                 return Err(Exit::new(Code::Usage, message));
             }
-            let token = std::fs::read_to_string(token_path(&config.store.data_dir)).map_err(|error| {
-                let path = token_path(&config.store.data_dir);
-                let message = format!(
-                    "a daemon at {address} holds the store, and its token in {} cannot be read: {error}; run this as \
-                     the daemon's user and with its data folder",
-                    path.display()
-                );
-                Exit::new(Code::InUse, message)
-            })?;
-            let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build();
-            let client = client.map_err(Exit::failed)?;
+            let Door { daemon, token, client } = Door::of(config, daemon)?;
             let store = app::open(config, Mode::Read).await?;
             return Ok(Self::Remote { daemon, token, client, store });
         }
@@ -228,9 +273,7 @@ impl Control {
     /// The daemon did not answer.
     pub async fn queue(&self) -> Result<Option<Queued>, Exit> {
         let Self::Remote { daemon, token, client, .. } = self else { return Ok(None) };
-        let response = client.get(daemon.url("/api/control/queue")).bearer_auth(token).send().await;
-        let response = response.map_err(|error| daemon.no_answer(&error))?;
-        response.json().await.map(Some).map_err(|error| daemon.no_answer(&error))
+        daemon.get("/api/control/queue", token, client).await.map(Some)
     }
 
     /// Waits until what was asked for is done, as far as this process does it.

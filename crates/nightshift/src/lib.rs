@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod exit;
+pub mod facts;
 pub mod manager;
 pub mod names;
 pub mod observe;

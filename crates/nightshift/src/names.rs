@@ -1,6 +1,6 @@
 //! What people call things: ids, beginnings of ids, titles.
 
-use nightshift_domain::ids::{DeliverableId, RunId};
+use nightshift_domain::ids::{DeliverableId, RunId, ScheduleId};
 use nightshift_ports::read_models::{Query, ReadModels};
 use nightshift_projections::{
     table::{Row, TableDef},
@@ -98,6 +98,15 @@ pub async fn run(models: &dyn ReadModels, name: &str) -> Result<(RunId, Row), Ex
     let row = find(models, table("orchestration_runs"), "run", name).await?;
     let id = cell(&row, "id").parse().map_err(Exit::failed)?;
     Ok((id, row))
+}
+
+/// A schedule by id or beginning of an id.
+///
+/// # Errors
+/// There is none, or more than one.
+pub async fn schedule(models: &dyn ReadModels, name: &str) -> Result<ScheduleId, Exit> {
+    let row = find(models, table("schedules"), "schedule", name).await?;
+    cell(&row, "id").parse().map_err(Exit::failed)
 }
 
 /// A version of a deliverable; the newest when no number is given.

@@ -102,6 +102,7 @@ pub fn limits(path: Option<&Path>) -> Result<Limits, Exit> {
         rates: entries.rates.into_iter().map(rate).collect(),
         keys: entries.keys.into_iter().collect(),
         queues: entries.queues.into_iter().collect(),
+        ..Limits::default()
     })
 }
 

@@ -45,6 +45,8 @@ fn an_event_without_a_past_makes_what_it_can_and_never_panics() {
                 | "source.content_retained"
                 | "definition.registered"
                 | "topic.published"
+                | "queue.limit_set"
+                | "queue.paused"
         );
         assert_eq!(!made.tables.is_empty(), makes_rows, "{}", recorded.event_type);
     }
@@ -82,7 +84,8 @@ fn keys_name_every_row_that_is_written() {
             assert!(is_named || derived, "{} wrote {} {}", recorded.event_type, table.name, text_of(&key));
             assert_eq!((image.shard(), image.seq()), (recorded.shard.0, recorded.seq));
         }
-        let forgets = ["source.content_expired", "run.step_reset", "run.fanned_out"];
+        let forgets =
+            ["source.content_expired", "run.step_reset", "run.fanned_out", "queue.limit_cleared", "queue.resumed"];
         assert!(deletes.is_empty() || forgets.contains(&recorded.event_type.as_str()), "{}", recorded.event_type);
         store.project(&[(recorded.clone(), event.clone())]);
     }

@@ -5,8 +5,9 @@ mod support;
 use nightshift_domain::{
     content::{Failure, FailureClass},
     definition,
-    ids::UserId,
-    run::{Action, ApprovalAction, Command, Flow, StepPlan},
+    ids::{QueueId, UserId},
+    queue::{self, Limit},
+    run::{Action, ApprovalAction, Asked, Command, Flow, StepPlan},
 };
 use nightshift_projections::table::Row;
 use serde_json::{Value, json};
@@ -395,4 +396,31 @@ fn an_event_is_one_row_and_starts_one_run() {
     let causes: Vec<&Value> = runs.iter().map(|run| &run["trigger"]["event"]["id"]).collect();
     assert_eq!(causes.len(), 2);
     assert!(causes.contains(&&json!("e-1")) && causes.contains(&&json!("e-2")), "{causes:?}");
+}
+
+#[test]
+fn limits_that_are_set_and_queues_that_are_paused_are_rows_until_they_are_not() {
+    let by = || Asked { by: "ann".to_owned(), note: "busy".to_owned() };
+    let (key, limit) = ("global:agent:w".to_owned(), Limit::Rate { capacity: 5.0, refill_per_s: 0.5 });
+    let queue = QueueId::the().stream();
+    let mut world = World::default();
+    world.at(10).send(queue, queue::Command::SetLimit { key: key.clone(), limit, by: by() });
+    let places =
+        queue::Command::SetLimit { key: "concurrency".to_owned(), limit: Limit::Places { places: 4 }, by: by() };
+    world.at(11).send(queue, places);
+    world.at(12).send(queue, queue::Command::Pause { queue: Some("slow".to_owned()), by: by() });
+    world.at(13).send(queue, queue::Command::Pause { queue: None, by: by() });
+    let found = rows(&world);
+    let bucket = json!({"kind": "rate", "capacity": 5.0, "refill_rate": 0.5, "set_by": "ann", "note": "busy",
+        "set_at": time(10)});
+    assert_columns(found.one("rate_limits", "rl_key", "global:agent:w"), &bucket);
+    let places = json!({"kind": "places", "capacity": 4.0, "refill_rate": null});
+    assert_columns(found.one("rate_limits", "rl_key", "concurrency"), &places);
+    let paused = json!({"paused_by": "ann", "note": "busy", "paused_at": time(12)});
+    assert_columns(found.one("queue_pauses", "queue", "slow"), &paused);
+    assert_eq!(found.all("queue_pauses").len(), 2);
+    world.at(20).send(queue, queue::Command::ClearLimit { key, by: by() });
+    world.at(21).send(queue, queue::Command::Resume { queue: None, by: by() });
+    let found = rows(&world);
+    assert_eq!((found.all("rate_limits").len(), found.all("queue_pauses").len()), (1, 1));
 }

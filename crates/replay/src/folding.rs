@@ -11,6 +11,7 @@ use nightshift_domain::{
     definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::StreamKind,
+    queue::QueueDecider,
     recorded::Recorded,
     run::RunDecider,
     schedule::ScheduleDecider,
@@ -72,6 +73,7 @@ pub fn unborn(kind: StreamKind) -> Box<dyn Folding> {
         StreamKind::Source => Box::new(Fold::<SourceDecider>::default()),
         StreamKind::Definition => Box::new(Fold::<DefinitionDecider>::default()),
         StreamKind::Topic => Box::new(Fold::<TopicDecider>::default()),
+        StreamKind::Queue => Box::new(Fold::<QueueDecider>::default()),
     }
 }
 
@@ -171,6 +173,7 @@ fn payload_json(event: &AnyEvent) -> Result<Value, DecodeError> {
         AnyEvent::Source(event) => json(event),
         AnyEvent::Definition(event) => json(event),
         AnyEvent::Topic(event) => json(event),
+        AnyEvent::Queue(event) => json(event),
     }?;
     Ok(match value {
         Value::Object(fields) if fields.len() == 1 => fields.into_iter().next().map_or(Value::Null, |(_, data)| data),

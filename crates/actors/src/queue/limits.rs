@@ -6,14 +6,14 @@
 //! Invariant: a bucket never gives more than `capacity + elapsed * refill` tokens.
 //! Invariant: named places are derived from attempts under way, as all places are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nightshift_domain::time::Timestamp;
 
 /// A token bucket as it is configured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// The most tokens it holds. It starts full.
+    /// The most tokens it holds.
     pub capacity: f64,
     /// Tokens that come back each second.
     pub refill_per_s: f64,
@@ -36,6 +36,27 @@ pub struct Limits {
     pub keys: HashMap<String, usize>,
     /// How many steps of one queue may run at once, by queue; others: as many as there are places.
     pub queues: HashMap<String, usize>,
+    /// How many steps may run at once; none: as many as are configured.
+    pub concurrency: Option<usize>,
+    /// What is given no place.
+    pub paused: Pauses,
+}
+
+/// What is given no place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pauses {
+    /// No step is.
+    pub all: bool,
+    /// No step of these queues is.
+    pub queues: HashSet<String>,
+}
+
+impl Pauses {
+    /// Whether steps of a queue are given no place.
+    #[must_use]
+    pub fn holds(&self, queue: &str) -> bool {
+        self.all || self.queues.contains(queue)
+    }
 }
 
 impl Limits {
@@ -54,6 +75,14 @@ impl Limits {
             _ => vec![key.to_owned()],
         };
         patterns.iter().find_map(|pattern| self.rates.get(pattern).copied())
+    }
+
+    /// The instant before which what buckets gave does not matter any more; none: there are no buckets. A bucket that
+    /// gets nothing back remembers for ever.
+    #[must_use]
+    pub fn looked_back(&self, now: Timestamp) -> Option<Timestamp> {
+        let full_again_ms = |rate: &Rate| (rate.capacity / rate.refill_per_s * 1e3).ceil().min(1e15) as i64;
+        self.rates.values().map(full_again_ms).max().map(|ms| now.plus_ms(-ms))
     }
 
     /// How many may hold a named place at once; none: no limit.
@@ -97,6 +126,23 @@ impl Bucket {
     #[must_use]
     pub const fn full(rate: Rate, at: Timestamp) -> Self {
         Self { rate, tokens: rate.capacity, at }
+    }
+
+    /// One that is known since an instant, and was empty then; none: it is known from its beginning, and was full. It
+    /// gave a token at each of these instants, which are in order.
+    #[must_use]
+    pub fn after(rate: Rate, since: Option<Timestamp>, gave: &[Timestamp], now: Timestamp) -> Self {
+        let first = gave.first().copied().unwrap_or(now);
+        let mut bucket = match since {
+            None => Self::full(rate, first),
+            Some(since) => Self { rate, tokens: 0.0, at: since },
+        };
+        for at in gave {
+            bucket.refill(*at);
+            bucket.tokens = (bucket.tokens - 1.0).max(0.0);
+        }
+        bucket.refill(now);
+        bucket
     }
 
     /// Another rate from now on; tokens beyond its capacity are lost.
@@ -194,6 +240,34 @@ mod tests {
         assert_eq!(bucket.ready_at(3.0, at(1.0)), None, "more than it can ever hold");
         let mut closed = Bucket::full(Rate { capacity: 0.0, refill_per_s: 0.0 }, at(0.0));
         assert_eq!(closed.ready_at(1.0, at(0.0)), None);
+    }
+
+    /// However it was used, and wherever the known part of it begins: it is never known with more tokens than it has.
+    #[test]
+    fn a_bucket_is_never_known_with_more_than_it_has() {
+        let mut draw = 7_u64;
+        let mut next = |below: u64| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % below
+        };
+        for _ in 0..500 {
+            let rate = Rate { capacity: (1 + next(5)) as f64, refill_per_s: next(4) as f64 / 2.0 };
+            let mut bucket = Bucket::full(rate, at(0.0));
+            let (mut now, mut gave) = (0.0, Vec::new());
+            for _ in 0..next(40) {
+                now += next(30) as f64 / 10.0;
+                if bucket.take(1.0, at(now)) {
+                    gave.push(at(now));
+                }
+            }
+            let whole = Bucket::after(rate, None, &gave, at(now)).tokens(at(now));
+            assert!((whole - bucket.tokens(at(now))).abs() < 1e-3, "all of it is known");
+            for cut in 0..=gave.len() {
+                let since = gave.get(cut).copied().unwrap_or(at(now));
+                let known = Bucket::after(rate, Some(since), &gave[cut..], at(now)).tokens(at(now));
+                assert!(known <= bucket.tokens(at(now)) + 1e-6, "{known} of {}", bucket.tokens(at(now)));
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::DecodeError;
 use crate::{
     content::Material,
     decider::{Delta, Obligation, RecordedCtx},
-    definition, deliverable,
+    definition, deliverable, queue,
     recorded::Meta,
     run, schedule, source,
     streams::AnyCommand,
@@ -56,3 +56,4 @@ kept!(schedule::State, schedule::Command, schedule::Event);
 kept!(source::State, source::Command, source::Event);
 kept!(definition::State, definition::Command, definition::Event);
 kept!(topic::State, topic::Command, topic::Event);
+kept!(queue::State, queue::Command, queue::Event);

@@ -22,7 +22,7 @@ pub use kept::Kept;
 use crate::{
     definition, deliverable,
     ids::StreamKind,
-    run, schedule, source,
+    queue, run, schedule, source,
     streams::{AnyCommand, AnyEvent},
     topic,
 };
@@ -83,6 +83,7 @@ pub fn facts(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Source => facts::variants::<source::Event>(),
         StreamKind::Definition => facts::variants::<definition::Event>(),
         StreamKind::Topic => facts::variants::<topic::Event>(),
+        StreamKind::Queue => facts::variants::<queue::Event>(),
     }
 }
 
@@ -96,6 +97,7 @@ pub fn verbs(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Source => facts::variants::<source::Command>(),
         StreamKind::Definition => facts::variants::<definition::Command>(),
         StreamKind::Topic => facts::variants::<topic::Command>(),
+        StreamKind::Queue => facts::variants::<queue::Command>(),
     }
 }
 
@@ -162,6 +164,7 @@ pub fn encode_any(event: &AnyEvent) -> Result<Encoded, DecodeError> {
         AnyEvent::Source(event) => encode(StreamKind::Source, event),
         AnyEvent::Definition(event) => encode(StreamKind::Definition, event),
         AnyEvent::Topic(event) => encode(StreamKind::Topic, event),
+        AnyEvent::Queue(event) => encode(StreamKind::Queue, event),
     }
 }
 
@@ -231,6 +234,7 @@ pub fn decode_any(event_type: &str, version: u16, data: &[u8]) -> Result<AnyEven
             decode::<definition::Event>(kind, event_type, version, data).map(AnyEvent::from)
         }
         Some(kind @ StreamKind::Topic) => decode::<topic::Event>(kind, event_type, version, data).map(AnyEvent::from),
+        Some(kind @ StreamKind::Queue) => decode::<queue::Event>(kind, event_type, version, data).map(AnyEvent::from),
         None => Err(DecodeError::UnknownType { event_type: event_type.to_owned() }),
     }
 }

@@ -187,7 +187,8 @@ fn queue(tale: &mut Tale<'_>, id: &str, attempt: u32, offer: &mut Option<Offered
     let gates = |tale: &Tale<'_>| tale.run().and_then(|run| gates(run, id));
     let fits = |offer: &mut Offered<'_>| gates(tale).is_some_and(|gates| gates.are_open(offer.tokens_free));
     if let Some(offer) = offer.take_if(fits) {
-        tale.tell(Event::AttemptStarted { step: id.to_owned(), attempt, lease: offer.lease.clone() });
+        let (step, lease) = (id.to_owned(), offer.lease.clone());
+        tale.tell(Event::AttemptStarted { step, attempt, lease, buckets: vec![] });
     }
 }
 

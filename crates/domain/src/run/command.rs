@@ -63,6 +63,9 @@ pub enum Command {
         attempt: u32,
         /// The place.
         lease: Lease,
+        /// Token buckets that gave a token for it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        buckets: Vec<String>,
     },
     /// An attempt ended.
     Finish {

@@ -97,7 +97,7 @@ fn over(run: &Run, end: &End, command: &Command) -> Result<Vec<Event>, Rejection
 
 fn open(state: &State, run: &Run, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
     match command {
-        Command::Grant { step, attempt, lease } => grant(run, step, *attempt, lease),
+        Command::Grant { step, attempt, lease, buckets } => grant(run, step, (*attempt, lease), buckets),
         Command::Finish { step, attempt, token, result, offer, tokens_free } => {
             let finished = Finished { step, attempt: *attempt, token: *token, result };
             let offer = offer.as_ref().map(|lease| Offered { lease, tokens_free: *tokens_free });
@@ -170,11 +170,12 @@ fn sound(plan: &Plan) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn grant(run: &Run, step: &str, attempt: u32, lease: &Lease) -> Result<Vec<Event>, Rejection> {
+fn grant(run: &Run, step: &str, (attempt, lease): (u32, &Lease), buckets: &[String]) -> Result<Vec<Event>, Rejection> {
     let (_, found) = known(run, step)?;
     match &found.status {
         StepStatus::Queued { attempt: waiting, .. } if *waiting == attempt => {
-            Ok(vec![Event::AttemptStarted { step: step.to_owned(), attempt, lease: lease.clone() }])
+            let (step, lease, buckets) = (step.to_owned(), lease.clone(), buckets.to_vec());
+            Ok(vec![Event::AttemptStarted { step, attempt, lease, buckets }])
         }
         other => Err(not_in(step, other, "queued", attempt)),
     }

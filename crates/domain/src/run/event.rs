@@ -35,6 +35,9 @@ pub enum Event {
         attempt: u32,
         /// Its lease.
         lease: Lease,
+        /// Token buckets that gave a token for it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        buckets: Vec<String>,
     },
     /// An attempt did it; the step is complete, unless people are asked behind it.
     AttemptSucceeded {

@@ -82,7 +82,7 @@ fn remember(run: &mut Run, event: &Event, at: Timestamp) {
             attempted(run, step, *attempt);
             (step, StepStatus::Queued { attempt: *attempt, since: at })
         }
-        Event::AttemptStarted { step, attempt, lease } => {
+        Event::AttemptStarted { step, attempt, lease, .. } => {
             attempted(run, step, *attempt);
             if let Some(step) = run.step_mut(step) {
                 step.round.begin();

@@ -40,7 +40,7 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
             let duty = Duty::Lease { step: step.clone(), attempt: *attempt };
             said.settled(step).open(said.owe(key("job", step, attempt), at, duty))
         }
-        Event::AttemptStarted { step, attempt, lease } => {
+        Event::AttemptStarted { step, attempt, lease, .. } => {
             let duty = Duty::Attempt { step: step.clone(), attempt: *attempt, token: lease.token };
             let open = said.owe(key("attempt", step, attempt), lease.until, duty);
             Delta::none().close(key("job", step, attempt)).open(open)

@@ -262,3 +262,67 @@ pub enum Event {
         limit: u32,
     },
 }
+
+/// Limits of the queue.
+#[derive(Debug, Subcommand)]
+pub enum Limit {
+    /// List the limits in force, where each comes from, and what is left of it.
+    List,
+    /// Set one; it counts at once, instead of one of the file, until it is cleared.
+    Set {
+        /// `concurrency`, `queue:<name>`, `key:<key>`, `user:<user>:agent:<agent>` or `global:agent:<agent>`; stars stand for
+        /// every user or agent.
+        key: String,
+        /// So many steps at once; for agents, so many tokens.
+        amount: f64,
+        /// Tokens that come back each second. Default: 10.
+        #[arg(long, value_name = "TOKENS")]
+        refill: Option<f64>,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Let what was set count no more; what the file says does.
+    Clear {
+        /// As listed.
+        key: String,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+/// The queue.
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// Show each queue: who waits, who is held back, who runs, what is paused.
+    Show,
+    /// Give no step of a queue a place until it is resumed; what runs goes on.
+    Pause {
+        /// Which queue.
+        #[command(flatten)]
+        which: WhichQueue,
+        /// Why, for people.
+        #[arg(long, default_value = "paused by hand")]
+        note: String,
+    },
+    /// Go on.
+    Resume {
+        /// Which queue.
+        #[command(flatten)]
+        which: WhichQueue,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+/// One queue, or all.
+#[derive(Debug, Args)]
+pub struct WhichQueue {
+    /// Its name; steps that name no queue are in `default`.
+    pub name: Option<String>,
+    /// All queues.
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+}

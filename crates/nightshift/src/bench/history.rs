@@ -11,6 +11,7 @@ use nightshift_domain::{
     definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::{ShardId, StreamId},
+    queue::QueueDecider,
     run::RunDecider,
     schedule::ScheduleDecider,
     source::SourceDecider,
@@ -45,6 +46,7 @@ struct States {
     sources: HashMap<Uuid, <SourceDecider as Decider>::State>,
     definitions: HashMap<Uuid, <DefinitionDecider as Decider>::State>,
     topics: HashMap<Uuid, <TopicDecider as Decider>::State>,
+    queue: <QueueDecider as Decider>::State,
 }
 
 impl States {
@@ -61,6 +63,7 @@ impl States {
                 DefinitionDecider::evolve(self.definitions.entry(id).or_default(), event, at);
             }
             AnyEvent::Topic(event) => TopicDecider::evolve(self.topics.entry(id).or_default(), event, at),
+            AnyEvent::Queue(event) => QueueDecider::evolve(&mut self.queue, event, at),
         }
     }
 

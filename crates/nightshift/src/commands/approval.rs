@@ -71,7 +71,11 @@ fn options(row: &Row) -> String {
     actions.join(", ")
 }
 
-async fn find(models: &dyn ReadModels, id: &str) -> Result<Row, Exit> {
+/// A question by the beginning of its id.
+///
+/// # Errors
+/// There is none, or more than one.
+pub async fn find(models: &dyn ReadModels, id: &str) -> Result<Row, Exit> {
     let query = Query { order: vec![("requested_at", true)], limit: 10_000, ..Query::default() };
     let rows = models.query(names::table("human_approvals"), &query).await?;
     let wanted = id.to_lowercase();

@@ -1,5 +1,8 @@
 //! `nightshift job`: steps in the queue, and those whose last attempt failed.
 
+use std::collections::HashMap;
+
+use nightshift_api::Queued;
 use nightshift_domain::{
     ids::{CommandId, RunId},
     run::{Asked, Command},
@@ -46,6 +49,8 @@ async fn jobs(models: &dyn ReadModels, status: Option<String>, limit: u32) -> Re
 async fn list(env: &Env, status: Option<String>, limit: u32) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
     let rows = jobs(&*store.read_models(), status, limit).await?;
+    let mut rows = rows;
+    held(env, &mut rows).await?;
     if env.json {
         output::json(&rows);
         return Ok(Code::Ok);
@@ -55,15 +60,34 @@ async fn list(env: &Env, status: Option<String>, limit: u32) -> Result<Code, Exi
             cell(row, "job_id"),
             cell(row, "user_id"),
             cell(row, "status"),
+            cell(row, "held_by"),
             cell(row, "priority"),
             format!("{}/{}", cell(row, "attempts"), cell(row, "max_attempts")),
             instant(row, "next_run_at"),
             instant(row, "updated_at"),
         ]
     });
-    let headings = ["job", "user", "status", "priority", "attempts", "next", "changed"];
+    let headings = ["job", "user", "status", "held by", "priority", "attempts", "next", "changed"];
     output::table(&headings, lines.collect(), "no jobs");
     Ok(Code::Ok)
+}
+
+/// Says of queued jobs which limit or pause holds them back; only a daemon knows.
+async fn held(env: &Env, rows: &mut [Row]) -> Result<(), Exit> {
+    if !rows.iter().any(|row| cell(row, "status") == "queued") {
+        return Ok(());
+    }
+    // Without a daemon that can be asked, nobody knows.
+    let Ok(Some(daemon)) = control::reach(&env.config).await else { return Ok(()) };
+    let queued: Queued = daemon.get("/api/control/queue").await?;
+    let held = queued.held.into_iter().map(|(run, step, by)| (format!("{run}/{step}"), by));
+    let held: HashMap<String, String> = held.collect();
+    for row in rows {
+        if let Some(by) = held.get(&cell(row, "job_id")) {
+            row.insert("held_by".to_owned(), Value::from(by.clone()));
+        }
+    }
+    Ok(())
 }
 
 async fn retry(env: &Env, job: Option<String>, all_dead: bool, note: String) -> Result<Code, Exit> {

@@ -71,7 +71,8 @@ pub fn words(event: &AnyEvent) -> String {
     match event {
         AnyEvent::Deliverable(event) => deliverable_words(event),
         AnyEvent::Run(event) => run_words(event),
-        AnyEvent::Schedule(_) | AnyEvent::Source(_) | AnyEvent::Definition(_) | AnyEvent::Topic(_) => String::new(),
+        AnyEvent::Schedule(_) | AnyEvent::Source(_) | AnyEvent::Definition(_) => String::new(),
+        AnyEvent::Topic(_) | AnyEvent::Queue(_) => String::new(),
     }
 }
 
@@ -110,7 +111,7 @@ fn run_words(event: &run::Event) -> String {
     match event {
         Event::Created(created) => format!("{} for \"{}\"", created.plan.definition, created.subject.title()),
         Event::StepQueued { step, attempt } => format!("{step}, attempt {attempt}, waits for a place"),
-        Event::AttemptStarted { step, attempt, lease } => format!("{step}, attempt {attempt}, on {}", lease.worker),
+        Event::AttemptStarted { step, attempt, lease, .. } => format!("{step}, attempt {attempt}, on {}", lease.worker),
         Event::AttemptSucceeded { step, output, .. } => format!("{step}: {}", output_words(output)),
         Event::AttemptFailed { step, failure, retry_at, .. } => match retry_at {
             Some(at) => format!("{step}: {failure}; again at {at}"),

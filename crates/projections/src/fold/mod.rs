@@ -13,6 +13,7 @@ mod deliverable;
 mod fan;
 mod notice;
 mod plan;
+mod queue;
 mod run;
 mod schedule;
 mod source;
@@ -50,6 +51,7 @@ fn touched(event: &AnyEvent, recorded: &Recorded, mut touches: Touches) -> Vec<(
         AnyEvent::Source(event) => source::touched(event, recorded, &mut touches),
         AnyEvent::Definition(event) => definition::touched(event, recorded, &mut touches),
         AnyEvent::Topic(event) => topic::touched(event, &mut touches),
+        AnyEvent::Queue(event) => queue::touched(event, &mut touches),
     }
     touches.keys
 }
@@ -63,6 +65,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &AnyEvent) {
         AnyEvent::Source(event) => source::apply(rows, recorded, event),
         AnyEvent::Definition(event) => definition::apply(rows, recorded, event),
         AnyEvent::Topic(event) => topic::apply(rows, recorded, event),
+        AnyEvent::Queue(event) => queue::apply(rows, recorded, event),
     }
 }
 

@@ -55,7 +55,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             step::planned(rows, recorded, &run.plan);
         }
         Event::StepQueued { step, .. } => step::queued(rows, recorded, step),
-        Event::AttemptStarted { step, attempt, lease } => {
+        Event::AttemptStarted { step, attempt, lease, .. } => {
             begun(rows, recorded);
             step::started(rows, recorded, (step, *attempt), lease);
         }

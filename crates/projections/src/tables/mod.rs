@@ -37,6 +37,7 @@ macro_rules! table {
 mod content;
 mod orders;
 mod people;
+mod queue;
 mod runs;
 mod workflows;
 
@@ -48,6 +49,8 @@ pub use orders::{DELIVERABLE_VERSIONS, DELIVERABLES, SCHEDULES};
 pub(crate) use orders::{deliverable_versions, deliverables, schedules};
 pub use people::{ACTIVITY_LOG, NOTIFICATIONS};
 pub(crate) use people::{activity_log, notifications};
+pub use queue::{QUEUE_PAUSES, RATE_LIMITS};
+pub(crate) use queue::{queue_pauses, rate_limits};
 pub use runs::{JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS};
 pub(crate) use runs::{job_attempts, job_queue, orchestration_runs, orchestration_steps};
 pub use workflows::{HUMAN_APPROVALS, INTENT_EVENTS, ORCHESTRATION_DEFINITIONS};
@@ -71,6 +74,8 @@ pub const ALL: &[&TableDef] = &[
     &ORCHESTRATION_DEFINITIONS,
     &HUMAN_APPROVALS,
     &INTENT_EVENTS,
+    &RATE_LIMITS,
+    &QUEUE_PAUSES,
 ];
 
 /// What each table of [`ALL`] and each of its columns means.
@@ -91,6 +96,8 @@ pub const MEANINGS: &[Meaning] = &[
     orchestration_definitions::MEANING,
     human_approvals::MEANING,
     intent_events::MEANING,
+    rate_limits::MEANING,
+    queue_pauses::MEANING,
 ];
 
 /// What a table and its columns mean, for people.

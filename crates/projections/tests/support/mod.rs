@@ -17,6 +17,7 @@ use nightshift_domain::{
     deliverable::{self, DeliverableDecider},
     expression::NoExpressions,
     ids::{CommandId, DeliverableId, RunId, ShardId, SourceId, StreamId, UserId, derive},
+    queue::{self, QueueDecider},
     recorded::{Meta, Recorded},
     run::{self, Lease, RunDecider, StepOutput, Token},
     schedule::{self, ScheduleDecider},
@@ -140,6 +141,7 @@ pub struct World {
     sources: BTreeMap<StreamId, source::State>,
     definitions: BTreeMap<StreamId, definition::State>,
     topics: BTreeMap<StreamId, topic::State>,
+    queue: queue::State,
     commands: u64,
 }
 
@@ -186,6 +188,12 @@ impl World {
                 let mut state = self.topics.remove(&to).unwrap_or_default();
                 let done = self.decide::<TopicDecider>(to, &mut state, &command);
                 self.topics.insert(to, state);
+                done
+            }
+            AnyCommand::Queue(command) => {
+                let mut state = std::mem::take(&mut self.queue);
+                let done = self.decide::<QueueDecider>(to, &mut state, &command);
+                self.queue = state;
                 done
             }
         };
@@ -238,7 +246,7 @@ impl World {
     pub fn grant(&mut self, run: RunId, step: &str, attempt: u32) -> Token {
         let token = Token { epoch: 1, nonce: u64::from(attempt) };
         let lease = Lease { token, until: self.now.plus_ms(30_000), worker: "worker-1".to_owned() };
-        self.send(run.stream(), run::Command::Grant { step: step.to_owned(), attempt, lease });
+        self.send(run.stream(), run::Command::Grant { step: step.to_owned(), attempt, lease, buckets: vec![] });
         token
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use nightshift_domain::{
     content::{Failure, FailureClass, Item, NoticeKind, Omission},
     deliverable::{self, EditMeasure, Skipped, Trigger, produce_run_id, schedule_id},
-    ids::{RunId, StreamId, UserId, VersionId, derive},
+    ids::{QueueId, RunId, StreamId, UserId, VersionId, derive},
     run::{self, Action, CrashPolicy, Created, Flow, Lease, Plan, RetryPolicy, StepPlan, Subject, Token},
     schedule::{self, Cause, SkipReason},
     source,
@@ -43,6 +43,8 @@ pub fn all() -> Vec<(StreamId, AnyEvent)> {
     all.extend(definitions.map(|event| (workflows::the_definition().stream(), AnyEvent::from(event))));
     let topics = workflows::topic_events().into_iter();
     all.extend(topics.map(|event| (workflows::the_topic().stream(), AnyEvent::from(event))));
+    let queue = workflows::queue_events().into_iter();
+    all.extend(queue.map(|event| (QueueId::the().stream(), AnyEvent::from(event))));
     all
 }
 
@@ -143,7 +145,7 @@ fn runs() -> Vec<run::Event> {
     vec![
         Event::Created(Box::new(created_run())),
         Event::StepQueued { step: step.clone(), attempt },
-        Event::AttemptStarted { step: step.clone(), attempt, lease },
+        Event::AttemptStarted { step: step.clone(), attempt, lease, buckets: vec![] },
         Event::AttemptSucceeded { step: step.clone(), attempt, output: Arc::new(material()) },
         Event::AttemptFailed { step: step.clone(), attempt, failure: failure(), retry_at, free: false },
         Event::LeaseExpired { step: step.clone(), attempt, reason: why.clone(), requeued: true },

@@ -6,6 +6,7 @@ use nightshift_domain::{
     content::Digest,
     definition::{self, Document, Heard, Parameter, ParameterKind, Trigger, schedule_id},
     ids::{DefinitionId, RunId, TopicId, UserId},
+    queue,
     run::{
         self, Action, Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, CrashPolicy,
         Created, Flow, How, OnTimeout, Outcome, Plan, RetryPolicy, StepOutput, StepPlan, Subject, Waits, WorkflowRef,
@@ -266,4 +267,16 @@ pub fn topic_events() -> Vec<topic::Event> {
 pub fn publish(world: &mut World, id: &str, payload: Value) {
     let event = Box::new(published(id, payload));
     world.send(the_topic().stream(), topic::Command::Publish { event_type: "order".to_owned(), event });
+}
+
+pub fn queue_events() -> Vec<queue::Event> {
+    use queue::{Event, Limit, LimitKey};
+    let by = || Asked { by: "ann".to_owned(), note: "busy".to_owned() };
+    let key = || LimitKey::Bucket("global:agent:writer".to_owned());
+    vec![
+        Event::LimitSet { key: key(), limit: Limit::Rate { capacity: 5.0, refill_per_s: 0.5 }, by: by() },
+        Event::LimitCleared { key: key(), by: by() },
+        Event::Paused { queue: Some("slow".to_owned()), by: by() },
+        Event::Resumed { queue: Some("slow".to_owned()), by: by() },
+    ]
 }

@@ -58,6 +58,7 @@ const ASKED: &[(StreamKind, &[&str])] = &[
     (StreamKind::Schedule, &["trigger_now", "backfill", "pause", "resume"]),
     (StreamKind::Definition, &["register", "activate", "deprecate", "archive", "start", "event_arrived"]),
     (StreamKind::Topic, &["publish"]),
+    (StreamKind::Queue, &["set_limit", "clear_limit", "pause", "resume"]),
 ];
 
 /// Where a prefix is lived on.
@@ -136,6 +137,7 @@ fn asked(told: &HashSet<CommandId>, rest: &[Commit]) -> Result<VecDeque<Asked>, 
             StreamKind::Source => AnyCommand::Source(codec::from_bytes("command", payload).map_err(decode)?),
             StreamKind::Definition => AnyCommand::Definition(codec::from_bytes("command", payload).map_err(decode)?),
             StreamKind::Topic => AnyCommand::Topic(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Queue => AnyCommand::Queue(codec::from_bytes("command", payload).map_err(decode)?),
         };
         let actor = commit.events.first().map(|event| event.meta.actor.clone()).unwrap_or_default();
         asked.push_back(Asked { at: ctx.now, stream: command.stream, id: command.record.id, command: any, actor });

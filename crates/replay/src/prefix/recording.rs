@@ -85,7 +85,8 @@ impl Recording {
                     self.seen.insert(slot, seen.collect());
                 }
             }
-            StreamKind::Schedule | StreamKind::Source | StreamKind::Definition | StreamKind::Topic => {}
+            StreamKind::Schedule | StreamKind::Source | StreamKind::Definition => {}
+            StreamKind::Topic | StreamKind::Queue => {}
         }
         Ok(())
     }
@@ -126,7 +127,8 @@ impl Recording {
             AnyEvent::Source(source::Event::ObservationFailed { class, message }) => {
                 Shown::Failed(SourceFailure { class, message })
             }
-            AnyEvent::Source(_) | AnyEvent::Schedule(_) | AnyEvent::Definition(_) | AnyEvent::Topic(_) => return,
+            AnyEvent::Source(_) | AnyEvent::Schedule(_) | AnyEvent::Definition(_) => return,
+            AnyEvent::Topic(_) | AnyEvent::Queue(_) => return,
         };
         self.sources.entry(SourceId::from_uuid(stream.id)).or_default().looks.push((version, at, shown));
     }

@@ -48,7 +48,8 @@ pub fn learn(commits: &[Commit], walker: &mut Walker) -> Result<bool, Error> {
         match kind {
             StreamKind::Deliverable => learn_order((before, value), command.stream, &mut users, walker),
             StreamKind::Source => learn_source((before, value), command.stream, walker),
-            StreamKind::Run | StreamKind::Schedule | StreamKind::Definition | StreamKind::Topic => Ok(()),
+            StreamKind::Run | StreamKind::Schedule | StreamKind::Definition => Ok(()),
+            StreamKind::Topic | StreamKind::Queue => Ok(()),
         }
         .map_err(|error| Error::decode(place(), error))?;
     }
@@ -249,6 +250,7 @@ fn bare(command: &AnyCommand) -> Result<Vec<u8>, DecodeError> {
         AnyCommand::Source(command) => codec::to_bytes(command),
         AnyCommand::Definition(command) => codec::to_bytes(command),
         AnyCommand::Topic(command) => codec::to_bytes(command),
+        AnyCommand::Queue(command) => codec::to_bytes(command),
     }
 }
 

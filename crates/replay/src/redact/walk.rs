@@ -203,6 +203,11 @@ impl Walker {
             )
             | ("reject" | "cancel", "reason")
             | ("facts", _) => personal.text(text),
+            // Of a token bucket: whose it is stands inside.
+            (_, "key" | "buckets") => match text.strip_prefix("user:").and_then(|rest| rest.split_once(":agent:")) {
+                Some((user, agent)) if user != "*" => format!("user:{}:agent:{agent}", personal.person(user)),
+                _ => text.to_owned(),
+            },
             (_, "item_id" | "removed" | "items") => personal.item(text),
             (_, "link" | "external_url") => personal.link(text),
             (_, "path" | "folder" | "url" | "resource_id") => personal.homes(text),

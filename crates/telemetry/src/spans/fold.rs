@@ -175,7 +175,7 @@ impl Run {
                 }
                 vec![]
             }
-            Event::AttemptStarted { step, attempt, lease } => {
+            Event::AttemptStarted { step, attempt, lease, .. } => {
                 self.started(step, *attempt, lease, moment.at);
                 vec![]
             }

@@ -214,7 +214,7 @@ impl History {
         let attempt = self.attempt(step);
         let token = Token { epoch: 7, nonce: u64::from(attempt) << 8 | self.events.len() as u64 };
         let lease = Lease { token, until: self.now.plus_ms(30_000), worker: "node-1".to_owned() };
-        self.tell(Command::Grant { step: step.to_owned(), attempt, lease });
+        self.tell(Command::Grant { step: step.to_owned(), attempt, lease, buckets: vec![] });
         self
     }
 

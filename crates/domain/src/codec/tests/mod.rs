@@ -4,6 +4,7 @@
 //! changes a golden file, and refuses a changed one.
 
 mod draw;
+mod draw_queue;
 mod draw_runs;
 mod draw_workflows;
 mod streams;
@@ -134,6 +135,7 @@ fn every_command_has_a_golden_file_and_decodes_for_ever() {
             AnyCommand::Source(command) => crate::testing::word(command),
             AnyCommand::Definition(command) => crate::testing::word(command),
             AnyCommand::Topic(command) => crate::testing::word(command),
+            AnyCommand::Queue(command) => crate::testing::word(command),
         };
         format!("{}.{word}", command.kind().as_str())
     };
@@ -257,6 +259,7 @@ fn doc_of(event_type: &str) -> String {
         StreamKind::Source => include_str!("../../source/mod.rs"),
         StreamKind::Definition => include_str!("../../definition/event.rs"),
         StreamKind::Topic => include_str!("../../topic/mod.rs"),
+        StreamKind::Queue => include_str!("../../queue/mod.rs"),
     });
     assert_eq!(docs.len(), facts(kind).len(), "each event of {kind:?} has one line of comment");
     let at = facts(kind).iter().position(|fact| event_type.ends_with(&format!(".{fact}"))).unwrap();

@@ -22,6 +22,7 @@ impl Draw {
         events.extend(self.delivery_events().into_iter().map(AnyEvent::from));
         events.extend(self.definition_events().into_iter().map(AnyEvent::from));
         events.extend(self.topic_events().into_iter().map(AnyEvent::from));
+        events.extend(self.queue_events().into_iter().map(AnyEvent::from));
         events
     }
 
@@ -58,7 +59,7 @@ impl Draw {
         let mut events = vec![
             E::Created(self.created()),
             E::StepQueued { step: step(), attempt },
-            E::AttemptStarted { step: step(), attempt, lease: self.lease() },
+            E::AttemptStarted { step: step(), attempt, lease: self.lease(), buckets: self.list(Self::text) },
             E::AttemptSucceeded { step: step(), attempt, output: Arc::new(self.output()) },
             E::AttemptFailed {
                 step: step(),
@@ -179,6 +180,7 @@ impl Draw {
         commands.extend(self.deliverable_commands().into_iter().map(AnyCommand::from));
         commands.extend(self.definition_commands().into_iter().map(AnyCommand::from));
         commands.extend(self.topic_commands().into_iter().map(AnyCommand::from));
+        commands.extend(self.queue_commands().into_iter().map(AnyCommand::from));
         commands
     }
 
@@ -204,7 +206,7 @@ impl Draw {
         let mut commands = vec![
             C::Create(self.created()),
             C::Begin { created: self.created(), offer: self.lease(), tokens_free: self.bool() },
-            C::Grant { step: step(), attempt, lease: self.lease() },
+            C::Grant { step: step(), attempt, lease: self.lease(), buckets: self.list(Self::text) },
             C::Finish { step: step(), attempt, token, result, offer: self.opt(Self::lease), tokens_free: false },
             C::Expire { step: step(), attempt, token, reason: self.text() },
             C::RetryDue { step: step(), attempt },

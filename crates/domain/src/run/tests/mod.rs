@@ -84,7 +84,7 @@ fn lease(nonce: u64) -> Lease {
 }
 
 fn grant(step: &str, attempt: u32, nonce: u64) -> Command {
-    Command::Grant { step: step.to_owned(), attempt, lease: lease(nonce) }
+    Command::Grant { step: step.to_owned(), attempt, lease: lease(nonce), buckets: vec![] }
 }
 
 fn output() -> StepOutput {
