@@ -245,6 +245,37 @@ fn what_failed_is_retried_skipped_and_rerun_by_hand() {
     let _ = node.run(&["replay", "--store"]).ok();
 }
 
+/// A run that waits goes on under a mended version; a version that what happened does not fit is refused, step by step.
+#[test]
+fn a_run_that_waits_goes_on_under_another_version() {
+    for world in worlds() {
+        let web = Web::start(good);
+        let node = beside(&world, &web);
+        let write = |version: &str, first: &str, last: &str| {
+            let text = format!(
+                "name: flow\nversion: {version}\nsteps:\n  - {{id: a, call: {first}}}\n  - {{id: go, wait_for_event: go, depends_on: a}}\n  - {{id: b, call: {last}, depends_on: go}}\n"
+            );
+            register(&node, &world.write(&format!("{version}.yml"), &text));
+        };
+        write("v1", "/agents/a", "/agents/broken");
+        let run = node.json(&["run", "start", "flow"]);
+        let id = text(&run, "id").to_owned();
+        write("v2", "/agents/other", "/agents/b");
+        write("v3", "/agents/a", "/agents/mended");
+        let refused = node.run(&["run", "migrate", &id, "--to", "flow@v2"]);
+        assert!(refused.code == 1 && refused.err.contains("step \"a\" has begun, and its action"), "{}", refused.err);
+        let row = node.json(&["run", "migrate", &id, "--to", "flow@v3", "--note", "mended"]);
+        assert_eq!((text(&row, "workflow_version"), &row["total_steps"]), ("v3", &json!(3)), "{row:#}");
+        let _ = node.run(&["event", "publish", "go"]).ok();
+        assert_eq!(node.json(&["run", "watch", &id])["status"], "completed");
+        assert_eq!(paths(&web), ["/agents/a", "/agents/mended"]);
+        let _ = node.run(&["verify"]).ok();
+        let _ = node.run(&["replay", "--store"]).ok();
+        let over = node.run(&["run", "migrate", &id, "--to", "flow@v1"]);
+        assert!(over.code == 1 && over.err.contains("the run is over"), "{}", over.err);
+    }
+}
+
 /// Faulty documents: every fault at once, with its place; nothing is kept.
 #[test]
 fn a_faulty_document_is_refused_whole() {

@@ -249,6 +249,14 @@ fn rejection_name(facts: &Value) -> &str {
     }
 }
 
+impl ApiError {
+    /// What a decider, or its state, says no to.
+    pub fn rejected(rejection: &(impl Serialize + std::fmt::Display)) -> Self {
+        let facts = serde_json::to_string(rejection).unwrap_or_default();
+        NotDone::Rejected { why: rejection.to_string(), facts }.into()
+    }
+}
+
 impl From<NotDone> for ApiError {
     fn from(error: NotDone) -> Self {
         let message = error.to_string();
@@ -303,8 +311,7 @@ mod tests {
     use super::*;
 
     fn rejected(rejection: &(impl Serialize + std::fmt::Display)) -> ApiError {
-        let facts = serde_json::to_string(rejection).unwrap();
-        ApiError::from(NotDone::Rejected { why: rejection.to_string(), facts })
+        ApiError::rejected(rejection)
     }
 
     #[test]
@@ -322,6 +329,7 @@ mod tests {
             (rejected(&run::Rejection::NoSkip { step: text("a") }), 409),
             (rejected(&run::Rejection::NotOver), 409),
             (rejected(&run::Rejection::PassesOver { step: text("a"), asks: text("b") }), 403),
+            (rejected(&run::Rejection::CannotMigrate { to: text("o/n@2"), differs: vec![] }), 409),
             (rejected(&run::Rejection::Unsound { why: text("a cycle") }), 400),
             (rejected(&definition::Rejection::Unknown), 404),
             (rejected(&definition::Rejection::NoSuchVersion { version: text("2"), versions: vec![] }), 404),

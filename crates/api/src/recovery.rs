@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use axum::{extract::State, routing};
 use nightshift_domain::{
-    ids::RunId,
-    run::{Asked, Command, State as Run, StepStatus, passed_over},
+    definition,
+    ids::{DefinitionId, RunId},
+    run::{Asked, Command, Migration, State as Run, StepStatus, passed_over},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,6 +46,10 @@ pub const ROUTES: &[Route] = &[
         .group(Group::Steer)
         .about(TAG, "Do a step and all behind it once more in a run that is over; earlier outputs are kept.")
         .takes(Takes::Json(of::<RerunRequest>)),
+    Route::post("/api/orchestrations/{id}/actions/migrate", || routing::post(migrate))
+        .group(Group::Steer)
+        .about(TAG, "Go on under another version, if what has happened so far would have happened under it as well.")
+        .takes(Takes::Json(of::<MigrateRequest>)),
     Route::post("/api/orchestrations/{id}/actions/pause", || routing::post(pause))
         .group(Group::Steer)
         .about(TAG, "Start nothing more in a run until it is resumed.")
@@ -104,6 +109,16 @@ pub struct RerunRequest {
     note: Option<String>,
 }
 
+/// Under which version a run is to go on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MigrateRequest {
+    /// A version of the run's own workflow; none: the one in force.
+    version: Option<String>,
+    /// For people.
+    note: Option<String>,
+}
+
 /// Who asks, and why.
 pub fn asked(caller: &Caller, note: Option<String>) -> Asked {
     Asked { by: caller.user.clone(), note: note.unwrap_or_default() }
@@ -158,6 +173,30 @@ async fn rerun(
 ) -> Answered {
     let by = asked(&caller, request.note);
     act(&shared, &caller, (order, id), Command::Rerun { from: request.from, by }).await
+}
+
+async fn migrate(
+    State(shared): State<Arc<Shared>>,
+    (caller, order, Named(id)): (Caller, Order, Named<Uuid>),
+    Body(request): Body<MigrateRequest>,
+) -> Answered {
+    let run = shared.own_run(&caller, id).await?;
+    let definition = shared.ask(run.stream(), |state: &Run| state.run().and_then(definition_of)).await?;
+    let definition = definition.ok_or_else(|| {
+        ApiError::new(Code::Conflict, "the run is of no registered workflow, so it has no other version")
+    })?;
+    let by = asked(&caller, request.note);
+    let found = move |state: &definition::State| {
+        let registered = state.startable(request.version.as_deref())?;
+        Ok::<_, definition::Rejection>(Migration::to(definition, &registered.document, by))
+    };
+    let migration = shared.ask(definition.stream(), found).await?;
+    let migration = migration.map_err(|rejection| ApiError::rejected(&rejection))?;
+    act(&shared, &caller, (order, id), Command::Migrate(Box::new(migration))).await
+}
+
+fn definition_of(run: &nightshift_domain::run::Run) -> Option<DefinitionId> {
+    run.created.subject.workflow()?.definition
 }
 
 async fn pause(

@@ -229,7 +229,7 @@ async fn each_user_sees_what_is_its_own_and_operators_see_everything() {
         assert_eq!(stage.get("ns_operator", &path).await.status, 200, "{path}");
         assert_eq!(stage.get("ns_other", &path).await.status, 404, "{path}");
     }
-    for action in ["retry", "skip", "abort", "rerun", "pause", "resume"] {
+    for action in ["retry", "skip", "abort", "rerun", "migrate", "pause", "resume"] {
         let path = format!("/api/orchestrations/{run}/actions/{action}");
         let answer = stage.post("ns_other", &path, &json!({})).await;
         assert_eq!(answer.refusal(), (404, "NOT_FOUND".to_owned()), "{action}");
@@ -319,6 +319,36 @@ async fn a_question_is_answered_once_by_who_is_asked() {
     assert_eq!(done["status"], "completed");
     let row = stage.get("ns_reviewer", &path).await.data();
     assert_eq!((row["status"].as_str(), row["decidedBy"].as_str()), (Some("approved"), Some("reviewer")));
+}
+
+/// A run that waits goes on under a new version, unless what it did would not have been done under it.
+#[tokio::test]
+async fn a_run_that_waits_is_migrated() {
+    let stage = Stage::new().await;
+    stage.register(ASKING).await;
+    let run = stage.start(&json!({"name": "asking"})).await;
+    settled(&stage).await;
+    let act =
+        async |body: Value| stage.post("ns_agent", &format!("/api/orchestrations/{run}/actions/migrate"), &body).await;
+    let two = ASKING.replace("1.0.0", "2.0.0");
+    stage.register(&format!("{two}  - {{id: more, call: /agents/more, depends_on: [check]}}\n")).await;
+    stage.register(&two.replace("2.0.0", "3.0.0").replace("Send", "Burn")).await;
+    assert_eq!(act(json!({"version": "9"})).await.refusal(), (404, "NOT_FOUND".to_owned()));
+    let refused = act(json!({"version": "3.0.0"})).await;
+    assert_eq!(refused.refusal(), (409, "CONFLICT".to_owned()));
+    let differs = refused.json()["error"]["details"]["rejection"]["cannot_migrate"]["differs"].clone();
+    assert_eq!(differs[0]["step"], "check", "{differs}");
+    let done = act(json!({"version": "2.0.0", "note": "one more"})).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    settled(&stage).await;
+    let row = stage.get("ns_agent", &format!("/api/orchestrations/{run}")).await.data();
+    assert_eq!((row["workflowVersion"].as_str(), row["status"].as_str()), (Some("2.0.0"), Some("checkpoint")), "{row}");
+    let open = stage.get("ns_reviewer", "/api/orchestrations/approvals").await.data();
+    let decide = format!("/api/orchestrations/approvals/{}/decision", open["items"][0]["id"].as_str().unwrap());
+    assert_eq!(stage.post("ns_reviewer", &decide, &json!({"decision": "continue"})).await.status, 200);
+    settled(&stage).await;
+    assert_eq!(stage.world.acted.lock().unwrap().last().map(String::as_str), Some("/agents/more"));
+    assert_eq!(act(json!({})).await.refusal(), (409, "CONFLICT".to_owned()), "it is over");
 }
 
 /// Who runs a workflow may not approve it when somebody else is asked.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use work::{Approval, Approve, Event, Job, Limit, Queue, Run, Start, StepOf, WhichQueue, Workflow};
+pub use work::{Approval, Approve, Event, Job, Limit, Queue, Run, Start, StepOf, Test, WhichQueue, Workflow};
 
 /// Headless orchestrator for the work AI agents do while nobody looks.
 #[derive(Debug, Parser)]

@@ -16,6 +16,7 @@ mod schedule;
 mod serve;
 mod tick;
 mod timeline;
+mod trial;
 mod verify;
 mod version;
 mod watch;

@@ -7,7 +7,7 @@ use nightshift_domain::{
     definition,
     ids::{QueueId, UserId},
     queue::{self, Limit},
-    run::{Action, ApprovalAction, Asked, Command, Flow, StepPlan},
+    run::{Action, ApprovalAction, Asked, Command, Flow, Migration, StepPlan, WorkflowRef},
 };
 use nightshift_projections::table::Row;
 use serde_json::{Value, json};
@@ -315,6 +315,39 @@ fn a_paused_run_says_why() {
     tell(&mut world, 103, Command::Pause { by: asked() });
     tell(&mut world, 104, Command::Cancel { reason: "not now".to_owned() });
     assert_run(&world, &json!({"pause_note": null, "status": "cancelled"}));
+}
+
+/// Steps that have begun stay as far as they are; what has not begun is as the new version has it.
+#[test]
+fn a_run_that_goes_on_under_another_version_has_its_steps() {
+    let nap = || step("nap", Action::Sleep { ms: 5_000 }, &["one"]);
+    let mut world = world(vec![step("one", call(), &[]), nap(), step("old", call(), &["nap"])]);
+    done(&mut world, 101, "one", 1);
+    let created = support::workflows::created(vec![
+        step("first", call(), &[]),
+        step("one", call(), &[]),
+        nap(),
+        step("new", call(), &["nap"]),
+    ]);
+    let workflow = created.subject.workflow().cloned().expect("it is of a workflow");
+    let workflow = WorkflowRef { version: "2".to_owned(), digest: support::digest("campaign 2"), ..workflow };
+    let parameters = document("2").parameters.clone();
+    let migration = Migration { workflow, plan: created.plan, parameters, by: asked() };
+    tell(&mut world, 102, Command::Migrate(Box::new(migration)));
+    let digest = support::digest("campaign 2").0;
+    assert_run(
+        &world,
+        &json!({"workflow_version": "2", "definition_digest": digest, "total_steps": 4, "completed_steps": 1}),
+    );
+    assert_step(&world, "first", &json!({"status": "queued", "step_index": 0}));
+    assert_step(&world, "one", &json!({"status": "completed", "step_index": 1, "attempt_number": 1}));
+    assert_step(&world, "nap", &json!({"status": "running", "step_index": 2}));
+    assert_step(&world, "new", &json!({"status": "pending", "step_index": 3, "depends_on": ["nap"]}));
+    assert_eq!(rows(&world).all("orchestration_steps").len(), 4, "what had not begun and is gone has no row");
+    done(&mut world, 103, "first", 1);
+    tell(&mut world, 106, Command::StepDue { step: "nap".to_owned(), attempt: 1 });
+    done(&mut world, 107, "new", 1);
+    assert_run(&world, &json!({"status": "completed", "completed_steps": 4}));
 }
 
 #[test]

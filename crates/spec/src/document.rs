@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use nightshift_domain::json::Json;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -232,6 +233,20 @@ impl<'de> Visitor<'de> for RawVisitor {
         }
         Ok(Raw::Map(map))
     }
+}
+
+/// A number as JSON has it, from its YAML spelling.
+pub fn number(text: &str) -> Option<Json> {
+    let radix = |prefix: &str, radix: u32| {
+        text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok()).map(Json::from)
+    };
+    let whole = || text.parse::<i64>().ok().map(Json::from);
+    let large = || text.parse::<u64>().ok().map(Json::from);
+    let broken = || {
+        let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
+        text.contains(|c: char| c.is_ascii_digit()).then(|| Json::from(float))
+    };
+    whole().or_else(large).or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)).or_else(broken)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! From text to checked values: schedules to due instants, deliverable documents to orders, workflow documents to
-//! plans, conditions to answers, edits to measures.
+//! plans, tests of workflows to scripts, conditions to answers, edits to measures.
 //!
 //! Owns: the authoring forms, their faults, the calendar, the measures of a text.
 //! Refuses to know: clocks, files, sockets, databases. What a path is, what time it is and which edition of the zone
@@ -20,6 +20,7 @@ mod pattern;
 mod reader;
 pub mod schedule;
 mod table;
+pub mod trial;
 pub mod validate;
 pub mod workflow;
 mod zone;

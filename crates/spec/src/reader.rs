@@ -7,8 +7,10 @@
 
 use std::ops::RangeInclusive;
 
+use nightshift_domain::json::{Json, Object};
+
 use crate::{
-    document::{Entry, Node, Position, Value},
+    document::{Entry, Node, Position, Value, number},
     duration,
     fault::{Fault, did_you_mean, quote},
     table::Table,
@@ -84,6 +86,16 @@ impl<'n> Field<'n> {
     /// The document itself.
     pub fn root(node: &'n Node) -> Self {
         Self { path: String::new(), at: node.at, value: &node.value }
+    }
+
+    /// An item of the list that stands in the field.
+    pub fn item(&self, at: usize, node: &'n Node) -> Self {
+        Field { path: format!("{}[{at}]", self.path), at: node.at, value: &node.value }
+    }
+
+    /// What stands under a key of the map that stands in the field.
+    pub fn below(&self, key: &str, at: Position, node: &'n Node) -> Self {
+        Field { path: format!("{}.{key}", self.path), at, value: &node.value }
     }
 
     /// The last part of the path.
@@ -273,6 +285,38 @@ impl Reader {
             self.refuse(field, &format!("{}, from {low} to {high}", duration::FORM), remedy);
         }
         seconds
+    }
+
+    /// Any value, as JSON has it.
+    pub fn json(&mut self, field: &Field<'_>) -> Option<Json> {
+        match field.value {
+            Value::Null => Some(Json::Null),
+            Value::Bool(value) => Some(Json::Bool(*value)),
+            Value::Number(text) => {
+                let number = number(text);
+                if number.is_none() {
+                    self.refuse(field, "a number that JSON has", Some("put it in quotes".to_owned()));
+                }
+                number
+            }
+            Value::Text(text) => Some(Json::String(text.clone())),
+            Value::List(items) => {
+                let items: Vec<Option<Json>> =
+                    items.iter().enumerate().map(|(at, node)| self.json(&field.item(at, node))).collect();
+                items.into_iter().collect::<Option<Vec<Json>>>().map(Json::Array)
+            }
+            Value::Map(entries) => {
+                let mut fields = Object::new();
+                let mut whole = true;
+                for entry in entries {
+                    match self.json(&field.below(&entry.key, entry.at, &entry.node)) {
+                        Some(value) => drop(fields.insert(entry.key.clone(), value)),
+                        None => whole = false,
+                    }
+                }
+                whole.then_some(Json::Object(fields))
+            }
+        }
     }
 
     /// A whole number within a range.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use history::{History, START, asking, call, delivery, eventful, for_three, run_id, said};
 use nightshift_domain::{
     content::{Failure, FailureClass},
-    run::{Action, ApprovalAction, Command, Flow, State, idempotency_key_of},
+    run::{Action, ApprovalAction, Command, Flow, State, StepPlan, idempotency_key_of},
 };
 use nightshift_telemetry::spans::{
     RunTrace, SpanRecord, SpanStatus, TraceError, Value, attempt_span_id, complete_span_id, run_span_id, spans_of,
@@ -230,6 +230,25 @@ fn a_run_that_is_opened_again_has_a_span_over_each_course() {
     assert_eq!(keys, expected, "as the other side was told");
     let ids: HashSet<_> = spans.iter().map(|span| span.span_id).collect();
     assert_eq!(ids.len(), spans.len());
+}
+
+#[test]
+fn a_run_under_another_version_has_its_steps_and_its_name() {
+    let steps = vec![("one", call(), asking()), ("gone", call(), Flow::default())];
+    let mut it = History::workflow("migrated", steps);
+    it.grant("one").after_ms(5).finish("one", Ok(said()));
+    it.grant("gone").after_ms(5).finish("gone", Ok(said()));
+    it.migrate("2", |plan| {
+        let more = StepPlan { id: "more".to_owned(), flow: Flow::default(), ..plan.steps[0].clone() };
+        plan.steps.push(more);
+    });
+    it.grant("more").after_ms(7).finish("more", Ok(said())).answer("one", ApprovalAction::Continue);
+    let spans = spans_of(&it.events).unwrap();
+    let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name}: {spans:?}"));
+    assert_eq!(get(of("step one"), "run.definition").cloned(), text("ann/campaign@1"));
+    assert_eq!(get(of("step more"), "run.definition").cloned(), text("ann/campaign@2"));
+    assert_eq!(get(of("step more"), "action").cloned(), text("call"));
+    assert_eq!(get(of("run.complete"), "steps.completed"), Some(&Value::Int(3)));
 }
 
 /// Ids are part of what collectors keep: a new build must not give a run another trace.

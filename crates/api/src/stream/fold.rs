@@ -161,6 +161,12 @@ impl Progress {
                 ("reopened", json!({"by": by.by, "note": by.note}))
             }
             Event::Paused { by } => ("paused", json!({"by": by.by, "note": by.note})),
+            Event::Migrated(to) => {
+                let known = self.created.take();
+                self.created = known.map(|created| Box::new(created.migrated(to)));
+                let (to, by) = (&to.workflow.version, &to.by);
+                ("migrated", json!({"to": to, "by": by.by, "note": by.note}))
+            }
             Event::Resumed { by } => ("resumed", json!({"by": by.by, "note": by.note})),
             // Kept for audit; nothing changed.
             _ => return vec![],

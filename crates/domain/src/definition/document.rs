@@ -186,6 +186,17 @@ pub fn parameters(known: &[Parameter], given: &Json) -> Result<Json, Vec<Paramet
     if faults.is_empty() { Ok(Json::Object(checked)) } else { Err(faults) }
 }
 
+/// The parameters of a run that goes on under another version: those it has, without the ones that the version does not
+/// know, with defaults for new ones.
+///
+/// # Errors
+/// What it has is not what the version wants, or something is missing.
+pub fn migrated_parameters(known: &[Parameter], has: &Json) -> Result<Json, Vec<ParameterFault>> {
+    let has = has.as_object().into_iter().flatten();
+    let kept = has.filter(|(name, _)| known.iter().any(|parameter| &parameter.name == *name));
+    parameters(known, &kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 /// What a run that an event starts is given: the trigger's template, which sees `event`; or, when it is null, those fields
 /// of the event's payload that have the names of parameters. Not checked yet.
 ///

@@ -25,7 +25,8 @@ mod tests;
 pub use command::{Command, Parent, Rejection, Start};
 pub use decide::DefinitionDecider;
 pub use document::{
-    Document, Parameter, ParameterFault, ParameterKind, Registered, Standing, Trigger, event_parameters, parameters,
+    Document, Parameter, ParameterFault, ParameterKind, Registered, Standing, Trigger, event_parameters,
+    migrated_parameters, parameters,
 };
 pub use event::{Event, Heard, Slot};
 pub use start::{Request, created_for, first_fact};

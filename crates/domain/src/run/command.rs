@@ -6,9 +6,10 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, ApprovalId, End, Plan, StepOutput, Subject};
+use super::{Answer, ApprovalId, End, Migration, Plan, StepDiffers, StepOutput, Subject};
 use crate::{
     content::{Digest, Failure},
+    definition::ParameterFault,
     ids::{RunId, StreamId, UserId},
     json::Json,
     time::Timestamp,
@@ -193,6 +194,8 @@ pub enum Command {
         /// Who asked, and why.
         by: Asked,
     },
+    /// Go on under another version of the definition.
+    Migrate(Box<Migration>),
 }
 
 /// Who asked for something, and why.
@@ -334,4 +337,40 @@ pub enum Rejection {
     /// The run goes on; it has to end, or to be cancelled, before.
     #[error("the run is not over")]
     NotOver,
+    /// It is a run of something else.
+    #[error("the run is of {is}, and {asked} is no version of that")]
+    AnotherDefinition {
+        /// The definition of the run, with its version.
+        is: String,
+        /// As asked.
+        asked: String,
+    },
+    /// What it was given is not what runs of the version are given.
+    #[error("{}", listed(faults))]
+    Parameters {
+        /// Every fault.
+        faults: Vec<ParameterFault>,
+    },
+    /// More goes at once than that version allows.
+    #[error("the run cannot go on as {to}: {held} places are held, and it has {places}")]
+    Places {
+        /// The version, `owner/name@version`.
+        to: String,
+        /// How many are held now.
+        held: usize,
+        /// How many there would be.
+        places: u16,
+    },
+    /// What has happened so far would not have happened under that version.
+    #[error("the run cannot go on as {to}: {}", listed(differs))]
+    CannotMigrate {
+        /// The version, `owner/name@version`.
+        to: String,
+        /// Every step that keeps it from that.
+        differs: Vec<StepDiffers>,
+    },
+}
+
+fn listed(all: &[impl fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

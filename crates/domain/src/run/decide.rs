@@ -5,7 +5,7 @@ use super::{
     Command, Created, End, Event, Lease, Part, Plan, Rejection, Run, State, Step, StepPlan, StepStatus, asking,
     attempt::{self, Finished},
     begin::Offered,
-    ending, go_on, memory, owed, recover,
+    ending, go_on, memory, migrate, owed, recover,
     tale::Tale,
     waits,
 };
@@ -118,6 +118,7 @@ fn open(state: &State, run: &Run, command: &Command, ctx: &Ctx<'_>) -> Result<Ve
         Command::Cancel { reason } | Command::Stop { reason } => Ok(ending::cancel(state, reason, ctx)),
         Command::Pause { by } => Ok(recover::pause(run, by)),
         Command::Resume { by } => Ok(recover::resume(state, run, by, ctx)),
+        Command::Migrate(to) => migrate::decide(state, run, to, ctx),
         _ => Err(Rejection::Unknown),
     }
 }
@@ -145,7 +146,7 @@ fn create(
 
 /// A plan is sound when each step depends only on steps before it, so that it can be carried out in order, and waits for
 /// nothing that goes later or only sometimes.
-fn sound(plan: &Plan) -> Result<(), Rejection> {
+pub fn sound(plan: &Plan) -> Result<(), Rejection> {
     let unsound = |why: String| Err(Rejection::Unsound { why });
     if plan.steps.is_empty() || plan.max_parallel == 0 {
         return unsound("it has no steps, or no step may go".to_owned());

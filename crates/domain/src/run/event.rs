@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, Places, StepOutput, Token};
+use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, Migrated, Places, StepOutput, Token};
 use crate::{
     content::Failure,
     ids::{RunId, StreamId},
@@ -193,6 +193,8 @@ pub enum Event {
         /// Who asked, and why.
         by: Asked,
     },
+    /// It goes on under another version of its definition.
+    Migrated(Box<Migrated>),
 }
 
 /// What a step waits for that no worker does.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Advisory, Approval, Asked, Created, End, Event, Fan, How, Outcome, Places, Run, State, Step, StepOutput,
-    StepStatus, Waits, instance_of, places,
+    StepStatus, Waits, instance_of, migrate, places,
 };
 use crate::{
     content::{Failure, FailureClass},
@@ -130,6 +130,7 @@ fn remember_more(run: &mut Run, event: &Event, at: Timestamp) {
         }
         Event::Paused { by } => paused(run, by),
         Event::Resumed { .. } => resumed(run),
+        Event::Migrated(to) => migrate::migrated(run, to),
         _ => {}
     }
 }

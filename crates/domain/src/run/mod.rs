@@ -22,6 +22,7 @@ mod flow;
 mod gates;
 mod go_on;
 mod memory;
+mod migrate;
 mod owed;
 mod places;
 mod passing;
@@ -47,6 +48,7 @@ pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, On
 pub use gates::{DEFAULT_QUEUE, Gates, gates};
 pub use places::Places;
 pub use passing::{Passed, passed_over};
+pub use migrate::{Differs, Migrated, Migration, StepDiffers};
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };

@@ -64,9 +64,11 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::Paused { .. } => said.paused(),
         Event::Resumed { .. } => said.resumed(),
         Event::Completed { .. } | Event::Failed { .. } | Event::Cancelled { .. } => said.ended(event),
-        Event::Created(_) | Event::StaleResult { .. } | Event::ApprovalDecided { .. } | Event::Reopened { .. } => {
-            Delta::none()
-        }
+        Event::Created(_)
+        | Event::StaleResult { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::Reopened { .. }
+        | Event::Migrated(_) => Delta::none(),
     }
 }
 

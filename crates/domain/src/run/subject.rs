@@ -49,6 +49,15 @@ impl Subject {
         }
     }
 
+    /// The same, under another version of the definition.
+    #[must_use]
+    pub fn migrated(&self, to: &WorkflowRef) -> Self {
+        match self {
+            Self::Workflow { title, .. } => Self::Workflow { workflow: to.clone(), title: title.clone() },
+            version @ Self::Version { .. } => version.clone(),
+        }
+    }
+
     /// The definition.
     #[must_use]
     pub const fn workflow(&self) -> Option<&WorkflowRef> {

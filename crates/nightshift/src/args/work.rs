@@ -68,6 +68,17 @@ pub enum Run {
         #[arg(long, default_value = "")]
         note: String,
     },
+    /// Go on under another version of its workflow, if what has happened so far would have happened under it as well.
+    Migrate {
+        /// Id, or the beginning of one.
+        id: String,
+        /// The version: `owner/name@version`, or `name` for the one in force.
+        #[arg(long, value_name = "WORKFLOW")]
+        to: String,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
     /// Start nothing more of it until it is resumed; what runs goes on.
     Pause {
         /// Id, or the beginning of one.
@@ -126,6 +137,8 @@ pub enum Workflow {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Try a document out with given answers, at once: no store, no network, no waiting.
+    Test(Test),
     /// Keep a document as a version of its definition, and put it in force.
     Register {
         /// The document; `-` for standard input.
@@ -168,6 +181,22 @@ pub enum Workflow {
     },
     /// Print the JSON Schema of documents, for editors.
     Schema,
+}
+
+/// A document to be tried out.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The document; `-` for standard input.
+    pub file: PathBuf,
+    /// What its steps are answered and what is expected (docs/workflow-tests.md). Default: each step makes {}.
+    #[arg(long, value_name = "FILE")]
+    pub outputs: Option<PathBuf>,
+    /// A parameter, NAME=VALUE; goes before that of the file. The value is JSON, or a text when it is none. May be repeated.
+    #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
+    /// Fail when a step is asked that the file has no answer for.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Questions to people.

@@ -3,7 +3,7 @@
 use nightshift_domain::{ids::CommandId, run};
 use nightshift_ports::{clock::IdSource, read_models::Query};
 
-use super::{Env, approval::json, timeline, watch};
+use super::{Env, approval::json, timeline, watch, workflow};
 use crate::{
     app::{self, Mode},
     args,
@@ -37,6 +37,10 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
             tell(env, &which.id, run::Command::SkipStep { step: which.step, output, by, past: None }).await
         }
         args::Run::Rerun { id, from, note } => tell(env, &id, run::Command::Rerun { from, by: asked(note) }).await,
+        args::Run::Migrate { id, to, note } => {
+            let migration = workflow::migration(env, &to, asked(note)).await?;
+            tell(env, &id, run::Command::Migrate(Box::new(migration))).await
+        }
         args::Run::Pause { id, note } => tell(env, &id, run::Command::Pause { by: asked(note) }).await,
         args::Run::Resume { id } => tell(env, &id, run::Command::Resume { by: asked(String::new()) }).await,
     }

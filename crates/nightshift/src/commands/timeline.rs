@@ -38,14 +38,16 @@ pub async fn of(log: &dyn EventLog, streams: &[StreamId]) -> Result<Vec<Line>, E
     let mut lines = Vec::with_capacity(events.len());
     for recorded in events {
         let event = recorded.decode().map_err(Exit::failed)?;
-        lines.push(Line {
-            at: recorded.at.to_string(),
-            since_ms: recorded.at.micros_since(first) / 1_000,
-            event: recorded.event_type.clone(),
-            what: words(&event),
-        });
+        lines.push(line((recorded.at, first), recorded.event_type.clone(), &event));
     }
     Ok(lines)
+}
+
+/// The line of an event, in a timeline that begins at `first`.
+#[must_use]
+pub fn line((at, first): (Timestamp, Timestamp), event_type: String, event: &AnyEvent) -> Line {
+    let since_ms = at.micros_since(first) / 1_000;
+    Line { at: at.to_string(), since_ms, event: event_type, what: words(event) }
 }
 
 /// Prints a timeline.
@@ -134,6 +136,7 @@ fn run_words(event: &run::Event) -> String {
         }
         Event::ApprovalEscalated { step, to, .. } => format!("{step}: nobody answered, {to} is asked"),
         Event::StepReset { step, by, .. } => format!("{step} is done again, asked by {}", by.by),
+        Event::Migrated(to) => format!("from version {} to {}, asked by {}", to.from, to.workflow.version, to.by.by),
         Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } if by.note.is_empty() => by.by.clone(),
         Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } => format!("{}: {}", by.by, by.note),
     }

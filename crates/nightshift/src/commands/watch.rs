@@ -79,15 +79,23 @@ fn parameters(asked: &args::Start) -> Result<Value, Exit> {
     if let Some(file) = &asked.parameters_file {
         return json("--parameters-file", &output::read_text(file)?);
     }
+    named_values(&asked.parameters).map(Value::Object)
+}
+
+/// Parameters as `NAME=VALUE`; the value is JSON, or a text when it is none.
+///
+/// # Errors
+/// One of them has no name.
+pub fn named_values(parameters: &[String]) -> Result<serde_json::Map<String, Value>, Exit> {
     let mut fields = serde_json::Map::new();
-    for parameter in &asked.parameters {
+    for parameter in parameters {
         let Some((name, value)) = parameter.split_once('=') else {
             return Err(Exit::new(Code::Usage, format!("--parameter {parameter:?}: write NAME=VALUE")));
         };
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         fields.insert(name.to_owned(), value);
     }
-    Ok(Value::Object(fields))
+    Ok(fields)
 }
 
 /// Watches a run until it is over.
@@ -174,7 +182,7 @@ fn summary(env: &Env, id: RunId, state: &run::State) -> Result<Code, Exit> {
 }
 
 /// The graph: each step below what it waits for, with its state.
-fn print_graph(run: &run::Run) {
+pub fn print_graph(run: &run::Run) {
     let colour = std::io::stdout().is_terminal();
     for (plan, step) in run.created.plan.steps.iter().zip(&run.steps) {
         let depth = depth(run, &plan.id, 0);

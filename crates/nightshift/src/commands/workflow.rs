@@ -3,8 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use nightshift_domain::{
-    definition::{Command, Document},
+    codec,
+    decider::Decider,
+    definition::{Command, DefinitionDecider, Document, State},
     ids::{CommandId, DefinitionId, UserId},
+    run::{Asked, Migration},
 };
 use nightshift_ports::{
     clock::IdSource,
@@ -14,7 +17,7 @@ use nightshift_projections::table::Row;
 use nightshift_spec::workflow;
 use serde_json::Value;
 
-use super::Env;
+use super::{Env, trial};
 use crate::{
     app::{self, Mode},
     args,
@@ -32,6 +35,7 @@ use crate::{
 pub async fn run(env: &Env, command: args::Workflow) -> Result<Code, Exit> {
     match command {
         args::Workflow::Validate { files } => validate(env, &files),
+        args::Workflow::Test(test) => trial::run(env, &test),
         args::Workflow::Register { file, inactive, owner } => register(env, &file, !inactive, owner).await,
         args::Workflow::List { status } => list(env, status).await,
         args::Workflow::Show { name, source } => show(env, &name, source).await,
@@ -198,6 +202,30 @@ pub async fn find(models: &dyn ReadModels, asked: &str) -> Result<Row, Exit> {
             Err(Exit::new(Code::NotFound, format!("there is no workflow {asked:?}{hint}")))
         }
     }
+}
+
+/// The way of a run to a version, as the definition has it.
+///
+/// # Errors
+/// There is no such version, or no run can be started of it.
+pub async fn migration(env: &Env, asked: &str, by: Asked) -> Result<Migration, Exit> {
+    let store = app::open(&env.config, Mode::Read).await?;
+    let row = find(&*store.read_models(), asked).await?;
+    let id: DefinitionId = cell(&row, "id").parse().map_err(Exit::failed)?;
+    // The table shows a version for people; the log has it whole.
+    let (log, mut state, mut after) = (store.log(), State::default(), 0);
+    loop {
+        let page = log.read_stream(id.stream(), after, 1_000).await?;
+        let Some(last) = page.last() else { break };
+        after = last.version;
+        for recorded in &page {
+            let (kind, name, version) = (DefinitionDecider::KIND, &recorded.event_type, recorded.type_version);
+            let event = codec::decode(kind, name, version, &recorded.data).map_err(Exit::failed)?;
+            DefinitionDecider::evolve(&mut state, &event, recorded.at);
+        }
+    }
+    let registered = state.startable(parts(asked).2).map_err(Exit::failed)?;
+    Ok(Migration::to(id, &registered.document, by))
 }
 
 async fn show(env: &Env, name: &str, source: bool) -> Result<Code, Exit> {

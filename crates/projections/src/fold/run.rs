@@ -6,7 +6,7 @@ use nightshift_domain::{
     content::Failure,
     ids::{DefinitionId, RunId},
     recorded::Recorded,
-    run::{Created, Event, How, StepOutput},
+    run::{Created, Event, How, Migrated, StepOutput},
     trace,
 };
 use serde_json::Value;
@@ -38,7 +38,8 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::StepReset { .. }
         | Event::Reopened { .. }
         | Event::Paused { .. }
-        | Event::Resumed { .. } => touches.reads(&ORCHESTRATION_RUNS, own(recorded)),
+        | Event::Resumed { .. }
+        | Event::Migrated(_) => touches.reads(&ORCHESTRATION_RUNS, own(recorded)),
         Event::AttemptFailed { .. }
         | Event::LeaseExpired { .. }
         | Event::StaleResult { .. }
@@ -101,6 +102,11 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::Reopened { .. } => reopened(rows, recorded),
         Event::Paused { by } => paused(rows, recorded, value::text(&by.note)),
         Event::Resumed { .. } => paused(rows, recorded, Value::Null),
+        Event::Migrated(to) => {
+            if migrated(rows, recorded, to) {
+                step::migrated(rows, recorded, to);
+            }
+        }
     }
 }
 
@@ -203,6 +209,21 @@ fn paused(rows: &mut Rows, recorded: &Recorded, note: Value) {
     if let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) {
         row.set(column::pause_note, note);
     }
+}
+
+/// It goes on under another version of its definition; false when it is not known.
+fn migrated(rows: &mut Rows, recorded: &Recorded, to: &Migrated) -> bool {
+    let Some(row) = rows.edit(&ORCHESTRATION_RUNS, &own(recorded), recorded) else {
+        return false;
+    };
+    row.set(column::definition, value::text(&to.plan.definition))
+        .set(column::definition_id, value::id_or_null(to.workflow.definition.map(DefinitionId::uuid)))
+        .set(column::workflow_version, value::text(&to.workflow.version))
+        .set(column::definition_digest, value::text(&to.workflow.digest.0))
+        .set(column::plan, plan::plan(&to.plan))
+        .set(column::parameters, value::json(&to.parameters))
+        .set(column::total_steps, value::int(to.plan.steps.len()));
+    true
 }
 
 fn over(rows: &mut Rows, recorded: &Recorded, status: &str, details: Value) {

@@ -5,7 +5,9 @@
 use nightshift_domain::{
     content::{Failure, FailureClass},
     recorded::Recorded,
-    run::{Answer, Approval, ApprovalId, Event, Lease, Plan, StepOutput, Token, Waits, instance_id},
+    run::{
+        Answer, Approval, ApprovalId, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token, Waits, instance_id,
+    },
     time::Timestamp,
 };
 use serde_json::Value;
@@ -76,6 +78,11 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::Reopened { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. } => {}
+        Event::Migrated(to) => {
+            for step in to.plan.steps.iter().map(|step| &step.id).chain(&to.dropped) {
+                touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, step));
+            }
+        }
     }
 }
 
@@ -119,17 +126,44 @@ fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &st
 /// The steps of a new run.
 pub fn planned(rows: &mut Rows, recorded: &Recorded, plan: &Plan) {
     for (index, step) in plan.steps.iter().enumerate() {
-        let mut row = Image::blank(&ORCHESTRATION_STEPS);
-        row.set(steps::run_id, value::id(recorded.stream.id))
-            .set(steps::step_id, value::text(&step.id))
-            .set(steps::step_index, value::int(index))
-            .set(steps::action, step.action.as_str())
-            .set(steps::status, "pending")
-            .set(steps::attempt_number, 0)
-            .set(steps::max_attempts, value::int(step.retry.attempts_max))
-            .set(steps::depends_on, value::json(&step.depends_on));
+        let mut row = untouched(recorded, step);
+        as_planned(&mut row, index, step);
         rows.put(&ORCHESTRATION_STEPS, step_key(recorded, &step.id), row, recorded);
     }
+}
+
+/// The steps of a run that goes on under another plan: those that are there stay as far as they are.
+pub fn migrated(rows: &mut Rows, recorded: &Recorded, to: &Migrated) {
+    for step in &to.dropped {
+        rows.delete(&ORCHESTRATION_STEPS, step_key(recorded, step));
+    }
+    for (index, step) in to.plan.steps.iter().enumerate() {
+        let key = step_key(recorded, &step.id);
+        if rows.peek(&ORCHESTRATION_STEPS, &key).is_none() {
+            rows.put(&ORCHESTRATION_STEPS, key.clone(), untouched(recorded, step), recorded);
+        }
+        if let Some(row) = rows.edit(&ORCHESTRATION_STEPS, &key, recorded) {
+            as_planned(row, index, step);
+        }
+    }
+}
+
+/// A step to which nothing has happened.
+fn untouched(recorded: &Recorded, step: &StepPlan) -> Image {
+    let mut row = Image::blank(&ORCHESTRATION_STEPS);
+    row.set(steps::run_id, value::id(recorded.stream.id))
+        .set(steps::step_id, value::text(&step.id))
+        .set(steps::status, "pending")
+        .set(steps::attempt_number, 0);
+    row
+}
+
+/// What the plan says of a step.
+fn as_planned(row: &mut Image, index: usize, step: &StepPlan) {
+    row.set(steps::step_index, value::int(index))
+        .set(steps::action, step.action.as_str())
+        .set(steps::max_attempts, value::int(step.retry.attempts_max))
+        .set(steps::depends_on, value::json(&step.depends_on));
 }
 
 /// A step waits for a place.

@@ -197,8 +197,19 @@ pub fn run_events() -> Vec<run::Event> {
         Event::StepReset { step, modifications: None, not_before: Some(secs(8_000)), by: by.clone() },
         Event::Reopened { by: by.clone() },
         Event::Paused { by: by.clone() },
-        Event::Resumed { by },
+        Event::Resumed { by: by.clone() },
+        Event::Migrated(Box::new(migrated(by))),
     ]
+}
+
+/// To a version with other steps.
+pub fn migrated(by: Asked) -> run::Migrated {
+    let created = created(vec![step("compose", call(), &[]), step("added", call(), &["compose"])]);
+    let workflow = created.subject.workflow().cloned().expect("it is of a workflow");
+    let workflow = WorkflowRef { version: "2".to_owned(), digest: digest("campaign 2"), ..workflow };
+    let plan = Plan { definition: "ann/campaign@2".to_owned(), ..(*created.plan).clone() };
+    let (from, dropped) = ("1".to_owned(), vec!["two".to_owned()]);
+    run::Migrated { from, workflow, plan: Arc::new(plan), parameters: json!({"to": []}), dropped, by }
 }
 
 /// What happens to a list, its instances and a question that nobody has to answer: no types of their own, but folds of

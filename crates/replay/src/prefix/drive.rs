@@ -54,7 +54,10 @@ const ASKED: &[(StreamKind, &[&str])] = &[
             "deliver",
         ],
     ),
-    (StreamKind::Run, &["create", "cancel", "answer", "retry_step", "skip_step", "rerun", "pause", "resume"]),
+    (
+        StreamKind::Run,
+        &["create", "cancel", "answer", "retry_step", "skip_step", "rerun", "pause", "resume", "migrate"],
+    ),
     (StreamKind::Schedule, &["trigger_now", "backfill", "pause", "resume"]),
     (StreamKind::Definition, &["register", "activate", "deprecate", "archive", "start", "event_arrived"]),
     (StreamKind::Topic, &["publish"]),

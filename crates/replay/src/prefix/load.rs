@@ -9,13 +9,15 @@ use nightshift_domain::{
     codec,
     content::Digest,
     decider::{Delta, Duty, RecordedCtx},
+    definition, deliverable,
     ids::{CommandId, RunId, ShardId, StreamId, StreamKind, derive},
     recorded::Meta,
+    run,
     time::Timestamp,
 };
 use nightshift_ports::{
     blobs::Blobs,
-    log::{Commit as Append, EventLog, NewEvent, ShardBatch, StoreError, Verdict},
+    log::{Commit as Append, EventLog, NewEvent, RecordedCommand, ShardBatch, StoreError, Verdict},
     memory::MemoryStore,
 };
 
@@ -42,7 +44,8 @@ pub async fn load(store: &MemoryStore, fixture: &Fixture, prefix: &[Commit]) -> 
 struct Loading<'a> {
     store: &'a MemoryStore,
     outside: Vec<CommandId>,
-    recorded: HashSet<CommandId>,
+    /// Runs whose end was told.
+    ended: HashSet<RunId>,
     last: Option<CommandId>,
     shards: BTreeMap<ShardId, (u64, i64)>,
     /// Open obligations that another command discharges: its id to owner and key.
@@ -51,12 +54,12 @@ struct Loading<'a> {
 
 impl<'a> Loading<'a> {
     fn of(store: &'a MemoryStore, fixture: &Fixture, prefix: &[Commit]) -> Self {
-        let ids = || prefix.iter().filter_map(|commit| commit.command.as_ref().map(|command| command.record.id));
+        let commands = || prefix.iter().filter_map(|commit| commit.command.as_ref());
         Self {
             store,
             outside: fixture.about.captured.told_outside.iter().copied().collect(),
-            recorded: ids().collect(),
-            last: ids().next_back(),
+            ended: commands().filter_map(ended_by).collect(),
+            last: commands().next_back().map(|command| command.record.id),
             shards: BTreeMap::new(),
             awaited: HashMap::new(),
         }
@@ -117,10 +120,7 @@ impl<'a> Loading<'a> {
     /// A run outside of the fixture is begun again unless its end is in the prefix.
     fn is_over(&self, duty: &Duty) -> bool {
         match duty {
-            Duty::Tell { to, .. } if to.kind == StreamKind::Run => {
-                let run = RunId::from_uuid(to.id).stream();
-                self.recorded.contains(&CommandId::of_obligation(run, "ended", "tell"))
-            }
+            Duty::Tell { to, .. } if to.kind == StreamKind::Run => self.ended.contains(&RunId::from_uuid(to.id)),
             _ => true,
         }
     }
@@ -182,5 +182,66 @@ impl<'a> Loading<'a> {
         let epoch = taken.first().map_or(0, |owned| owned.epoch);
         self.shards.insert(shard, (head, epoch));
         Ok((head, epoch))
+    }
+}
+
+/// The run whose end a command tells. What the command says counts, not the key that it was owed under: a run that was
+/// opened again tells its end under another key each time.
+fn ended_by(command: &RecordedCommand) -> Option<RunId> {
+    let payload = &command.record.payload;
+    match command.stream.kind {
+        StreamKind::Deliverable => match codec::from_bytes("command", payload).ok()? {
+            deliverable::Command::RunEnded { run, .. } => Some(run),
+            _ => None,
+        },
+        StreamKind::Definition => match codec::from_bytes("command", payload).ok()? {
+            definition::Command::RunEnded { run, .. } => Some(run),
+            _ => None,
+        },
+        StreamKind::Run => match codec::from_bytes("command", payload).ok()? {
+            run::Command::ChildEnded { run, .. } => run,
+            _ => None,
+        },
+        StreamKind::Schedule | StreamKind::Source | StreamKind::Topic | StreamKind::Queue => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nightshift_domain::{definition::Command, run::End};
+    use nightshift_ports::log::CommandRecord;
+
+    use super::*;
+
+    /// A command to the stream that asked for a run, told under a key of the run.
+    fn told(kind: StreamKind, key: &str, payload: &impl codec::Kept) -> RecordedCommand {
+        let (run, stream) = (the_run().stream(), StreamId { kind, id: derive("test", &[b"asked"]) });
+        let payload = codec::to_bytes(payload).unwrap();
+        let (ctx, reply, delta) = (vec![], vec![], vec![]);
+        let id = CommandId::of_obligation(run, key, "tell");
+        let record = CommandRecord { id, payload, ctx, accepted: true, reply, delta };
+        RecordedCommand { shard: ShardId(1), stream, record, first_seq: 1, last_seq: 1 }
+    }
+
+    fn the_run() -> RunId {
+        RunId::on_shard(derive("test", &[b"run"]), ShardId(1))
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_known_by_whatever_key_it_was_told() {
+        let end = || End::Cancelled { reason: "r".to_owned() };
+        for key in ["ended", "ended:1", "ended:7"] {
+            let run = the_run();
+            let of_definition = told(StreamKind::Definition, key, &Command::RunEnded { run, end: end() });
+            let of_deliverable = deliverable::Command::RunEnded { run, end: end() };
+            let of_deliverable = told(StreamKind::Deliverable, key, &of_deliverable);
+            let child = |run| run::Command::ChildEnded { step: "a".to_owned(), attempt: 1, run, end: end() };
+            assert_eq!(ended_by(&of_definition), Some(run), "{key}");
+            assert_eq!(ended_by(&of_deliverable), Some(run), "{key}");
+            assert_eq!(ended_by(&told(StreamKind::Run, key, &child(Some(run)))), Some(run), "{key}");
+            assert_eq!(ended_by(&told(StreamKind::Run, key, &child(None))), None, "it never began");
+        }
+        let other = run::Command::Cancel { reason: "r".to_owned() };
+        assert_eq!(ended_by(&told(StreamKind::Run, "ended", &other)), None);
     }
 }

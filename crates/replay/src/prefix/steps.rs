@@ -98,12 +98,26 @@ impl Steps {
                 self.list_goes_on(step);
             }
             Event::StepCompleted { step, how: How::Replaced { .. }, .. } => self.list_goes_on(step),
+            Event::Migrated(to) => {
+                let fresh = Step { is: "new", attempt: 0 };
+                for step in &to.plan.steps {
+                    self.steps.entry(step.id.clone()).or_insert(fresh);
+                }
+                to.dropped.iter().for_each(|step| self.forget(step));
+            }
             Event::Paused { .. } => self.pause(),
             Event::Resumed { .. } => self.paused = false,
             Event::Reopened { .. } => (self.over, self.paused) = (None, false),
             Event::Completed { .. } => self.over = Some("completed"),
             Event::Failed { .. } | Event::Cancelled { .. } => self.over = Some("over"),
             _ => {}
+        }
+    }
+
+    /// A step is not in the plan any more: nothing may have happened to it.
+    fn forget(&mut self, id: &str) {
+        if let Some(step) = self.steps.remove(id).filter(|step| step.is != "new" || step.attempt > 0) {
+            self.faults.push(format!("step {id} is no more after it was {}", step.is));
         }
     }
 

@@ -107,7 +107,9 @@ impl Walker {
             Value::Object(fields) => {
                 for (field, value) in fields.iter_mut() {
                     let outside = self.in_document;
-                    self.in_document = outside || DOCUMENTS.contains(&field.as_str());
+                    // What a version wants to be given is part of its document; elsewhere parameters are values.
+                    let wanted = (name, field.as_str()) == ("migrate", "parameters");
+                    self.in_document = outside || wanted || DOCUMENTS.contains(&field.as_str());
                     let is_given =
                         VALUES.contains(&field.as_str()) || (name, field.as_str()) == ("skip_step", "output");
                     match value {

@@ -17,9 +17,11 @@ use nightshift_domain::{
         Composer, Destination, Draft, Failure, FailureClass, Item, Material, Notice, Observation, Receipt,
         SourceFailure, SourceSpec, Text,
     },
+    decider::Decider,
     deliverable::{self, Binding, Classification, Command, DeliverableType, EditMeasure, Governance, Order},
-    ids::{CommandId, DeliverableId, UserId, derive},
-    run::{Action, Outcome},
+    ids::{CommandId, DeliverableId, RunId, UserId, derive},
+    run::{Action, Outcome, RunDecider, State},
+    streams::AnyEvent,
     time::Timestamp,
 };
 use nightshift_ports::{
@@ -199,6 +201,22 @@ impl Stage {
         let id = CommandId(derive("test", &[name.as_bytes()]));
         let _ = self.system.submit(deliverable.stream(), command, (id, "grace")).await;
         self.calm().await;
+    }
+
+    pub fn now(&self) -> Timestamp {
+        use nightshift_ports::clock::Clock as _;
+        self.clock.now()
+    }
+
+    /// What is remembered of a run.
+    pub async fn run(&self, run: RunId) -> State {
+        use nightshift_ports::log::EventLog as _;
+        let mut state = State::default();
+        for recorded in self.store.read_stream(run.stream(), 0, u32::MAX).await.unwrap() {
+            let AnyEvent::Run(event) = recorded.decode().unwrap() else { continue };
+            RunDecider::evolve(&mut state, &event, recorded.at);
+        }
+        state
     }
 
     pub async fn capture(&self, scope: Scope) -> Fixture {

@@ -3,14 +3,11 @@
 //! Owns: templates and conditions as they are met, and the kinds of value that only workflow documents have.
 //! Refuses to know: whether a reference leads anywhere; `references` judges that when all steps are known.
 
-use nightshift_domain::{
-    json::{Json, Object},
-    template,
-};
+use nightshift_domain::{json::Json, template};
 
 use super::Context;
 use crate::{
-    document::{Node, Value},
+    document::{Value, number},
     duration,
     expressions::{self, Names},
     fault::{did_you_mean, quote},
@@ -82,45 +79,18 @@ impl<'c, 'n> Work<'c, 'n> {
 
     /// A value without templates.
     pub fn json(&mut self, field: &Field<'n>) -> Option<Json> {
-        match field.value {
-            Value::Null => Some(Json::Null),
-            Value::Bool(value) => Some(Json::Bool(*value)),
-            Value::Number(text) => {
-                let number = number(text);
-                if number.is_none() {
-                    self.reader.refuse(field, "a number that JSON has", Some("put it in quotes".to_owned()));
-                }
-                number
-            }
-            Value::Text(text) => Some(Json::String(text.clone())),
-            Value::List(items) => {
-                let items: Vec<Option<Json>> =
-                    items.iter().enumerate().map(|(at, node)| self.json(&item(field, at, node))).collect();
-                items.into_iter().collect::<Option<Vec<Json>>>().map(Json::Array)
-            }
-            Value::Map(entries) => {
-                let mut fields = Object::new();
-                let mut whole = true;
-                for entry in entries {
-                    match self.json(&below(field, &entry.key, entry.at, &entry.node)) {
-                        Some(value) => drop(fields.insert(entry.key.clone(), value)),
-                        None => whole = false,
-                    }
-                }
-                whole.then_some(Json::Object(fields))
-            }
-        }
+        self.reader.json(field)
     }
 
     fn mention_texts(&mut self, field: &Field<'n>) {
         match field.value {
             Value::Text(text) => self.mention(field, text),
             Value::List(items) => {
-                items.iter().enumerate().for_each(|(at, node)| self.mention_texts(&item(field, at, node)));
+                items.iter().enumerate().for_each(|(at, node)| self.mention_texts(&field.item(at, node)));
             }
             Value::Map(entries) => entries
                 .iter()
-                .for_each(|entry| self.mention_texts(&below(field, &entry.key, entry.node.at, &entry.node))),
+                .for_each(|entry| self.mention_texts(&field.below(&entry.key, entry.node.at, &entry.node))),
             _ => {}
         }
     }
@@ -309,14 +279,6 @@ impl<'c, 'n> Work<'c, 'n> {
 
 const CONDITION: &str = "a condition in CEL, e.g. steps.fetch.count > parameters.limit";
 
-fn item<'n>(list: &Field<'n>, at: usize, node: &'n Node) -> Field<'n> {
-    Field { path: format!("{}[{at}]", list.path), at: node.at, value: &node.value }
-}
-
-fn below<'n>(map: &Field<'n>, key: &str, at: crate::document::Position, node: &'n Node) -> Field<'n> {
-    Field { path: format!("{}.{key}", map.path), at, value: &node.value }
-}
-
 /// Names in a message.
 pub(super) fn listed(names: &[&str]) -> String {
     const SHOWN_MAX: usize = 20;
@@ -338,20 +300,6 @@ pub(super) fn is_slug(text: &str, marks: &str) -> bool {
 pub(super) fn as_slug(text: &str) -> String {
     let fits = |character: char| character.is_alphanumeric() || "._-@".contains(character);
     text.chars().take(100).map(|character| if fits(character) { character } else { '-' }).collect()
-}
-
-/// A number as JSON has it, from its YAML spelling.
-fn number(text: &str) -> Option<Json> {
-    let radix = |prefix: &str, radix: u32| {
-        text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok()).map(Json::from)
-    };
-    let whole = || text.parse::<i64>().ok().map(Json::from);
-    let large = || text.parse::<u64>().ok().map(Json::from);
-    let broken = || {
-        let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
-        text.contains(|c: char| c.is_ascii_digit()).then(|| Json::from(float))
-    };
-    whole().or_else(large).or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)).or_else(broken)
 }
 
 /// Milliseconds of `250ms`, `15s`, `1h30m`.

@@ -12,7 +12,7 @@ use nightshift_domain::{
     deliverable,
     ids::{RunId, SourceId},
     recorded::Recorded,
-    run::{self, Action, Created, StepOutput, StepStatus, instance_of},
+    run::{self, Action, Created, Plan, StepOutput, StepStatus, instance_of},
     schedule, source,
     streams::AnyEvent,
     time::Timestamp,
@@ -156,6 +156,10 @@ impl EventFold {
                 vec![]
             }
             run::Event::Reopened { .. } => self.reopened(id, at),
+            run::Event::Migrated(to) => {
+                self.migrated(id, &to.plan);
+                vec![]
+            }
             run::Event::Completed { .. } => self.run_ended(id, ("completed", "completed"), at),
             run::Event::Failed { .. } => self.run_ended(id, ("failed", "failed"), at),
             run::Event::Cancelled { .. } => self.run_ended(id, ("cancelled", "aborted"), at),
@@ -196,6 +200,16 @@ impl EventFold {
         });
         let definition = self.definition(&created.plan.definition);
         RunTimes { steps: steps.collect(), instances: BTreeMap::new(), definition, created_at }
+    }
+
+    /// What is under way keeps its times.
+    fn migrated(&mut self, id: RunId, plan: &Plan) {
+        let definition = self.definition(&plan.definition);
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.definition = definition;
+        for step in &plan.steps {
+            run.steps.entry(step.id.clone()).or_default();
+        }
     }
 
     fn definition(&mut self, name: &str) -> Arc<str> {

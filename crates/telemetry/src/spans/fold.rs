@@ -220,6 +220,11 @@ impl Run {
                 self.steps.reset(step, modifications.is_some());
                 closed
             }
+            Event::Migrated(to) => {
+                self.definition = to.plan.definition.clone();
+                self.steps.migrated(&to.plan);
+                vec![]
+            }
             Event::Reopened { .. } => {
                 (self.since, self.reopened) = (moment.at, self.reopened + 1);
                 vec![]

@@ -85,6 +85,17 @@ impl Steps {
         Self { steps: actions.iter().map(fresh).collect(), plan: Some(Arc::clone(&created.plan)), actions }
     }
 
+    /// The steps under another plan: those that are in both stay as they are.
+    pub fn migrated(&mut self, plan: &Plan) {
+        self.actions = plan.steps.iter().map(|plan| (plan.id.clone(), plan.action.as_str())).collect();
+        self.plan = Some(Arc::new(plan.clone()));
+        let actions = &self.actions;
+        self.steps.retain(|id, _| actions.contains_key(instance_of(id).map_or(id.as_str(), |(list, _)| list)));
+        for (id, action) in actions {
+            self.steps.entry(id.clone()).or_default().action = action;
+        }
+    }
+
     /// How many the plan has.
     pub fn len(&self) -> usize {
         self.actions.len()

@@ -15,8 +15,8 @@ use nightshift_domain::{
     recorded::{Meta, Recorded},
     run::{
         Action, Answer, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, CrashPolicy, Created,
-        Flow, Lease, OnTimeout, Outcome, Plan, RetryPolicy, RunDecider, State, StepOutput, StepPlan, StepStatus,
-        Subject, Token, WorkflowRef,
+        Flow, Lease, Migration, OnTimeout, Outcome, Plan, RetryPolicy, RunDecider, State, StepOutput, StepPlan,
+        StepStatus, Subject, Token, WorkflowRef,
     },
     time::Timestamp,
 };
@@ -152,6 +152,19 @@ impl History {
 
     pub fn rerun(&mut self, step: &str) -> &mut Self {
         self.tell(Command::Rerun { from: Some(step.to_owned()), by: Asked::default() });
+        self
+    }
+
+    /// The run goes on under another version, whose plan differs by this.
+    pub fn migrate(&mut self, version: &str, change: impl FnOnce(&mut Plan)) -> &mut Self {
+        let created = Arc::clone(&self.state.run().unwrap().created);
+        let workflow = created.subject.workflow().cloned().unwrap();
+        let workflow = WorkflowRef { version: version.to_owned(), ..workflow };
+        let mut plan = (*created.plan).clone();
+        plan.definition = workflow.to_string();
+        change(&mut plan);
+        let migration = Migration { workflow, plan: Arc::new(plan), parameters: vec![], by: Asked::default() };
+        self.tell(Command::Migrate(Box::new(migration)));
         self
     }
 

@@ -417,7 +417,7 @@ impl Draw {
         }
     }
 
-    fn workflow(&mut self) -> WorkflowRef {
+    pub fn workflow(&mut self) -> WorkflowRef {
         WorkflowRef {
             definition: self.opt(|draw| DefinitionId::on_shard(draw.id(), draw.shard())),
             owner: self.text(),
@@ -434,16 +434,20 @@ impl Draw {
         Subject::Version { deliverable: self.deliverable_id(), version_number: self.u32(), title: self.text() }
     }
 
-    pub fn created(&mut self) -> Box<Created> {
-        let plan = Plan {
+    pub fn plan(&mut self) -> Arc<Plan> {
+        Arc::new(Plan {
             definition: self.text(),
             steps: self.list(Self::step),
             max_parallel: self.u16(),
             output: self.opt(Self::some_json),
-        };
+        })
+    }
+
+    pub fn created(&mut self) -> Box<Created> {
+        let plan = self.plan();
         Box::new(Created {
             id: self.opt(Self::run_id),
-            plan: Arc::new(plan),
+            plan,
             subject: self.subject(),
             user: self.user(),
             priority: self.u16() as i16,

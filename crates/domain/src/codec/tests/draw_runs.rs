@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::draw::Draw;
 use crate::run::{
-    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, Event, How, OnTimeout,
-    Waits,
+    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, Event, How, Migrated,
+    Migration, OnTimeout, Waits,
 };
 
 fn asked(draw: &mut Draw) -> Asked {
@@ -124,6 +124,14 @@ pub fn events(draw: &mut Draw) -> Vec<Event> {
         E::Reopened { by: asked(draw) },
         E::Paused { by: asked(draw) },
         E::Resumed { by: asked(draw) },
+        E::Migrated(Box::new(Migrated {
+            from: draw.text(),
+            workflow: draw.workflow(),
+            plan: draw.plan(),
+            parameters: draw.any_json(),
+            dropped: draw.list(Draw::text),
+            by: asked(draw),
+        })),
     ]
 }
 
@@ -150,5 +158,11 @@ pub fn commands(draw: &mut Draw) -> Vec<Command> {
         C::Rerun { from: draw.opt(Draw::text), by: asked(draw) },
         C::Pause { by: asked(draw) },
         C::Resume { by: asked(draw) },
+        C::Migrate(Box::new(Migration {
+            workflow: draw.workflow(),
+            plan: draw.plan(),
+            parameters: draw.list(Draw::parameter),
+            by: asked(draw),
+        })),
     ]
 }

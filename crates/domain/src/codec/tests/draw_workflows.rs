@@ -45,7 +45,7 @@ impl Draw {
         }
     }
 
-    fn parameter(&mut self) -> Parameter {
+    pub fn parameter(&mut self) -> Parameter {
         Parameter {
             name: self.text(),
             kind: self.parameter_kind(),

@@ -6,6 +6,7 @@ mod bounds;
 mod defects;
 mod kept;
 mod lists;
+mod migrate;
 mod parts;
 mod passing;
 mod recover;

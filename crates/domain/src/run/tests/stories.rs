@@ -138,10 +138,31 @@ fn from_outside(step: &str, found: &Step, n: u64) -> Option<Command> {
     }
 }
 
+/// Another version: as it is, or without a step, or with one more, or with a step that is different.
+fn another_version(run: &Run, step: &str, n: u64) -> Command {
+    let own = run.created.subject.workflow().cloned();
+    let mut plan = (*run.created.plan).clone();
+    match n % 4 {
+        0 => plan.steps.retain(|plan| plan.id != step),
+        1 => plan.steps.push(super::step(&format!("x{n}"), &[])),
+        2 => plan.steps.iter_mut().filter(|plan| plan.id == step).for_each(|plan| plan.flow.when = None),
+        _ => {}
+    }
+    let version = format!("v{n}");
+    let workflow = own.map_or_else(
+        || asked_for(1, vec![]).subject.workflow().cloned().expect("it is of a workflow"),
+        |own| WorkflowRef { digest: crate::json::digest(&version), version, ..own },
+    );
+    let names = run.created.parameters.as_object().into_iter().flatten();
+    let parameters = names.map(|(name, _)| migrate::any(name, None)).collect();
+    Command::Migrate(Box::new(Migration { workflow, plan: Arc::new(plan), parameters, by: by() }))
+}
+
 /// What people do to runs.
 fn by_hand(it: &Runs, step: String, n: u64) -> Command {
     let modifications = n.is_multiple_of(5).then(|| json!({"changed": n}));
-    match n % 7 {
+    match n % 9 {
+        7 | 8 => another_version(it.state.run().expect("it was created"), &step, n),
         0 | 1 => Command::RetryStep { step, modifications, delay_ms: (n % 3) * 4_000, by: by(), past: None },
         2 => skip_step(&step, n.is_multiple_of(2).then(|| json!(n))),
         3 => rerun(n.is_multiple_of(2).then_some(step.as_str())),
@@ -299,6 +320,40 @@ proptest! {
                 let again = it.clone().when(command);
                 prop_assert_eq!(&again.after.state, &it.state);
                 prop_assert_eq!(&again.after.ledger, &it.ledger);
+            }
+        }
+    }
+
+    /// A version that says the same under another name changes nothing that follows.
+    #[test]
+    fn a_version_that_says_the_same_changes_nothing_that_follows(
+        plan in any_plan(), at in 0..30_usize, draws in prop::collection::vec((any::<usize>(), 0..1_000_u64), 1..60),
+    ) {
+        let mut it = given::<RunDecider>(id().stream(), []).after(Command::Create(plan));
+        let mut twin: Option<Runs> = None;
+        for (n, (pick, drawn)) in draws.into_iter().enumerate() {
+            let run = it.state.run().expect("it was created");
+            let idle = !run.all().any(|(_, _, step)| matches!(step.status, StepStatus::Running { .. }));
+            let is_workflow = run.created.subject.workflow().is_some();
+            if twin.is_none() && n >= at && idle && is_workflow && matches!(it.state, State::Open(_)) {
+                twin = Some(it.clone().when(another_version(run, "", 3)).then_facts(&["migrated"]));
+            }
+            it.now = it.now.plus_ms(500);
+            if let Some(twin) = &mut twin {
+                twin.now = it.now;
+                let again = next(twin, (pick, 15, drawn), true);
+                tell(twin, again);
+                let drawn = next(&it, (pick, 15, drawn), true);
+                tell(&mut it, drawn);
+                let told = |it: &Runs| {
+                    let others = it.history.iter().filter(|(event, _)| !matches!(event, Event::Migrated(_)));
+                    others.cloned().collect::<Vec<_>>()
+                };
+                prop_assert_eq!(told(&it), told(twin));
+                prop_assert_eq!(&it.ledger, &twin.ledger);
+            } else {
+                let drawn = next(&it, (pick, 15, drawn), true);
+                tell(&mut it, drawn);
             }
         }
     }

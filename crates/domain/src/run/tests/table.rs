@@ -258,6 +258,25 @@ const TABLE: &[(&str, [&str; 14])] = &[
         "resume",
         ["unknown", "unknown", "-", "-", "-", "-", "-", "-", "-", "-", "resumed step_queued", "over", "over", "over"],
     ),
+    (
+        "migrate",
+        [
+            "unknown",
+            "unknown",
+            "another_definition",
+            "another_definition",
+            "another_definition",
+            "another_definition",
+            "another_definition",
+            "cannot_migrate",
+            "cannot_migrate",
+            "cannot_migrate",
+            "migrated",
+            "over",
+            "over",
+            "over",
+        ],
+    ),
 ];
 
 fn phase(phase: &str) -> Runs {
@@ -312,6 +331,7 @@ fn command(verb: &str) -> Command {
         "rerun" => rerun(None),
         "pause" => Command::Pause { by: by() },
         "resume" => Command::Resume { by: by() },
+        "migrate" => Command::Migrate(Box::new(migrate::version_2(1, vec![step("a", &[])]))),
         other => panic!("no command for {other}"),
     }
 }
