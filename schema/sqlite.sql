@@ -70,6 +70,28 @@ CREATE TABLE blob (
     bytes  BLOB NOT NULL
 ) STRICT;
 
+CREATE TABLE bulk_jobs (
+    id text not null,
+    user_id text not null,
+    verb text not null check (verb in ('retry', 'reset', 'discard')),
+    filter text not null,
+    status text not null check (status in ('running', 'cancelling', 'completed', 'cancelled')),
+    requested_by text not null,
+    note text not null,
+    cancelled_by text,
+    total integer not null,
+    chosen integer not null,
+    done integer not null,
+    refused integer not null,
+    refusals text not null,
+    created_at text not null,
+    updated_at text not null,
+    ended_at text,
+    shard_id integer not null,
+    src_seq integer not null,
+    primary key (id)
+) strict;
+
 CREATE TABLE command (
     shard_id    INTEGER NOT NULL,
     command_id  BLOB    NOT NULL,
@@ -261,12 +283,19 @@ CREATE TABLE job_queue (
     workflow_run_id text not null,
     step_id text not null,
     user_id text not null,
+    definition text not null,
+    definition_owner text,
+    queue text not null,
     status text not null check (status in ('queued', 'leased', 'running', 'success', 'failed', 'dead', 'cancelled')),
     priority integer not null,
     lease_until text,
     attempts integer not null,
     max_attempts integer not null,
     next_run_at text,
+    error_class text
+        check (error_class in ('transient', 'permanent', 'timeout', 'rate_limited', 'cancelled', 'lost')),
+    error_text text,
+    note text,
     created_at text not null,
     updated_at text not null,
     shard_id integer not null,
@@ -554,6 +583,10 @@ CREATE INDEX activity_log_user on activity_log (user_id, created_at);
 
 CREATE UNIQUE INDEX blob_key ON blob (digest);
 
+CREATE INDEX bulk_jobs_created on bulk_jobs (created_at);
+
+CREATE INDEX bulk_jobs_user on bulk_jobs (user_id, created_at);
+
 CREATE UNIQUE INDEX command_key ON command (shard_id, command_id);
 
 CREATE INDEX command_stream ON command (shard_id, stream_id, first_seq);
@@ -562,27 +595,43 @@ CREATE UNIQUE INDEX deliverable_versions_number on deliverable_versions (deliver
 
 CREATE INDEX deliverable_versions_status on deliverable_versions (status, created_at);
 
+CREATE INDEX deliverables_created on deliverables (created_at);
+
 CREATE INDEX deliverables_due on deliverables (status, next_run_at);
 
 CREATE INDEX deliverables_user on deliverables (user_id, created_at);
 
 CREATE UNIQUE INDEX event_stream ON event (shard_id, stream_id, stream_version);
 
+CREATE INDEX human_approvals_assignee on human_approvals (assignee);
+
+CREATE INDEX human_approvals_group on human_approvals (group_name);
+
 CREATE INDEX human_approvals_run on human_approvals (run_id);
 
 CREATE INDEX human_approvals_status on human_approvals (status, requested_at);
+
+CREATE INDEX human_approvals_user on human_approvals (user_id, requested_at);
 
 CREATE INDEX inbox_arrival ON inbox (shard_id, arrived_at, command_id);
 
 CREATE INDEX intent_events_created on intent_events (created_at);
 
+CREATE INDEX intent_events_type on intent_events (event_type, created_at);
+
 CREATE INDEX intent_events_user on intent_events (user_id, created_at);
 
+CREATE INDEX job_queue_letters ON job_queue (status, job_id);
+
 CREATE INDEX job_queue_next on job_queue (next_run_at, status, priority);
+
+CREATE INDEX job_queue_order on job_queue (priority, created_at);
 
 CREATE INDEX job_queue_run on job_queue (workflow_run_id);
 
 CREATE INDEX job_queue_status on job_queue (status, updated_at);
+
+CREATE INDEX job_queue_user on job_queue (user_id, status, updated_at);
 
 CREATE INDEX notifications_status on notifications (status, created_at);
 
@@ -591,6 +640,8 @@ CREATE INDEX notifications_user on notifications (user_id, created_at);
 CREATE INDEX obligation_due ON obligation (shard_id, class, due_at, stream_id, key);
 
 CREATE INDEX orchestration_definitions_name on orchestration_definitions (owner, name);
+
+CREATE INDEX orchestration_runs_created on orchestration_runs (created_at);
 
 CREATE INDEX orchestration_runs_definition on orchestration_runs (definition_id, created_at);
 
@@ -606,9 +657,15 @@ CREATE INDEX orchestration_runs_user on orchestration_runs (user_id, created_at)
 
 CREATE INDEX platform_content_items_fetched on platform_content_items (user_id, platform, fetched_at);
 
+CREATE INDEX schedules_definition on schedules (definition_id);
+
 CREATE INDEX schedules_deliverable on schedules (deliverable_id);
 
 CREATE INDEX schedules_due on schedules (status, next_due_at);
+
+CREATE INDEX schedules_next on schedules (next_due_at);
+
+CREATE INDEX schedules_user on schedules (user_id, next_due_at);
 
 CREATE UNIQUE INDEX snapshot_key ON snapshot (shard_id, stream_id);
 

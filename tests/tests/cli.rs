@@ -165,7 +165,7 @@ const COMMANDS: &[(&[&str], i32, &[&str])] = &[
     (&["approve", "cafe"], 6, &["no approval \"cafe\""]),
     (&["approve", "cafe", "--retry", "--abort"], 2, &["--abort"]),
     (&["job", "retry"], 2, &["--all-dead"]),
-    (&["job", "retry", "cafe/a"], 6, &["no dead job \"cafe/a\"", "job dead"]),
+    (&["job", "retry", "cafe/a"], 6, &["no job \"cafe/a\"", "job dead"]),
     (&["event", "publish", "paid", "--payload", "{"], 2, &["--payload", "no JSON"]),
     (&["explain", "Brif"], 6, &["Brif"]),
     (&["schedule", "preview", "0 0 31 2 *"], 2, &["never fire"]),

@@ -276,6 +276,52 @@ fn a_run_that_waits_goes_on_under_another_version() {
     }
 }
 
+/// Dead letters by hand: counted, given up, done again one by one and all at once, by the program itself.
+#[test]
+fn dead_letters_are_discarded_reset_and_retried_in_bulk() {
+    let world = World::sqlite();
+    let broken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let seen = std::sync::Arc::clone(&broken);
+    let web = Web::start(move |asked, _| match seen.load(std::sync::atomic::Ordering::SeqCst) {
+        true => Answer::new(404, r#"{"ok": false}"#),
+        false => good(asked, 0),
+    });
+    let node = beside(&world, &web);
+    let file = world.write("flow.yml", "name: flow\nsteps:\n  - {id: a, call: /agents/a}\n");
+    register(&node, &file);
+    for _ in 0..4 {
+        assert_eq!(node.run(&["run", "start", "flow", "--json"]).code, 1);
+    }
+    let jobs: Vec<String> = node.rows(&["job", "dead"]).iter().map(|row| text(row, "job_id").to_owned()).collect();
+    assert_eq!(jobs.len(), 4);
+    let counted =
+        node.json(&["job", "bulk", "retry", "--definition", "flow", "--error-class", "permanent", "--dry-run"]);
+    assert_eq!((&counted["total"], counted["sample"].as_array().map(Vec::len)), (&json!(4), Some(4)), "{counted:#}");
+    let gone = node.json(&["job", "discard", &jobs[0], "--note", "no use"]);
+    assert_eq!(text(&gone, "status"), "cancelled", "{gone:#}");
+    assert!(text(&gone, "note").ends_with(": no use"), "{gone:#}");
+    let refused = node.run(&["job", "reset", &jobs[0]]);
+    assert!(refused.code == 1 && refused.err.contains("only a rerun brings it back"), "{}", refused.err);
+    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    let one = node.json(&["job", "reset", &jobs[1]]);
+    assert_eq!(text(&one, "status"), "success", "{one:#}");
+    let all = node.json(&["job", "retry", "--all-dead", "--note", "mended"]);
+    assert_eq!((text(&all, "status"), &all["done"], &all["refused"]), ("completed", &json!(2), &json!(0)), "{all:#}");
+    assert!(node.rows(&["job", "dead"]).is_empty());
+    let listed = node.rows(&["job", "bulk", "list"]);
+    assert_eq!((listed.len(), text(&listed[0], "note")), (1, "mended"));
+    let id = text(&all, "id");
+    assert_eq!(node.json(&["job", "bulk", "show", &id[..8]])["done"], json!(2));
+    let over = node.run(&["job", "bulk", "cancel", id]);
+    assert!(over.code == 1 && over.err.contains("the bulk job is over: completed"), "{}", over.err);
+    let run = jobs[0].split_once('/').expect("run/step").0;
+    assert_eq!(text(&node.json(&["run", "rerun", run]), "status"), "completed");
+    let stopped = node.run(&["run", "cancel", run]);
+    assert!(stopped.code == 1 && stopped.err.contains("the run is over: completed"), "{}", stopped.err);
+    let _ = node.run(&["verify"]).ok();
+    let _ = node.run(&["replay", "--store"]).ok();
+}
+
 /// Faulty documents: every fault at once, with its place; nothing is kept.
 #[test]
 fn a_faulty_document_is_refused_whole() {

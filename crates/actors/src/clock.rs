@@ -290,6 +290,7 @@ fn before_all_at(at: Timestamp) -> (Timestamp, StreamId, String) {
 
 fn timer(owed: Owed) -> Option<(Timestamp, Errand)> {
     let Duty::Wake { to, command } = owed.obligation.duty else { return None };
-    let errand = Errand { owner: owed.stream, key: owed.obligation.key, to, command: *command, timer: true };
+    let errand =
+        Errand { owner: owed.stream, key: owed.obligation.key, to, command: *command, timer: true, asks: false };
     Some((owed.obligation.due_at, errand))
 }

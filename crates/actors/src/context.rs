@@ -11,6 +11,7 @@ use nightshift_ports::{
 };
 
 use crate::{
+    chooser::Chooser,
     clock::ClockHandle,
     courier::Courier,
     faults::Faults,
@@ -109,6 +110,8 @@ pub struct Context {
     pub workers: Workers,
     /// Tells streams what they are owed.
     pub courier: Courier,
+    /// Finds the letters of bulk jobs.
+    pub chooser: Chooser,
     /// The way to streams; set when the stream supervisors run.
     pub router: OnceLock<Router>,
 }

@@ -4,6 +4,7 @@
 //! Refuses to know: what is in a command.
 //!
 //! Invariant: an errand whose receiver's actor ended is told again; its command id is the same each time.
+//! Invariant: who asks is told what the receiver made of it, also when that was long ago: the receiver keeps its answer.
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     context::Context,
+    duties,
     envelope::{Envelope, Message, NotDone, Outcome, Reply},
     observer::OpenWork,
 };
@@ -42,6 +44,8 @@ pub struct Errand {
     pub command: AnyCommand,
     /// It is a timer: held back while many are under way.
     pub timer: bool,
+    /// Whoever owes it is told what came of it, and closes it by that.
+    pub asks: bool,
 }
 
 type Key = (StreamId, String);
@@ -121,13 +125,14 @@ fn tell(context: &Arc<Context>, errand: Errand, held: Held) {
             answered(&context, copy, outcome);
         }
     });
-    let same_shard = errand.owner.shard() == errand.to.shard();
+    // A question is closed by its answer, not by the append of who is asked; that keeps what it made of it.
+    let discharges = errand.owner.shard() == errand.to.shard() && !errand.asks;
     let envelope = Envelope {
         command: errand.command,
         id: CommandId::of_obligation(errand.owner, &errand.key, "tell"),
         meta: Meta { actor: if errand.timer { "clock" } else { "courier" }.to_owned(), ..Meta::default() },
-        discharges: same_shard.then_some((errand.owner, errand.key)),
-        from_client: !same_shard,
+        discharges: discharges.then_some((errand.owner, errand.key)),
+        from_client: !discharges,
         reply,
     };
     context.router().send(errand.to, Message::Decide(Box::new(envelope)));
@@ -135,6 +140,9 @@ fn tell(context: &Arc<Context>, errand: Errand, held: Held) {
 
 fn answered(context: &Arc<Context>, errand: Errand, outcome: Outcome) {
     match outcome {
+        Ok(_) if errand.asks => report(context, errand, None),
+        Err(NotDone::Rejected { why, .. }) if errand.asks => report(context, errand, Some(why)),
+        Err(error @ NotDone::Quarantined { .. }) if errand.asks => report(context, errand, Some(error.to_string())),
         Ok(_) | Err(NotDone::Rejected { .. }) => {
             if let Err(NotDone::Rejected { why, .. }) = &outcome {
                 tracing::info!(from = %errand.owner, to = %errand.to, %why, "an errand was turned down");
@@ -154,6 +162,31 @@ fn answered(context: &Arc<Context>, errand: Errand, outcome: Outcome) {
             tell_again(context, errand);
         }
     }
+}
+
+/// Tells who asked what came of it, until it is known that it heard.
+fn report(context: &Arc<Context>, errand: Errand, refused: Option<String>) {
+    let Some(command) = duties::answer(errand.owner, &errand.key, refused) else {
+        tracing::error!(from = %errand.owner, key = errand.key, "nobody takes the answer to an errand");
+        return context.courier.done(errand.owner, &errand.key);
+    };
+    let (weak, owner) = (Arc::downgrade(context), errand.owner);
+    let id = CommandId::of_obligation(owner, &errand.key, "answer");
+    let reply = Reply::to(move |outcome| {
+        let Some(context) = weak.upgrade() else { return };
+        match outcome {
+            Ok(_) => context.courier.done(errand.owner, &errand.key),
+            Err(error @ (NotDone::Rejected { .. } | NotDone::Quarantined { .. })) => {
+                tracing::error!(to = %errand.owner, %error, "the answer to an errand was turned down");
+                context.courier.done(errand.owner, &errand.key);
+            }
+            // Who was asked answers the same once more.
+            Err(_) => tell_again(&context, errand),
+        }
+    });
+    let meta = Meta { actor: "courier".to_owned(), ..Meta::default() };
+    let envelope = Envelope { command, id, meta, discharges: None, from_client: false, reply };
+    context.router().send(owner, Message::Decide(Box::new(envelope)));
 }
 
 fn tell_again(context: &Arc<Context>, errand: Errand) {

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use nightshift_domain::{
+    bulk::{self, BulkDecider},
     decider::{Duty, Obligation},
     definition::{self, DefinitionDecider},
     deliverable::{self, DeliverableDecider, Stage},
-    ids::{DeliverableId, RunId, StreamId},
+    ids::{BulkId, DeliverableId, RunId, StreamId, StreamKind},
     queue::{self, QueueDecider},
     run::{self, Gates, RunDecider, StepStatus},
     schedule::{self, ScheduleDecider},
@@ -17,6 +18,7 @@ use nightshift_domain::{
 };
 
 use crate::{
+    chooser::Choose,
     context::Context,
     courier::Errand,
     importer::Assess,
@@ -31,6 +33,8 @@ pub enum Work {
     Attempt(Box<Attempt>),
     /// Look at the sources of a slot.
     Assess(Box<Assess>),
+    /// Choose a page of letters.
+    Choose(Box<Choose>),
 }
 
 /// How a stream kind turns a duty into work.
@@ -55,11 +59,14 @@ pub fn hand_over<K: Kind>(context: &Arc<Context>, stream: StreamId, state: &K::S
         let key = obligation.key.clone();
         match &obligation.duty {
             Duty::Wake { to, command } => {
-                let errand = Errand { owner: stream, key, to: *to, command: (**command).clone(), timer: true };
+                let command = (**command).clone();
+                let errand = Errand { owner: stream, key, to: *to, command, timer: true, asks: false };
                 context.clock.arm(obligation.due_at, errand);
             }
-            Duty::Tell { to, command } => {
-                let errand = Errand { owner: stream, key, to: *to, command: (**command).clone(), timer: false };
+            Duty::Tell { to, command } | Duty::Ask { to, command } => {
+                let asks = matches!(obligation.duty, Duty::Ask { .. });
+                let command = (**command).clone();
+                let errand = Errand { owner: stream, key, to: *to, command, timer: false, asks };
                 context.courier.send(context, errand);
             }
             Duty::Lease { step, attempt } => {
@@ -72,11 +79,14 @@ pub fn hand_over<K: Kind>(context: &Arc<Context>, stream: StreamId, state: &K::S
                 let job = Job { run, step: step.clone(), attempt: *attempt, priority, since, gates };
                 context.queue.enqueue(job, context.gauges.open());
             }
-            duty @ (Duty::Attempt { .. } | Duty::Assess { .. }) => match K::work(stream, state, duty) {
-                Some(Work::Attempt(attempt)) => context.workers.start(context, *attempt),
-                Some(Work::Assess(assess)) => context.importer.assess(*assess, context.gauges.open()),
-                None => tracing::debug!(%stream, key, "an obligation has no work behind it any more"),
-            },
+            duty @ (Duty::Attempt { .. } | Duty::Assess { .. } | Duty::Choose { .. }) => {
+                match K::work(stream, state, duty) {
+                    Some(Work::Attempt(attempt)) => context.workers.start(context, *attempt),
+                    Some(Work::Choose(choose)) => context.chooser.choose(context, *choose),
+                    Some(Work::Assess(assess)) => context.importer.assess(*assess, context.gauges.open()),
+                    None => tracing::debug!(%stream, key, "an obligation has no work behind it any more"),
+                }
+            }
         }
     }
 }
@@ -187,6 +197,39 @@ impl Kind for QueueDecider {
     fn unwrap(command: AnyCommand) -> Option<queue::Command> {
         match command {
             AnyCommand::Queue(command) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+/// What a stream that asked is told; none when streams of its kind never ask.
+pub fn answer(owner: StreamId, key: &str, refused: Option<String>) -> Option<AnyCommand> {
+    match owner.kind {
+        StreamKind::Bulk => BulkDecider::answer(key, refused).map(AnyCommand::from),
+        _ => None,
+    }
+}
+
+impl Duties for BulkDecider {
+    fn work(stream: StreamId, state: &bulk::State, duty: &Duty) -> Option<Work> {
+        let Duty::Choose { page } = duty else { return None };
+        let bulk::State::Open(bulk) = state else { return None };
+        (bulk.is_choosing() && bulk.page == *page).then(|| {
+            Work::Choose(Box::new(Choose {
+                bulk: BulkId::from_uuid(stream.id),
+                page: *page,
+                filter: bulk.created.filter.clone(),
+                upto: bulk.created_at,
+                from: bulk.from.clone(),
+            }))
+        })
+    }
+}
+
+impl Kind for BulkDecider {
+    fn unwrap(command: AnyCommand) -> Option<bulk::Command> {
+        match command {
+            AnyCommand::Bulk(command) => Some(command),
             _ => None,
         }
     }

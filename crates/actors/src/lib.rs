@@ -4,6 +4,7 @@
 //! Refuses to know: SQL, HTTP, which store or performer it was given, business rules.
 
 pub mod audit;
+pub mod chooser;
 pub mod clock;
 pub mod context;
 pub mod courier;

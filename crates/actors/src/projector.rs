@@ -4,14 +4,14 @@
 //! Refuses to know: what a row says (`projections`), how it is written (`store`). Supervised by the root; a new one starts
 //! from the checkpoints.
 //!
-//! Invariant: an event that cannot be folded stops its shard only.
+//! Invariant: an event that cannot be folded stops its shard only, and who waits for that shard is told so.
 
 mod rebuild;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
-        Arc, OnceLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -58,13 +58,27 @@ pub enum ProjectorMsg {
 /// How far each shard is in the read models.
 pub type Checkpoints = BTreeMap<ShardId, u64>;
 
+/// The read models of a shard stop at an event that cannot be folded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the read models of shard {shard} stop after {at}: {why}; nothing later of this shard is shown, see the runbook"
+)]
+pub struct Stuck {
+    /// The shard.
+    pub shard: ShardId,
+    /// The last event they show.
+    pub at: u64,
+    /// What is wrong with the next.
+    pub why: String,
+}
+
 /// The way to the projector.
 #[derive(Clone)]
 pub struct ProjectorHandle {
     pub(crate) port: Port<ProjectorMsg>,
     nudged: Arc<AtomicBool>,
     progress: Arc<watch::Sender<Checkpoints>>,
-    stuck: Arc<OnceLock<()>>,
+    stuck: Arc<RwLock<BTreeMap<ShardId, String>>>,
 }
 
 impl Default for ProjectorHandle {
@@ -73,7 +87,7 @@ impl Default for ProjectorHandle {
             port: Port::new("projector"),
             nudged: Arc::new(AtomicBool::new(false)),
             progress: Arc::new(watch::Sender::new(Checkpoints::new())),
-            stuck: Arc::new(OnceLock::new()),
+            stuck: Arc::default(),
         }
     }
 }
@@ -110,19 +124,46 @@ impl ProjectorHandle {
     }
 
     /// Returns when every shard is at least as far as `heads` says.
-    pub async fn caught_up(&self, heads: &[(ShardId, u64)]) {
+    ///
+    /// # Errors
+    /// A shard will not get there; the others are there.
+    pub async fn caught_up(&self, heads: &[(ShardId, u64)]) -> Result<(), Stuck> {
         let mut progress = self.progress.subscribe();
-        let there = |checkpoints: &Checkpoints| {
-            heads.iter().all(|(shard, head)| checkpoints.get(shard).copied().unwrap_or(0) >= *head)
+        let mut stuck = None;
+        let over = |checkpoints: &Checkpoints| {
+            let at = |shard: &ShardId| checkpoints.get(shard).copied().unwrap_or(0);
+            let mut behind = heads.iter().filter(|(shard, head)| at(shard) < *head).peekable();
+            if behind.peek().is_none() {
+                return true;
+            }
+            let found: Vec<Option<Stuck>> = behind.map(|(shard, _)| self.stuck(*shard, at(shard))).collect();
+            let all = found.iter().all(Option::is_some);
+            if all {
+                stuck = found.into_iter().flatten().next();
+            }
+            all
         };
         // The sender lives as long as `self`.
-        let _ = progress.wait_for(there).await;
+        let _ = progress.wait_for(over).await;
+        stuck.map_or(Ok(()), Err)
     }
 
-    /// A shard stopped at an event that cannot be folded.
+    fn stuck(&self, shard: ShardId, at: u64) -> Option<Stuck> {
+        let stuck = self.stuck.read().unwrap_or_else(PoisonError::into_inner);
+        stuck.get(&shard).map(|why| Stuck { shard, at, why: why.clone() })
+    }
+
+    /// Shards that stopped at an event that cannot be folded.
     #[must_use]
-    pub fn is_stuck(&self) -> bool {
-        self.stuck.get().is_some()
+    pub fn all_stuck(&self) -> Vec<Stuck> {
+        let checkpoints = self.checkpoints();
+        let shards: Vec<ShardId> = self.stuck.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        let at = |shard: &ShardId| checkpoints.get(shard).copied().unwrap_or(0);
+        shards.into_iter().filter_map(|shard| self.stuck(shard, at(&shard))).collect()
+    }
+
+    fn stop_at(&self, shard: ShardId, why: String) {
+        self.stuck.write().unwrap_or_else(PoisonError::into_inner).insert(shard, why);
     }
 }
 
@@ -204,7 +245,7 @@ impl Progress {
         for (shard, why) in &folded.poison {
             tracing::error!(%shard, why, "an event cannot be folded; the read models of its shard stop here");
             self.poisoned.insert(*shard);
-            let _ = self.context.projector.stuck.set(());
+            self.context.projector.stop_at(*shard, why.clone());
         }
         self.context.faults.at(Point::Folded);
         let mut after = checkpoints;

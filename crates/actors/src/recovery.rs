@@ -57,8 +57,10 @@ pub async fn rescan(context: &Arc<Context>, classes: &[Class], told: impl Fn(u64
 async fn hand_over(context: &Arc<Context>, owed: Owed, places: &Arc<Semaphore>) {
     let key = owed.obligation.key.clone();
     match &owed.obligation.duty {
-        Duty::Tell { to, command } => {
-            let errand = Errand { owner: owed.stream, key, to: *to, command: (**command).clone(), timer: false };
+        Duty::Tell { to, command } | Duty::Ask { to, command } => {
+            let asks = matches!(owed.obligation.duty, Duty::Ask { .. });
+            let command = (**command).clone();
+            let errand = Errand { owner: owed.stream, key, to: *to, command, timer: false, asks };
             context.courier.send(context, errand);
         }
         // Begun by an owner of the shard before this one, with which it died.
@@ -68,7 +70,7 @@ async fn hand_over(context: &Arc<Context>, owed: Owed, places: &Arc<Semaphore>) 
         }
         // It is done here, or about to be begun: the run knows, and beginning it twice is beginning it once. What a step has
         // to pass before it gets a place is for the run to say as well.
-        Duty::Attempt { .. } | Duty::Lease { .. } | Duty::Assess { .. } => {
+        Duty::Attempt { .. } | Duty::Lease { .. } | Duty::Assess { .. } | Duty::Choose { .. } => {
             let (stream, open) = (owed.stream, context.gauges.open());
             let place = Arc::clone(places).acquire_owned().await.ok();
             context.router().send(stream, Message::Resume(Arc::new(Handed { owed, open, place })));

@@ -12,6 +12,7 @@ mod streams;
 use std::{any::Any, sync::Arc};
 
 use nightshift_domain::{
+    bulk::BulkDecider,
     definition::DefinitionDecider,
     deliverable::DeliverableDecider,
     ids::{StreamId, StreamKind},
@@ -41,6 +42,7 @@ pub struct Router {
     definitions: Port<StreamsMsg>,
     topics: Port<StreamsMsg>,
     queue: Port<StreamsMsg>,
+    bulks: Port<StreamsMsg>,
 }
 
 impl Default for Router {
@@ -53,6 +55,7 @@ impl Default for Router {
             definitions: Port::new("definitions"),
             topics: Port::new("topics"),
             queue: Port::new("queue stream"),
+            bulks: Port::new("bulks"),
         }
     }
 }
@@ -67,6 +70,7 @@ impl Router {
             StreamKind::Definition => &self.definitions,
             StreamKind::Topic => &self.topics,
             StreamKind::Queue => &self.queue,
+            StreamKind::Bulk => &self.bulks,
         }
     }
 
@@ -140,6 +144,7 @@ pub async fn start(context: &Arc<Context>, kind: StreamKind, parent: ActorCell) 
         StreamKind::Definition => start_kind::<DefinitionDecider>(context, parent).await,
         StreamKind::Topic => start_kind::<TopicDecider>(context, parent).await,
         StreamKind::Queue => start_kind::<QueueDecider>(context, parent).await,
+        StreamKind::Bulk => start_kind::<BulkDecider>(context, parent).await,
     }
 }
 

@@ -31,6 +31,7 @@ use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    chooser::Chooser,
     clock::ClockHandle,
     context::{Context, Settings},
     courier::Courier,
@@ -39,7 +40,7 @@ use crate::{
     importer::ImporterHandle,
     journal::{self, Journal},
     observer::{Gauges, NoObserver, Observer},
-    projector::ProjectorHandle,
+    projector::{ProjectorHandle, Stuck},
     queue::{Offer, QueueHandle, QueueView, Wanted},
     recovery,
     root::{Args, Collapse, RootActor},
@@ -167,6 +168,7 @@ impl System {
             projector,
             workers: Workers::default(),
             courier,
+            chooser: Chooser::default(),
             router: OnceLock::from(Router::default()),
         });
         // Nothing is given a place before it is known what people set.
@@ -283,12 +285,14 @@ impl System {
         self.context.queue.show().await
     }
 
-    /// Returns when nothing is due or under way and the read models show all of it. Timers of the future do not count.
+    /// Returns when nothing is due or under way and the read models show all of it, as far as they can. Timers of the
+    /// future do not count.
     pub async fn settled(&self) {
         loop {
             self.context.clock.look().await;
             self.context.gauges.idle().await;
-            self.caught_up().await;
+            // A shard that stands still for good shows no more by waiting.
+            let _ = self.caught_up().await;
             if self.context.gauges.open_count() == 0 {
                 return;
             }
@@ -296,10 +300,13 @@ impl System {
     }
 
     /// Returns when the read models show everything that is in the log now.
-    pub async fn caught_up(&self) {
+    ///
+    /// # Errors
+    /// They will not: a shard stopped at an event that cannot be folded. The others are there.
+    pub async fn caught_up(&self) -> Result<(), Stuck> {
         let heads = self.context.journal.heads();
         self.context.projector.nudge();
-        self.context.projector.caught_up(&heads).await;
+        self.context.projector.caught_up(&heads).await
     }
 
     /// Returns when the tree ended by itself, and why.

@@ -233,6 +233,10 @@ impl ReadModels for Slow {
         self.models.query(table, query).await
     }
 
+    async fn count(&self, table: &'static TableDef, query: &Query) -> Result<u64, StoreError> {
+        self.models.count(table, query).await
+    }
+
     async fn count_by(&self, table: &'static TableDef, column: &'static str) -> Result<Vec<(Value, u64)>, StoreError> {
         self.models.count_by(table, column).await
     }

@@ -144,8 +144,11 @@ pub async fn find(shared: &Shared, id: Uuid) -> Result<Row, ApiError> {
     let mut found = paging::one(shared.models(), table, &key).await?;
     if found.is_none() {
         // It may have been asked a moment ago.
-        shared.system.caught_up().await;
+        let all_shown = shared.system.caught_up().await;
         found = paging::one(shared.models(), table, &key).await?;
+        if found.is_none() {
+            all_shown?;
+        }
     }
     found.ok_or_else(|| ApiError::not_found(format!("approval {id}")))
 }
@@ -161,12 +164,14 @@ pub fn run_of(approval: &Row) -> Result<StreamId, ApiError> {
 
 async fn list(State(shared): State<Arc<Shared>>, caller: Caller, question: Question) -> Answered {
     let table = paging::table("human_approvals")?;
-    let mut listing = Listing::own(table, &caller, "requested_at", &question);
-    listing.limit = question.number("limit", 50);
-    listing.order = vec![("requested_at", question.text("sortDirection") != Some("asc"))];
+    let mut listing = Listing::all(table, "requested_at", &question);
+    listing.query.limit = question.number("limit", 50);
+    listing.query.order = vec![("requested_at", question.text("sortDirection") != Some("asc"))];
     if !caller.sees_all() {
-        listing.any_of.push(vec![("assignee", Value::from(caller.user.clone()))]);
-        listing.any_of.extend(caller.groups.iter().map(|group| vec![("group_name", Value::from(group.clone()))]));
+        let user = || Value::from(caller.user.clone());
+        let groups = caller.groups.iter().map(|group| vec![("group_name", Value::from(group.clone()))]);
+        let own = [vec![("user_id", user())], vec![("assignee", user())]];
+        listing = listing.any(own.into_iter().chain(groups).collect());
     }
     listing = listing.with("run_id", question.id("runId").map(|id| id.to_string()));
     let status = question.text("status").unwrap_or("pending");
@@ -174,7 +179,7 @@ async fn list(State(shared): State<Arc<Shared>>, caller: Caller, question: Quest
         listing = listing.with("status", Some(status));
     }
     if question.text("organizationSlug").is_some_and(|slug| slug != "global") {
-        listing = listing.keeping(|_| false);
+        listing = listing.nothing();
     }
     Ok(envelope::ok(listing.page(shared.models()).await?.shown(shown)))
 }

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use nightshift_actors::envelope::NotDone;
+use nightshift_actors::{envelope::NotDone, projector::Stuck};
 use nightshift_ports::log::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -288,6 +288,13 @@ impl From<NotDone> for ApiError {
 fn parameter_fault(fault: &Value) -> (String, String) {
     let text = |name: &str| fault.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     (format!("parameters.{}", text("name")), text("why"))
+}
+
+impl From<Stuck> for ApiError {
+    fn from(stuck: Stuck) -> Self {
+        let details = json!({"shard": stuck.shard, "at": stuck.at});
+        Self::new(Code::Unavailable, stuck.to_string()).with(details)
+    }
 }
 
 impl From<StoreError> for ApiError {

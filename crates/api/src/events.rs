@@ -107,7 +107,7 @@ async fn publish(
     let request = order.request.filter(|_| asked.id.is_none());
     let taken = shared.publish_named(&asked.event_type, event, &caller.actor(), request).await?;
     if order.wait {
-        shared.shown(taken.position).await;
+        shared.shown(taken.position).await?;
     }
     Ok(done(&taken, envelope::said(StatusCode::ACCEPTED, said)))
 }
@@ -149,8 +149,8 @@ fn event_id(event_type: &str, user: &UserId, id: &str) -> CommandId {
 }
 
 async fn list(State(shared): State<Arc<Shared>>, caller: Caller, question: Question) -> Answered {
-    let mut listing = Listing::own(paging::table("intent_events")?, &caller, "created_at", &question)
-        .with("event_type", question.text("type"));
-    listing.above.extend(question.instant("after").map(|at| ("created_at", Value::from(at))));
+    let listing = Listing::own(paging::table("intent_events")?, &caller, "created_at", &question)
+        .with("event_type", question.text("type"))
+        .after("created_at", question.instant("after"));
     Ok(envelope::ok(listing.page(shared.models()).await?.shown(shown)))
 }

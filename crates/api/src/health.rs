@@ -79,9 +79,7 @@ pub async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     if context.gauges.is_degraded() {
         reasons.push("the store takes nothing at the moment".to_owned());
     }
-    if context.projector.is_stuck() {
-        reasons.push("an event cannot be folded into the read models; the log says which".to_owned());
-    }
+    reasons.extend(context.projector.all_stuck().iter().map(ToString::to_string));
     let readiness = Readiness {
         ready: reasons.is_empty(),
         reasons,

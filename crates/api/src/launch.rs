@@ -64,8 +64,11 @@ impl Shared {
         let mut owners = self.owners_of(name).await?;
         if owners.is_empty() {
             // It may have been registered a moment ago.
-            self.system.caught_up().await;
+            let all_shown = self.system.caught_up().await;
             owners = self.owners_of(name).await?;
+            if owners.is_empty() {
+                all_shown?;
+            }
         }
         if owners.contains(user) {
             return Ok(named(user));
@@ -139,6 +142,9 @@ impl Shared {
             progress.borrow_and_update();
             if let Some(row) = paging::one(self.models(), table, &key).await? {
                 return Ok(row);
+            }
+            if let Some(stuck) = projector.all_stuck().into_iter().find(|stuck| stuck.shard == run.shard()) {
+                return Err(stuck.into());
             }
             projector.nudge();
             if progress.changed().await.is_err() {

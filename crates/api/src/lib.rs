@@ -9,6 +9,7 @@
 
 mod approvals;
 pub mod auth;
+mod bulk;
 mod control;
 mod deliverables;
 mod edge;

@@ -209,7 +209,6 @@ fn page(item: &Value) -> Value {
             "items": {"type": "array", "items": item},
             "total": number, "limit": number, "offset": number,
             "hasMore": {"type": "boolean"},
-            "totalIsExact": {"type": "boolean", "description": "False where the total is a lower bound."},
         },
     })
 }

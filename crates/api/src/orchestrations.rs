@@ -162,6 +162,8 @@ async fn list(State(shared): State<Arc<Shared>>, caller: Caller, question: Quest
     let mut listing = Listing::own(paging::table("orchestration_runs")?, &caller, "created_at", &question)
         .with("definition_id", id("definitionId"))
         .with("parent_orchestration_run_id", id("parentRunId"))
+        .after("created_at", question.instant("startedAfter"))
+        .before("created_at", question.instant("startedBefore"))
         .searching(&["id", "orchestration_name", "definition", "title"], question.text("search"));
     listing = match (question.text("status"), question.text("lifecycle").unwrap_or("active")) {
         (Some(status), _) => listing.with("status", Some(status)),
@@ -169,12 +171,8 @@ async fn list(State(shared): State<Arc<Shared>>, caller: Caller, question: Quest
         (None, "completed") => listing.with_any("status", &COMPLETED),
         (None, _) => listing,
     };
-    listing.above.extend(question.instant("startedAfter").map(|at| ("created_at", Value::from(at))));
-    if let Some(before) = question.instant("startedBefore") {
-        listing = listing.keeping(move |row| rows::text(row, "created_at") < before.as_str());
-    }
     if question.text("organizationSlug").is_some_and(|slug| slug != "global") {
-        listing = listing.keeping(|_| false);
+        listing = listing.nothing();
     }
     Ok(envelope::ok(listing.page(shared.models()).await?.shown(shown_run)))
 }

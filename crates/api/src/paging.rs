@@ -1,16 +1,13 @@
-//! Lists: several questions to one table, merged in one order, cut into a page.
+//! Lists: a question to a table, and the page of it that is asked for.
 //!
 //! Owns: limit, offset, total and `hasMore`, and that nobody sees rows of others.
 //! Refuses to know: what the rows are about.
 //!
-//! A question to a table knows equality only. What it cannot say (words inside a text, an upper bound) is asked of the
-//! rows one by one, over at most [`SCAN_MAX`] of them; where a list is longer the total is a lower bound and says so.
-
-use std::{cmp::Ordering, collections::HashSet};
+//! Invariant: rows are filtered, searched, counted and cut into pages by the store; none is fetched that is not shown.
 
 use nightshift_ports::{
     log::StoreError,
-    read_models::{Query, ReadModels},
+    read_models::{Equals, Query, ReadModels, Search},
 };
 use nightshift_projections::table::{Row, TableDef};
 use serde_json::{Value, json};
@@ -19,14 +16,7 @@ use crate::{
     auth::Caller,
     envelope::{ApiError, Code},
     extract::Question,
-    rows,
 };
-
-/// Rows that are looked at for one list, for each question.
-pub const SCAN_MAX: usize = 5_000;
-
-/// Rows that are fetched at once.
-const STRIDE: u32 = 250;
 
 /// The table of that name.
 ///
@@ -38,72 +28,78 @@ pub fn table(name: &'static str) -> Result<&'static TableDef, ApiError> {
 }
 
 /// A list to be made.
-pub struct Listing<'a> {
+pub struct Listing {
     /// Of which rows.
     pub table: &'static TableDef,
-    /// Questions; a row that answers any of them is in the list. The order of all is `order`.
-    pub any_of: Vec<Vec<(&'static str, Value)>>,
-    /// Column > value, in every question.
-    pub above: Vec<(&'static str, Value)>,
-    /// Columns in order; true for descending.
-    pub order: Vec<(&'static str, bool)>,
-    /// What else a row must be.
-    pub keep: Box<dyn Fn(&Row) -> bool + Send + Sync + 'a>,
-    /// At most so many.
-    pub limit: u32,
-    /// Without the first so many.
-    pub offset: u32,
+    /// What they have to be, their order, and the page.
+    pub query: Query,
 }
 
-impl<'a> Listing<'a> {
-    /// All rows of a table that the caller may see, newest first by `newest`, as the question asks for a page.
+impl Listing {
+    /// All rows of a table, newest first by `newest`, as the question asks for a page.
     #[must_use]
-    pub fn own(table: &'static TableDef, caller: &Caller, newest: &'static str, question: &Question) -> Self {
-        let mine = if caller.sees_all() { vec![] } else { vec![("user_id", Value::from(caller.user.clone()))] };
-        Self {
-            table,
-            any_of: vec![mine],
-            above: Vec::new(),
+    pub fn all(table: &'static TableDef, newest: &'static str, question: &Question) -> Self {
+        let query = Query {
             order: vec![(newest, true)],
-            keep: Box::new(|_| true),
             limit: question.number("limit", 25),
             offset: question.number("offset", 0),
-        }
+            ..Query::default()
+        };
+        Self { table, query }
+    }
+
+    /// As [`Listing::all`], those that the caller may see.
+    #[must_use]
+    pub fn own(table: &'static TableDef, caller: &Caller, newest: &'static str, question: &Question) -> Self {
+        let mine = (!caller.sees_all()).then(|| caller.user.clone());
+        Self::all(table, newest, question).with("user_id", mine)
     }
 
     /// Only rows with this value, when there is one.
     #[must_use]
     pub fn with(mut self, column: &'static str, value: Option<impl Into<Value>>) -> Self {
-        if let Some(value) = value.map(Into::into) {
-            self.any_of.iter_mut().for_each(|question| question.push((column, value.clone())));
-        }
+        self.query.equals.extend(value.map(|value| (column, value.into())));
         self
     }
 
     /// Only rows with one of these values.
     #[must_use]
-    pub fn with_any(mut self, column: &'static str, values: &[&'static str]) -> Self {
-        let each = |question: &Vec<(&'static str, Value)>| {
-            let question = question.clone();
-            values.iter().map(move |value| [question.clone(), vec![(column, Value::from(*value))]].concat())
-        };
-        self.any_of = self.any_of.iter().flat_map(each).collect();
+    pub fn with_any(self, column: &'static str, values: &[&'static str]) -> Self {
+        self.any(values.iter().map(|value| vec![(column, Value::from(*value))]).collect())
+    }
+
+    /// Only rows that are one of these.
+    #[must_use]
+    pub fn any(mut self, alternatives: Vec<Equals>) -> Self {
+        self.query.any_of.push(alternatives);
         self
     }
 
-    /// Only rows that are like this.
+    /// No rows at all.
     #[must_use]
-    pub fn keeping(mut self, keep: impl Fn(&Row) -> bool + Send + Sync + 'a) -> Self {
-        let before = std::mem::replace(&mut self.keep, Box::new(|_| true));
-        self.keep = Box::new(move |row| before(row) && keep(row));
+    pub fn nothing(self) -> Self {
+        self.any(Vec::new())
+    }
+
+    /// Only rows with a later value, when there is one.
+    #[must_use]
+    pub fn after(mut self, column: &'static str, value: Option<String>) -> Self {
+        self.query.above.extend(value.map(|value| (column, Value::from(value))));
         self
     }
 
-    /// Only rows in whose columns the word is, whatever its case.
+    /// Only rows with an earlier value, when there is one.
     #[must_use]
-    pub fn searching(self, columns: &'static [&'static str], word: Option<&str>) -> Self {
-        let Some(word) = word.map(str::to_lowercase) else { return self };
-        self.keeping(move |row| columns.iter().any(|column| rows::text(row, column).to_lowercase().contains(&word)))
+    pub fn before(mut self, column: &'static str, value: Option<String>) -> Self {
+        self.query.below.extend(value.map(|value| (column, Value::from(value))));
+        self
+    }
+
+    /// Only rows in whose columns the word is, whatever the case of A to Z.
+    #[must_use]
+    pub fn searching(mut self, columns: &'static [&'static str], word: Option<&str>) -> Self {
+        self.query.search = word.map(|word| Search { columns, word: word.to_owned() });
+        self
     }
 
     /// The page.
@@ -111,73 +107,13 @@ impl<'a> Listing<'a> {
     /// # Errors
     /// The store did not answer.
     pub async fn page(&self, models: &dyn ReadModels) -> Result<Page, StoreError> {
-        let wanted = (self.offset as usize).saturating_add(self.limit as usize);
-        let mut found: Vec<Row> = Vec::new();
-        let (mut total, mut exact) = (0, true);
-        let mut seen = HashSet::new();
-        for equals in &self.any_of {
-            let mut read = 0;
-            loop {
-                let page = models.query(self.table, &self.stride(equals, read)).await?;
-                let full = page.len() == STRIDE as usize;
-                read += page.len();
-                for row in page.into_iter().filter(|row| (self.keep)(row)) {
-                    // A row may answer several questions.
-                    if self.any_of.len() > 1 && !seen.insert(json!(self.table.key_of(&row)).to_string()) {
-                        continue;
-                    }
-                    total += 1;
-                    found.push(row);
-                }
-                // Only the head of the list is kept: rows carry whole plans.
-                if found.len() > wanted + STRIDE as usize {
-                    found.sort_by(|a, b| self.compare(a, b));
-                    found.truncate(wanted);
-                }
-                if !full {
-                    break;
-                }
-                if read >= SCAN_MAX {
-                    exact = false;
-                    break;
-                }
-            }
-        }
-        found.sort_by(|a, b| self.compare(a, b));
-        let items = found.into_iter().skip(self.offset as usize).take(self.limit as usize).collect();
-        Ok(Page { items, total, exact, limit: self.limit, offset: self.offset })
-    }
-
-    fn stride(&self, equals: &[(&'static str, Value)], offset: usize) -> Query {
-        Query {
-            equals: equals.to_vec(),
-            above: self.above.clone(),
-            order: self.order.clone(),
-            limit: STRIDE,
-            offset: u32::try_from(offset).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// As the table orders: by the columns of the order, then by the key.
-    fn compare(&self, a: &Row, b: &Row) -> Ordering {
-        let keys = self.table.key.iter().map(|key| (*key, false));
-        let each = self.order.iter().copied().chain(keys).map(|(column, descending)| {
-            let order = compare(a.get(column), b.get(column));
-            if descending { order.reverse() } else { order }
-        });
-        each.fold(Ordering::Equal, Ordering::then)
-    }
-}
-
-/// Null before all, then by value. Values of one column are of one kind.
-fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
-    match (a.unwrap_or(&Value::Null), b.unwrap_or(&Value::Null)) {
-        (Value::Null, Value::Null) => Ordering::Equal,
-        (Value::Null, _) => Ordering::Less,
-        (_, Value::Null) => Ordering::Greater,
-        (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (a, b) => a.to_string().cmp(&b.to_string()),
+        let items = models.query(self.table, &self.query).await?;
+        let (limit, offset) = (self.query.limit, self.query.offset);
+        let seen = u64::from(offset) + items.len() as u64;
+        // A page that is not full is the last one: there is nothing to count, unless it lies behind the end.
+        let is_last = items.len() < limit as usize && (offset == 0 || !items.is_empty());
+        let total = if is_last { seen } else { models.count(self.table, &self.query).await? };
+        Ok(Page { items, total, limit, offset })
     }
 }
 
@@ -187,26 +123,18 @@ pub struct Page {
     /// The rows.
     pub items: Vec<Row>,
     /// How many there are in all.
-    pub total: usize,
-    /// That is the whole number, not a lower bound.
-    pub exact: bool,
+    pub total: u64,
     limit: u32,
     offset: u32,
 }
 
 impl Page {
-    /// `{items, total, limit, offset, hasMore}`, and `totalIsExact: false` where the total is a lower bound.
+    /// `{items, total, limit, offset, hasMore}`.
     #[must_use]
     pub fn shown(&self, each: impl Fn(&Row) -> Value) -> Value {
         let items: Vec<Value> = self.items.iter().map(each).collect();
-        let more = !self.exact || self.offset as usize + items.len() < self.total;
-        let mut page = json!({
-            "items": items, "total": self.total, "limit": self.limit, "offset": self.offset, "hasMore": more,
-        });
-        if !self.exact {
-            page["totalIsExact"] = Value::Bool(false);
-        }
-        page
+        let more = u64::from(self.offset) + (items.len() as u64) < self.total;
+        json!({"items": items, "total": self.total, "limit": self.limit, "offset": self.offset, "hasMore": more})
     }
 }
 
@@ -223,16 +151,15 @@ pub async fn one(
     Ok(models.query(table, &query).await?.pop())
 }
 
-/// Every row that answers a question, at most [`SCAN_MAX`].
+/// Every row that answers a question.
 ///
 /// # Errors
 /// The store did not answer.
 pub async fn all(
     models: &dyn ReadModels,
     table: &'static TableDef,
-    equals: Vec<(&'static str, Value)>,
+    equals: Equals,
     order: Vec<(&'static str, bool)>,
 ) -> Result<Vec<Row>, StoreError> {
-    let limit = SCAN_MAX as u32;
-    models.query(table, &Query { equals, order, limit, ..Query::default() }).await
+    models.query(table, &Query { equals, order, limit: u32::MAX, ..Query::default() }).await
 }

@@ -10,7 +10,7 @@ use axum::{extract::State, routing};
 use nightshift_domain::{
     definition,
     ids::{DefinitionId, RunId},
-    run::{Asked, Command, Migration, State as Run, StepStatus, passed_over},
+    run::{Asked, Command, End, Migration, State as Run, StepStatus, passed_over},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -40,7 +40,10 @@ pub const ROUTES: &[Route] = &[
         .takes(Takes::Json(of::<SkipRequest>)),
     Route::post("/api/orchestrations/{id}/actions/abort", || routing::post(abort))
         .group(Group::Steer)
-        .about(TAG, "Stop a run, the steps under way, and the runs it waits for.")
+        .about(
+            TAG,
+            "Stop a run, the steps under way, and the runs it waits for. A run that is over is no run to stop: 409.",
+        )
         .takes(Takes::Json(of::<NoteRequest>)),
     Route::post("/api/orchestrations/{id}/actions/rerun", || routing::post(rerun))
         .group(Group::Steer)
@@ -163,7 +166,16 @@ async fn abort(
         Some(note) => format!("aborted by {}: {note}", caller.user),
         None => format!("aborted by {}", caller.user),
     };
-    act(&shared, &caller, (order, id), Command::Cancel { reason }).await
+    let run = shared.own_run(&caller, id).await?;
+    let was_cancelled = |state: &Run| matches!(state, Run::Over(_, End::Cancelled { .. }));
+    let before = shared.ask(run.stream(), was_cancelled).await?;
+    let taken = shared.carry_out(&caller, order, run.stream(), Command::Cancel { reason }).await?;
+    let mut answer = json!({"id": id, "version": taken.version});
+    if before && !taken.repeated {
+        answer["changed"] = Value::Bool(false);
+        answer["message"] = Value::from("the run was cancelled already");
+    }
+    Ok(done(&taken, envelope::ok(answer)))
 }
 
 async fn rerun(

@@ -9,7 +9,7 @@ use axum::{Router, middleware, routing::MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Shared, approvals, auth::Group, control, deliverables, edge, events, explain, health, hooks, jobs, limits, links,
+    Shared, approvals, auth::Group, bulk, control, deliverables, edge, events, explain, health, hooks, jobs, limits, links,
     openapi, orchestrations, queues, recovery, schedules, seed, stream, workflows,
 };
 
@@ -222,7 +222,7 @@ impl Route {
 
 /// Every route there is.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let modules: [&'static [Route]; 18] = [
+    let modules: [&'static [Route]; 19] = [
         health::ROUTES,
         openapi::ROUTES,
         control::ROUTES,
@@ -235,6 +235,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         deliverables::ROUTES,
         events::ROUTES,
         hooks::ROUTES,
+        bulk::ROUTES,
         jobs::ROUTES,
         schedules::ROUTES,
         limits::ROUTES,

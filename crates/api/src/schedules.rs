@@ -86,7 +86,7 @@ async fn list(State(shared): State<Arc<Shared>>, caller: Caller, question: Quest
         .with("status", question.text("status"))
         .with("deliverable_id", id("deliverableId"))
         .with("definition_id", id("definitionId"));
-    listing.order = vec![("next_due_at", false)];
+    listing.query.order = vec![("next_due_at", false)];
     Ok(envelope::ok(listing.page(shared.models()).await?.shown(shown)))
 }
 

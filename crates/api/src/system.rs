@@ -95,16 +95,19 @@ impl Shared {
         self.same_request((order.id, order.request), kept_on, &taken).await?;
         let done = taken?;
         if order.wait {
-            self.shown(done.position).await;
+            self.shown(done.position).await?;
         }
         Ok(done)
     }
 
     /// Returns when the read models are at a position.
-    pub(crate) async fn shown(&self, position: Position) {
+    ///
+    /// # Errors
+    /// 503: they will not be; the error names the shard.
+    pub(crate) async fn shown(&self, position: Position) -> Result<(), ApiError> {
         let projector = &self.system.context().projector;
         projector.nudge();
-        projector.caught_up(&[(position.shard, position.seq)]).await;
+        Ok(projector.caught_up(&[(position.shard, position.seq)]).await?)
     }
 
     /// Returns when the read models are where a client saw the log.
@@ -120,8 +123,7 @@ impl Shared {
         if !heads.iter().any(|(shard, head)| *shard == position.shard && *head >= seq) {
             return Err(wrong("is a position that this log has not reached"));
         }
-        self.shown(position).await;
-        Ok(())
+        self.shown(position).await
     }
 
     /// The row of a run that the caller may see.
@@ -178,6 +180,7 @@ fn thing(table: &str) -> &'static str {
         "human_approvals" => "approval",
         "deliverables" => "deliverable",
         "schedules" => "schedule",
+        "bulk_jobs" => "bulk job",
         _ => "such thing",
     }
 }

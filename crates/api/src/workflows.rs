@@ -135,21 +135,13 @@ async fn list(State(shared): State<Arc<Shared>>, _caller: Caller, question: Ques
     if question.text("inForce").is_some() {
         listing = listing.with("in_force", Some(question.flag("inForce", true)));
     }
-    listing.order = vec![("owner", false), ("name", false), ("created_at", true)];
+    listing.query.order = vec![("owner", false), ("name", false), ("created_at", true)];
     Ok(envelope::ok(listing.page(shared.models()).await?.shown(short)))
 }
 
 /// Definitions have no user: they are there for everybody who may look.
-fn definitions(question: &Question) -> Result<Listing<'static>, ApiError> {
-    Ok(Listing {
-        table: paging::table("orchestration_definitions")?,
-        any_of: vec![vec![]],
-        above: vec![],
-        order: vec![("created_at", true)],
-        keep: Box::new(|_| true),
-        limit: question.number("limit", 25),
-        offset: question.number("offset", 0),
-    })
+fn definitions(question: &Question) -> Result<Listing, ApiError> {
+    Ok(Listing::all(paging::table("orchestration_definitions")?, "created_at", question))
 }
 
 /// A version in a list: without its document and its graph.

@@ -146,6 +146,14 @@ pub enum Duty {
         /// What.
         command: Box<AnyCommand>,
     },
+    /// Tell another stream something now, and hear what came of it: the one who owes it is told the answer, and closes
+    /// this by it.
+    Ask {
+        /// Whom.
+        to: StreamId,
+        /// What.
+        command: Box<AnyCommand>,
+    },
     /// Give a step of this run a lease.
     Lease {
         /// The step.
@@ -167,6 +175,11 @@ pub enum Duty {
         /// The slot.
         slot: uuid::Uuid,
     },
+    /// Choose a page of the letters of this bulk job.
+    Choose {
+        /// Which page, from 0.
+        page: u32,
+    },
 }
 
 impl Duty {
@@ -176,8 +189,8 @@ impl Duty {
         match self {
             Self::Wake { .. } => Class::Timer,
             Self::Lease { .. } => Class::Job,
-            Self::Attempt { .. } | Self::Assess { .. } => Class::Effect,
-            Self::Tell { .. } => Class::Send,
+            Self::Attempt { .. } | Self::Assess { .. } | Self::Choose { .. } => Class::Effect,
+            Self::Tell { .. } | Self::Ask { .. } => Class::Send,
         }
     }
 }

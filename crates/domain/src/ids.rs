@@ -134,6 +134,8 @@ stream_ids! {
     TopicId => Topic,
     /// Limits of the queue, and what of it is paused.
     QueueId => Queue,
+    /// One verb, done to many dead letters.
+    BulkId => Bulk,
 }
 
 /// What a stream is about. The text form is part of the log's format.
@@ -154,12 +156,23 @@ pub enum StreamKind {
     Topic,
     /// The queue of a cluster.
     Queue,
+    /// A bulk job.
+    Bulk,
 }
 
 impl StreamKind {
     /// Every kind; new ones are added at the end.
-    pub const ALL: [Self; 7] =
-        [Self::Deliverable, Self::Run, Self::Schedule, Self::Source, Self::Definition, Self::Topic, Self::Queue];
+    pub const ALL: [Self; 8] =
+        [
+            Self::Deliverable,
+            Self::Run,
+            Self::Schedule,
+            Self::Source,
+            Self::Definition,
+            Self::Topic,
+            Self::Queue,
+            Self::Bulk,
+        ];
 
     /// The category in front of the dash in a stream's name.
     #[must_use]
@@ -172,6 +185,7 @@ impl StreamKind {
             Self::Definition => "definition",
             Self::Topic => "topic",
             Self::Queue => "queue",
+            Self::Bulk => "bulk",
         }
     }
 

@@ -6,6 +6,7 @@
 //! Invariant: `decide`, `evolve` and `obligations` are pure; equal inputs give equal bytes on every machine.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod bulk;
 pub mod calendar;
 pub mod codec;
 pub mod content;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{definition, deliverable, ids::StreamKind, queue, run, schedule, source, topic};
+use crate::{bulk, definition, deliverable, ids::StreamKind, queue, run, schedule, source, topic};
 
 /// A command to any stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum AnyCommand {
     Topic(topic::Command),
     /// To the queue.
     Queue(queue::Command),
+    /// To a bulk job.
+    Bulk(bulk::Command),
 }
 
 impl AnyCommand {
@@ -36,6 +38,7 @@ impl AnyCommand {
             Self::Definition(_) => StreamKind::Definition,
             Self::Topic(_) => StreamKind::Topic,
             Self::Queue(_) => StreamKind::Queue,
+            Self::Bulk(_) => StreamKind::Bulk,
         }
     }
 }
@@ -81,6 +84,8 @@ pub enum AnyEvent {
     Topic(topic::Event),
     /// Of the queue.
     Queue(queue::Event),
+    /// Of a bulk job.
+    Bulk(bulk::Event),
 }
 
 impl From<deliverable::Event> for AnyEvent {
@@ -140,5 +145,17 @@ impl From<queue::Command> for AnyCommand {
 impl From<queue::Event> for AnyEvent {
     fn from(event: queue::Event) -> Self {
         Self::Queue(event)
+    }
+}
+
+impl From<bulk::Command> for AnyCommand {
+    fn from(command: bulk::Command) -> Self {
+        Self::Bulk(command)
+    }
+}
+
+impl From<bulk::Event> for AnyEvent {
+    fn from(event: bulk::Event) -> Self {
+        Self::Bulk(event)
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use work::{Approval, Approve, Event, Job, Limit, Queue, Run, Start, StepOf, Test, WhichQueue, Workflow};
+pub use work::{
+    Approval, Approve, Bulk, Event, Job, Letters, Limit, Queue, Run, Start, StepOf, Test, WhichQueue, Workflow,
+};
 
 /// Headless orchestrator for the work AI agents do while nobody looks.
 #[derive(Debug, Parser)]

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod approval;
+mod bulk;
 mod capture;
 mod config;
 mod db;

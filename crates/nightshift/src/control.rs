@@ -231,7 +231,11 @@ impl Control {
         match self {
             Self::Local { system, .. } => {
                 let done = system.submit(stream, command, (id, &actor)).await.map_err(|error| refused(&error))?;
-                system.caught_up().await;
+                if let Err(stuck) = system.caught_up().await
+                    && stuck.shard == done.position.shard
+                {
+                    return Err(Exit::failed(format!("it was done, but {stuck}")));
+                }
                 Ok(Answer { version: done.version, repeated: done.repeated })
             }
             Self::Remote { daemon, token, client, .. } => {
@@ -293,7 +297,7 @@ impl Control {
     pub async fn close(self) {
         if let Self::Local { system, .. } = self {
             // Whoever looks next sees what was decided here.
-            system.caught_up().await;
+            let _ = system.caught_up().await;
             system.stop().await;
         }
     }

@@ -65,7 +65,7 @@ pub const PROMISES: &[Promise] = promises! {
         every_hit_is_counted, pruning_removes_what_expired_and_what_was_longest_unused;
     rows:
         rows_come_back_as_they_were, a_checkpoint_is_compared_and_set, a_row_can_be_replaced_and_deleted,
-        batches_of_shards_are_written_together, questions_are_answered, an_unknown_column_is_refused,
+        batches_of_shards_are_written_together, questions_are_answered, rows_are_filtered_searched_and_counted, an_unknown_column_is_refused,
         rows_are_counted_by_a_column, a_rebuild_replaces_the_live_rows;
     racing:
         writers_that_race_never_share_a_place;

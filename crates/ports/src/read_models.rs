@@ -39,13 +39,31 @@ pub enum Generation {
     Rebuilt,
 }
 
-/// A question to a table: equality on columns, an order, a page.
+/// Values that a row has, all of them.
+pub type Equals = Vec<(&'static str, Value)>;
+
+/// A word in any of some columns, whatever the case of its letters A to Z.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// The columns; of texts and of ids.
+    pub columns: &'static [&'static str],
+    /// The word. The empty word is in everything but null.
+    pub word: String,
+}
+
+/// A question to a table: conditions on columns, an order, a page. A row answers it when all conditions hold.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Query {
     /// Column = value, all of them; a null value asks for null.
-    pub equals: Vec<(&'static str, Value)>,
+    pub equals: Equals,
     /// Column > value (keyset and time windows).
     pub above: Vec<(&'static str, Value)>,
+    /// Column < value.
+    pub below: Vec<(&'static str, Value)>,
+    /// At least one of the alternatives of each of these holds; where there are none, no row answers.
+    pub any_of: Vec<Vec<Equals>>,
+    /// A word is in one of some columns.
+    pub search: Option<Search>,
     /// Columns in order; true for descending.
     pub order: Vec<(&'static str, bool)>,
     /// At most so many; 0 for the default of 100.
@@ -99,6 +117,12 @@ pub trait ReadModels: Send + Sync {
     /// # Errors
     /// The store did not answer, or a column is not in the table.
     async fn query(&self, table: &'static TableDef, query: &Query) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows of the live tables answer a question, whatever its page.
+    ///
+    /// # Errors
+    /// As [`ReadModels::query`].
+    async fn count(&self, table: &'static TableDef, query: &Query) -> Result<u64, StoreError>;
 
     /// Counts rows by the values of one column.
     ///

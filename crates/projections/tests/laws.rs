@@ -47,6 +47,7 @@ fn an_event_without_a_past_makes_what_it_can_and_never_panics() {
                 | "topic.published"
                 | "queue.limit_set"
                 | "queue.paused"
+                | "bulk.created"
         );
         assert_eq!(!made.tables.is_empty(), makes_rows, "{}", recorded.event_type);
     }

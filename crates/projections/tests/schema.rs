@@ -29,7 +29,9 @@ type SqlColumn = (String, String, bool);
 /// The migrations of a dialect that make read models, one after the other. What is not a read model they declare in upper
 /// case: the store's own.
 fn migrations(dialect: &str) -> String {
-    ["0002_read_models", "0003_workflows", "0004_queue"].map(|name| read(&format!("schema/{dialect}/{name}.sql"))).concat()
+    ["0002_read_models", "0003_workflows", "0004_queue", "0005_bulk_jobs"]
+        .map(|name| read(&format!("schema/{dialect}/{name}.sql")))
+        .concat()
 }
 
 /// The tables that are there after all migrations, with their columns in order and their primary key. Knows the plain form

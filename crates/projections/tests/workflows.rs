@@ -7,7 +7,7 @@ use nightshift_domain::{
     definition,
     ids::{QueueId, UserId},
     queue::{self, Limit},
-    run::{Action, ApprovalAction, Asked, Command, Flow, Migration, StepPlan, WorkflowRef},
+    run::{Action, ApprovalAction, Asked, Command, DeadVerb, Flow, Migration, StepPlan, WorkflowRef},
 };
 use nightshift_projections::table::Row;
 use serde_json::{Value, json};
@@ -17,7 +17,8 @@ use support::{
     secs,
     store::Store,
     workflows::{
-        answer, asked, asking, call, document, flow_run, open_question, publish, step, the_definition, value, world,
+        answer, asked, asking, bulk_done, bulk_events, call, document, flow_run, open_question, publish, step,
+        the_bulk, the_definition, value, world,
     },
 };
 
@@ -136,6 +137,7 @@ fn a_list_that_waits_to_be_made_anew_has_no_instances() {
         modifications: None,
         not_before: Some(secs(900)),
         by: asked(),
+        once: false,
     };
     world.append(flow_run().stream(), made_anew.into());
     assert_eq!(ids(&rows(&world)), ["list"]);
@@ -194,6 +196,7 @@ fn nothing_waits_in_the_queue_of_a_list_that_is_forgotten() {
         modifications: None,
         not_before: Some(secs(900)),
         by: asked(),
+        once: false,
     };
     anew.append(flow_run().stream(), reset.into());
     assert_eq!(jobs(&anew), Vec::<Value>::new());
@@ -302,6 +305,62 @@ fn a_run_that_failed_goes_on() {
     assert_run(&world, &json!({"status": "completed", "completed_steps": 2}));
     tell(&mut world, 165, Command::Rerun { from: None, by: asked() });
     assert_run(&world, &json!({"status": "running", "completed_steps": 0, "results": {}}));
+}
+
+#[test]
+fn a_dead_letter_says_of_what_it_died_and_leaves_when_it_is_discarded() {
+    let mut queued = step("two", call(), &["one"]);
+    queued.flow.queue = Some("slow".to_owned());
+    let mut world = world(vec![step("one", call(), &[]), queued]);
+    done(&mut world, 101, "one", 1);
+    failing(&mut world, 102, "two", 1);
+    let dead = json!({
+        "status": "dead", "definition": "campaign", "definition_owner": "ann", "queue": "slow", "attempts": 1,
+        "error_class": "permanent", "note": null,
+    });
+    assert_columns(rows(&world).one("job_queue", "step_id", "two"), &dead);
+    let letter = |verb| Command::DeadLetter { step: "two".to_owned(), attempt: Some(1), verb, by: asked() };
+    tell(&mut world, 103, letter(DeadVerb::Discard));
+    let gone = json!({"status": "cancelled", "error_class": "permanent", "note": "discarded by ann: because"});
+    assert_columns(rows(&world).one("job_queue", "step_id", "two"), &gone);
+    assert_run(&world, &json!({"status": "failed", "completed_steps": 1}));
+    tell(&mut world, 104, Command::Rerun { from: Some("two".to_owned()), by: asked() });
+    let again = json!({"status": "queued", "error_class": null, "error_text": null, "note": null});
+    assert_columns(rows(&world).one("job_queue", "step_id", "two"), &again);
+    failing(&mut world, 105, "two", 2);
+    tell(
+        &mut world,
+        106,
+        Command::DeadLetter { step: "two".to_owned(), attempt: Some(2), verb: DeadVerb::Retry, by: asked() },
+    );
+    assert_columns(rows(&world).one("job_queue", "step_id", "two"), &json!({"status": "queued", "attempts": 2}));
+}
+
+#[test]
+fn a_bulk_job_says_how_far_it_is() {
+    let mut world = world(vec![step("one", call(), &[])]);
+    let row = |world: &World| rows_of(world).all("bulk_jobs")[0].clone();
+    let mut events = bulk_events().into_iter();
+    let mut next = |world: &mut World, at: i64| {
+        world.now = secs(at);
+        world.append(the_bulk().stream(), events.next().unwrap().into());
+    };
+    next(&mut world, 201);
+    let begun = json!({
+        "verb": "reset", "user_id": "ada", "status": "running", "total": 1, "chosen": 0, "done": 0, "refused": 0,
+        "filter": {"status": "dead", "definition": "team/daily", "after": time(5)}, "refusals": [], "ended_at": null,
+    });
+    assert_columns(&row(&world), &begun);
+    next(&mut world, 202);
+    assert_columns(&row(&world), &json!({"total": 2, "chosen": 2, "updated_at": time(202)}));
+    next(&mut world, 203);
+    world.append(the_bulk().stream(), bulk_done().into());
+    let refusals = json!([{"job": format!("{}/one", support::samples::the_run()), "reason": "step \"one\" is queued"}]);
+    assert_columns(&row(&world), &json!({"done": 1, "refused": 1, "refusals": refusals}));
+    next(&mut world, 205);
+    assert_columns(&row(&world), &json!({"status": "cancelling", "cancelled_by": "ann"}));
+    next(&mut world, 206);
+    assert_columns(&row(&world), &json!({"status": "completed", "total": 2, "ended_at": time(206)}));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nightshift_domain::{
+    bulk::BulkDecider,
     codec::{self, DecodeError, Encoded},
     decider::{Ctx, Decider, Delta, decide_once},
     definition::DefinitionDecider,
@@ -74,6 +75,7 @@ pub fn unborn(kind: StreamKind) -> Box<dyn Folding> {
         StreamKind::Definition => Box::new(Fold::<DefinitionDecider>::default()),
         StreamKind::Topic => Box::new(Fold::<TopicDecider>::default()),
         StreamKind::Queue => Box::new(Fold::<QueueDecider>::default()),
+        StreamKind::Bulk => Box::new(Fold::<BulkDecider>::default()),
     }
 }
 
@@ -174,6 +176,7 @@ fn payload_json(event: &AnyEvent) -> Result<Value, DecodeError> {
         AnyEvent::Definition(event) => json(event),
         AnyEvent::Topic(event) => json(event),
         AnyEvent::Queue(event) => json(event),
+        AnyEvent::Bulk(event) => json(event),
     }?;
     Ok(match value {
         Value::Object(fields) if fields.len() == 1 => fields.into_iter().next().map_or(Value::Null, |(_, data)| data),

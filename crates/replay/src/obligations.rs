@@ -51,7 +51,8 @@ pub fn receipt(owner: StreamId, obligation: &Obligation) -> Option<(ShardId, Com
     match &obligation.duty {
         Duty::Wake { to, .. } | Duty::Tell { to, .. } => Some((to.shard(), id("tell"))),
         Duty::Assess { .. } => Some((owner.shard(), id("assessed"))),
-        Duty::Lease { .. } | Duty::Attempt { .. } => None,
+        // Closed by a decision of the stream itself.
+        Duty::Lease { .. } | Duty::Attempt { .. } | Duty::Ask { .. } | Duty::Choose { .. } => None,
     }
 }
 

@@ -184,7 +184,8 @@ pub fn told_inside(commits: &[Commit]) -> Result<HashSet<CommandId>, Error> {
     for command in commits.iter().filter_map(|commit| commit.command.as_ref()) {
         let delta = delta_of(&command.record.delta)
             .map_err(|error| Error::decode(format!("command {}", command.record.id), error))?;
-        let tells = delta.opens.iter().filter(|open| matches!(open.duty, Duty::Tell { .. } | Duty::Wake { .. }));
+        let is_told = |duty: &Duty| matches!(duty, Duty::Tell { .. } | Duty::Ask { .. } | Duty::Wake { .. });
+        let tells = delta.opens.iter().filter(|open| is_told(&open.duty));
         told.extend(tells.map(|open| CommandId::of_obligation(command.stream, &open.key, "tell")));
     }
     Ok(told)

@@ -104,6 +104,8 @@ pub(crate) struct Dialect {
     pub(crate) object: &'static str,
     /// Parameter `n`, bound as text, as a value of the type.
     pub(crate) parameter: fn(usize, ColumnType) -> String,
+    /// Whether parameter `n`, bound as text, is in a column of `t`, whatever the case of A to Z.
+    pub(crate) within: fn(&str, usize) -> String,
     /// Behind a text column, so that it compares by bytes.
     pub(crate) by_bytes: &'static str,
 }
@@ -118,25 +120,8 @@ impl Dialect {
     /// Puts a question to a table into words.
     pub(crate) fn question(&self, table: &TableDef, query: &Query) -> Result<Question, StoreError> {
         let mut parameters = Vec::new();
-        let mut conditions = Vec::new();
-        for (comparison, pairs) in [("=", &query.equals), (">", &query.above)] {
-            for (column, value) in pairs {
-                let kind = column_type(table, column)?;
-                conditions.push(match value {
-                    Value::Null if comparison == "=" => format!("t.{} IS NULL", quote(column)),
-                    Value::Null => "false".to_owned(),
-                    value => {
-                        parameters.push(as_text(kind, value));
-                        let parameter = (self.parameter)(parameters.len(), kind);
-                        format!("{} {comparison} {parameter}", self.compared(column, kind, comparison))
-                    }
-                });
-            }
-        }
-        let mut sql = format!("SELECT {} FROM {} AS t", (self.image)(table), quote(table.name));
-        if !conditions.is_empty() {
-            let _ = write!(sql, " WHERE {}", conditions.join(" AND "));
-        }
+        let conditions = self.conditions(table, query, &mut parameters)?;
+        let mut sql = format!("SELECT {} FROM {} AS t{conditions}", (self.image)(table), quote(table.name));
         let order: Result<Vec<String>, StoreError> = total_order(table, query)
             .iter()
             .map(|(column, descending)| self.ordered(table, column, *descending))
@@ -144,6 +129,59 @@ impl Dialect {
         let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit };
         let _ = write!(sql, " ORDER BY {} LIMIT {limit} OFFSET {}", order?.join(", "), query.offset);
         Ok(Question { sql, parameters })
+    }
+
+    /// Counting the rows that answer a question.
+    pub(crate) fn count(&self, table: &TableDef, query: &Query) -> Result<Question, StoreError> {
+        let mut parameters = Vec::new();
+        let conditions = self.conditions(table, query, &mut parameters)?;
+        Ok(Question { sql: format!("SELECT count(*) FROM {} AS t{conditions}", quote(table.name)), parameters })
+    }
+
+    /// What rows have to be, with ` WHERE ` in front; nothing when they may be anything.
+    fn conditions(&self, table: &TableDef, query: &Query, parameters: &mut Vec<String>) -> Result<String, StoreError> {
+        let mut conditions = Vec::new();
+        for (comparison, pairs) in [("=", &query.equals), (">", &query.above), ("<", &query.below)] {
+            for pair in pairs {
+                conditions.push(self.condition(table, comparison, pair, parameters)?);
+            }
+        }
+        for alternatives in &query.any_of {
+            let mut each = Vec::with_capacity(alternatives.len());
+            for pairs in alternatives {
+                let all = pairs.iter().map(|pair| self.condition(table, "=", pair, parameters));
+                let all: Vec<String> = all.collect::<Result<_, _>>()?;
+                each.push(if all.is_empty() { "true".to_owned() } else { all.join(" AND ") });
+            }
+            conditions.push(if each.is_empty() { "false".to_owned() } else { format!("({})", each.join(" OR ")) });
+        }
+        if let Some(search) = &query.search {
+            parameters.push(as_text(ColumnType::Text, &Value::from(search.word.clone())));
+            let number = parameters.len();
+            let within = |column: &&str| column_type(table, column).map(|_| (self.within)(column, number));
+            let each: Vec<String> = search.columns.iter().map(within).collect::<Result<_, _>>()?;
+            conditions.push(if each.is_empty() { "false".to_owned() } else { format!("({})", each.join(" OR ")) });
+        }
+        Ok(if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) })
+    }
+
+    fn condition(
+        &self,
+        table: &TableDef,
+        comparison: &str,
+        (column, value): &(&'static str, Value),
+        parameters: &mut Vec<String>,
+    ) -> Result<String, StoreError> {
+        let kind = column_type(table, column)?;
+        Ok(match value {
+            Value::Null if comparison == "=" => format!("t.{} IS NULL", quote(column)),
+            Value::Null => "false".to_owned(),
+            value => {
+                parameters.push(as_text(kind, value));
+                let parameter = (self.parameter)(parameters.len(), kind);
+                format!("{} {comparison} {parameter}", self.compared(column, kind, comparison))
+            }
+        })
     }
 
     /// Counting rows by a column: each row is an object of `v` and `n`.

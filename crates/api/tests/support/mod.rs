@@ -124,6 +124,11 @@ impl Stage {
     pub async fn with(options: Options) -> Self {
         let clock = ManualClock::at(MONDAY_8);
         let store = Arc::new(MemoryStore::new(derive("cluster", &[]), 4, Arc::new(clock.clone())));
+        Self::on(options, (store, clock)).await
+    }
+
+    /// On a store that may hold something already.
+    pub async fn on(options: Options, (store, clock): (Arc<MemoryStore>, ManualClock)) -> Self {
         let world = Arc::new(World::default());
         let made = Arc::new(Made(Arc::clone(&world)));
         let performers = Performers {

@@ -7,6 +7,7 @@
 
 use super::DecodeError;
 use crate::{
+    bulk,
     content::Material,
     decider::{Delta, Obligation, RecordedCtx},
     definition, deliverable, queue,
@@ -57,3 +58,4 @@ kept!(source::State, source::Command, source::Event);
 kept!(definition::State, definition::Command, definition::Event);
 kept!(topic::State, topic::Command, topic::Event);
 kept!(queue::State, queue::Command, queue::Event);
+kept!(bulk::State, bulk::Command, bulk::Event);

@@ -20,7 +20,7 @@ use serde::{
 pub use kept::Kept;
 
 use crate::{
-    definition, deliverable,
+    bulk, definition, deliverable,
     ids::StreamKind,
     queue, run, schedule, source,
     streams::{AnyCommand, AnyEvent},
@@ -84,6 +84,7 @@ pub fn facts(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Definition => facts::variants::<definition::Event>(),
         StreamKind::Topic => facts::variants::<topic::Event>(),
         StreamKind::Queue => facts::variants::<queue::Event>(),
+        StreamKind::Bulk => facts::variants::<bulk::Event>(),
     }
 }
 
@@ -98,6 +99,7 @@ pub fn verbs(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Definition => facts::variants::<definition::Command>(),
         StreamKind::Topic => facts::variants::<topic::Command>(),
         StreamKind::Queue => facts::variants::<queue::Command>(),
+        StreamKind::Bulk => facts::variants::<bulk::Command>(),
     }
 }
 
@@ -165,6 +167,7 @@ pub fn encode_any(event: &AnyEvent) -> Result<Encoded, DecodeError> {
         AnyEvent::Definition(event) => encode(StreamKind::Definition, event),
         AnyEvent::Topic(event) => encode(StreamKind::Topic, event),
         AnyEvent::Queue(event) => encode(StreamKind::Queue, event),
+        AnyEvent::Bulk(event) => encode(StreamKind::Bulk, event),
     }
 }
 
@@ -235,6 +238,7 @@ pub fn decode_any(event_type: &str, version: u16, data: &[u8]) -> Result<AnyEven
         }
         Some(kind @ StreamKind::Topic) => decode::<topic::Event>(kind, event_type, version, data).map(AnyEvent::from),
         Some(kind @ StreamKind::Queue) => decode::<queue::Event>(kind, event_type, version, data).map(AnyEvent::from),
+        Some(kind @ StreamKind::Bulk) => decode::<bulk::Event>(kind, event_type, version, data).map(AnyEvent::from),
         None => Err(DecodeError::UnknownType { event_type: event_type.to_owned() }),
     }
 }

@@ -148,7 +148,7 @@ fn decide(tale: &mut Tale<'_>, step: &str, answer: &Answer) {
         ApprovalAction::Continue if advisory => {}
         ApprovalAction::Continue => approved(tale, step, answer, modifications.as_ref()),
         ApprovalAction::Retry => {
-            tale.tell(Event::StepReset { step: step.to_owned(), modifications, not_before: None, by });
+            tale.tell(Event::StepReset { step: step.to_owned(), modifications, not_before: None, by, once: false });
         }
         ApprovalAction::Abort => {
             let why = if note.is_empty() { String::new() } else { format!(": {note}") };

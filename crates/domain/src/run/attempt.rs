@@ -76,7 +76,8 @@ pub fn fail(tale: &mut Tale<'_>, id: &str, attempt: u32, failure: &Failure) {
     let Some((plan, step)) = tale.run().and_then(|run| run.step(id)) else { return };
     let free = failure.class == FailureClass::RateLimited;
     let counts = (step.failed_attempts + u32::from(!free), step.lost_attempts + u32::from(free));
-    let wait = retry_after_ms((tale.run_id(), id), plan, attempt, counts, failure).filter(|_| !hopeless(tale, id));
+    let wait = retry_after_ms((tale.run_id(), id), plan, attempt, counts, failure);
+    let wait = wait.filter(|_| (free || !step.once) && !hopeless(tale, id));
     let retry_at = wait.map(|ms| tale.ctx.now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX)));
     let (step, failure) = (id.to_owned(), failure.clone());
     tale.tell(Event::AttemptFailed { step: step.clone(), attempt, failure: failure.clone(), retry_at, free });

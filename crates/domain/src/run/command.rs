@@ -176,6 +176,18 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         past: Option<Vec<String>>,
     },
+    /// Do something about a dead letter, and only about one: a step whose last attempt failed.
+    DeadLetter {
+        /// The step.
+        step: String,
+        /// The attempt that was its last when it was looked at. When a later one has failed since, nothing is done; when
+        /// it is being done again since, a retry and a reset are content with that. None: whichever it was.
+        attempt: Option<u32>,
+        /// What.
+        verb: DeadVerb,
+        /// Who asked, and why.
+        by: Asked,
+    },
     /// Do this step and all that depend on it once more, and what has no output because the run ended before; outputs of
     /// the others are kept. The run must be over.
     Rerun {
@@ -198,6 +210,39 @@ pub enum Command {
     Migrate(Box<Migration>),
 }
 
+/// What can be done about a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadVerb {
+    /// One more attempt.
+    Retry,
+    /// All attempts of its policy anew.
+    Reset,
+    /// It is given up: it leaves the dead letters, and its run stays as it is. A rerun can bring it back.
+    Discard,
+}
+
+impl DeadVerb {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Retry, Self::Reset, Self::Discard];
+
+    /// The word for people and in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Reset => "reset",
+            Self::Discard => "discard",
+        }
+    }
+
+    /// Reads [`DeadVerb::as_str`] back.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.as_str() == text)
+    }
+}
+
 /// Who asked for something, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Asked {
@@ -206,6 +251,14 @@ pub struct Asked {
     /// For people.
     #[serde(default)]
     pub note: String,
+}
+
+impl Asked {
+    /// The note behind a colon; nothing when there is none.
+    #[must_use]
+    pub fn said(&self) -> String {
+        if self.note.is_empty() { String::new() } else { format!(": {}", self.note) }
+    }
 }
 
 /// The first fact of a run.
@@ -333,6 +386,14 @@ pub enum Rejection {
         step: String,
         /// The step that asks.
         asks: String,
+    },
+    /// The step was given up by a person.
+    #[error("step {step:?} was discarded by {}{}; only a rerun brings it back", .by.by, .by.said())]
+    Discarded {
+        /// The step.
+        step: String,
+        /// Who, and why.
+        by: Asked,
     },
     /// The run goes on; it has to end, or to be cancelled, before.
     #[error("the run is not over")]

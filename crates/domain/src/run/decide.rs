@@ -61,9 +61,13 @@ impl Decider for RunDecider {
             (State::Unborn | State::Barred { .. }, _) => Err(Rejection::Unknown),
             (_, Command::Create(_) | Command::Begin { .. }) => Ok(vec![]),
             (_, Command::Answer(answer)) => asking::answer(state, answer, ctx),
-            (_, Command::RetryStep { .. } | Command::SkipStep { .. } | Command::Rerun { .. }) => {
-                recover::decide(state, command, ctx)
-            }
+            (
+                _,
+                Command::RetryStep { .. }
+                | Command::SkipStep { .. }
+                | Command::Rerun { .. }
+                | Command::DeadLetter { .. },
+            ) => recover::decide(state, command, ctx),
             (State::Over(run, end), _) => over(run, end, command),
             (State::Open(run), _) => open(state, run, command, ctx),
         }
@@ -88,7 +92,8 @@ fn over(run: &Run, end: &End, command: &Command) -> Result<Vec<Event>, Rejection
         Command::Finish { step, attempt, token, result, .. } => {
             attempt::stale(run, step, (*attempt, *token), result.is_ok())
         }
-        Command::Cancel { .. } | Command::Stop { .. } | Command::Expire { .. } => Ok(vec![]),
+        Command::Cancel { .. } if matches!(end, End::Cancelled { .. }) => Ok(vec![]),
+        Command::Stop { .. } | Command::Expire { .. } => Ok(vec![]),
         Command::StepDue { .. } | Command::AnswerDue { .. } => Ok(vec![]),
         Command::EventArrived { .. } | Command::ChildEnded { .. } => Ok(vec![]),
         _ => Err(Rejection::Over { end: end.as_str().to_owned() }),

@@ -177,6 +177,16 @@ pub enum Event {
         not_before: Option<Timestamp>,
         /// Who asked, and why.
         by: Asked,
+        /// For one attempt, whatever its policy allows.
+        #[serde(default, skip_serializing_if = "is_false")]
+        once: bool,
+    },
+    /// A dead step was given up by a person. It stays dead, and only a rerun brings it back.
+    StepDiscarded {
+        /// The step.
+        step: String,
+        /// Who, and why.
+        by: Asked,
     },
     /// A run that was over goes on.
     Reopened {
@@ -195,6 +205,11 @@ pub enum Event {
     },
     /// It goes on under another version of its definition.
     Migrated(Box<Migrated>),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks it like that")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a step waits for that no worker does.

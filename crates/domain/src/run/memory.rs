@@ -41,6 +41,10 @@ pub fn evolve(state: &mut State, event: &Event, at: Timestamp) {
         (State::Over(run, _), Event::Reopened { .. }) => {
             State::Open(Run { reopened: run.reopened + 1, paused: None, ..run })
         }
+        (State::Over(mut run, end), Event::StepDiscarded { step, by }) => {
+            discarded(&mut run, step, by);
+            State::Over(run, end)
+        }
         (State::Open(mut run), event) => match end(&run, event) {
             Some(end) => State::Over(run, end),
             None => {
@@ -125,9 +129,13 @@ fn remember_more(run: &mut Run, event: &Event, at: Timestamp) {
             run.decided.insert(answer.approval, (**answer).clone());
         }
         Event::ApprovalEscalated { step, to, .. } => escalated(run, step, to),
-        Event::StepReset { step, modifications, not_before, .. } => {
+        Event::StepReset { step, modifications, not_before, once, .. } => {
             reset(run, step, modifications.as_ref(), *not_before);
+            if let Some(step) = run.step_mut(step) {
+                step.once = *once;
+            }
         }
+        Event::StepDiscarded { step, by } => discarded(run, step, by),
         Event::Paused { by } => paused(run, by),
         Event::Resumed { .. } => resumed(run),
         Event::Migrated(to) => migrate::migrated(run, to),
@@ -271,6 +279,12 @@ fn reset(run: &mut Run, step: &str, modifications: Option<&Json>, not_before: Op
     }
     goes_on(run, step);
     touch_behind(run, step);
+}
+
+fn discarded(run: &mut Run, step: &str, by: &Asked) {
+    if let Some(step) = run.step_mut(step) {
+        step.discarded = Some(by.clone());
+    }
 }
 
 /// What waits for a place in the queue waits for it no more, until the run goes on.

@@ -40,7 +40,7 @@ mod waits;
 
 pub use approval::{Answer, Approval, ApprovalId};
 pub use begin::FAN_MAX;
-pub use command::{Asked, Command, Created, Lease, Rejection, Token};
+pub use command::{Asked, Command, Created, DeadVerb, Lease, Rejection, Token};
 pub use decide::{RunDecider, idempotency_key, idempotency_key_of};
 pub use event::{End, Event, How, Waits};
 pub use facts::value_of;

@@ -67,6 +67,7 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::Created(_)
         | Event::StaleResult { .. }
         | Event::ApprovalDecided { .. }
+        | Event::StepDiscarded { .. }
         | Event::Reopened { .. }
         | Event::Migrated(_) => Delta::none(),
     }

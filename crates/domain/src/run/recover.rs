@@ -1,4 +1,4 @@
-//! What people do to a run: retry, skip, do again, pause, go on.
+//! What people do to a run: retry, reset, discard, skip, do again, pause, go on.
 //!
 //! Owns: which steps are taken back by each. Refuses to know: who may.
 //!
@@ -9,8 +9,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Asked, Command, End, Event, How, Outcome, Part, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus,
-    begin,
+    Asked, Command, DeadVerb, End, Event, How, Outcome, Part, Rejection, Run, State, Step, StepOutput, StepPlan,
+    StepStatus, begin,
     decide::{known, not_in},
     ending::{is_of_the_end, needed_dead},
     go_on::{go_on, part_now},
@@ -29,12 +29,13 @@ pub fn decide(state: &State, command: &Command, ctx: &Ctx<'_>) -> Told {
             let delay = i64::try_from(*delay_ms).unwrap_or(i64::MAX);
             let not_before = (delay > 0).then(|| ctx.now.plus_ms(delay));
             let modifications = modifications.clone().filter(|changes| !changes.is_null());
-            retry((state, run), step, (modifications, not_before), by, ctx)
+            retry((state, run), step, Again { modifications, not_before, once: false }, by, ctx)
         }
         Command::SkipStep { step, output, by, .. } => {
             passing::admitted(run, step, command)?;
             skip((state, run), step, output.as_ref(), by, ctx)
         }
+        Command::DeadLetter { step, attempt, verb, by } => dead_letter((state, run), (step, *attempt), *verb, by, ctx),
         Command::Rerun { from, by } => rerun((state, run), from.as_deref(), by, ctx),
         _ => Err(Rejection::Unknown),
     }
@@ -66,16 +67,68 @@ fn reopen(state: &State, ctx: &Ctx<'_>, by: &Asked, tell: impl FnOnce(&mut Tale<
 }
 
 fn reset(tale: &mut Tale<'_>, step: String, by: &Asked) {
-    tale.tell(Event::StepReset { step, modifications: None, not_before: None, by: by.clone() });
+    again(tale, step, &Again::default(), by);
 }
 
-fn retry(
+/// How a step is done again.
+#[derive(Default)]
+struct Again {
+    modifications: Option<Json>,
+    not_before: Option<Timestamp>,
+    once: bool,
+}
+
+fn again(tale: &mut Tale<'_>, step: String, how: &Again, by: &Asked) {
+    let Again { modifications, not_before, once } = how;
+    let (modifications, not_before, by) = (modifications.clone(), *not_before, by.clone());
+    tale.tell(Event::StepReset { step, modifications, not_before, by, once: *once });
+}
+
+/// Does something about a step that is dead, and about no other.
+fn dead_letter(
     (state, run): (&State, &Run),
-    step: &str,
-    (modifications, not_before): (Option<Json>, Option<Timestamp>),
+    (step, attempt): (&str, Option<u32>),
+    verb: DeadVerb,
     by: &Asked,
     ctx: &Ctx<'_>,
 ) -> Told {
+    let (_, found) = known(run, step)?;
+    let dead = matches!(found.status, StepStatus::Dead { .. });
+    if let Some(seen) = attempt {
+        // Whoever chose several letters of one run has all of them done again by the first.
+        if !dead && verb != DeadVerb::Discard && found.former_attempts >= seen {
+            return Ok(vec![]);
+        }
+        if dead && found.attempts > seen {
+            let wanted = format!("dead by attempt {seen}");
+            return Err(not_in(step, &found.status, &wanted, found.attempts));
+        }
+    }
+    if !dead {
+        return Err(not_in(step, &found.status, "dead", found.attempts));
+    }
+    match (verb, &found.discarded) {
+        (_, Some(by)) => Err(Rejection::Discarded { step: step.to_owned(), by: by.clone() }),
+        (DeadVerb::Discard, None) => Ok(vec![Event::StepDiscarded { step: step.to_owned(), by: by.clone() }]),
+        (verb, None) => {
+            let how = Again { once: verb == DeadVerb::Retry, ..Again::default() };
+            retry((state, run), step, how, by, ctx)
+        }
+    }
+}
+
+/// Nobody opens again what a person has given up, but by a rerun.
+fn none_discarded(run: &Run, named: &[String], others: &[String]) -> Result<(), Rejection> {
+    let of_main = |id: &&String| run.step(id).is_some_and(|(plan, _)| plan.flow.part == Part::Main);
+    let named = named.iter().chain(others.iter().filter(of_main));
+    let discarded = |id: &String| run.step(id).and_then(|(_, step)| step.discarded.clone()).map(|by| (id.clone(), by));
+    match named.filter_map(discarded).next() {
+        Some((step, by)) => Err(Rejection::Discarded { step, by }),
+        None => Ok(()),
+    }
+}
+
+fn retry((state, run): (&State, &Run), step: &str, how: Again, by: &Asked, ctx: &Ctx<'_>) -> Told {
     let (plan, found) = known(run, step)?;
     may_open((state, run), plan, found)?;
     let may = matches!(found.status, StepStatus::Dead { .. } | StepStatus::Skipped { .. } | StepStatus::Waiting { .. });
@@ -87,12 +140,14 @@ fn retry(
     }
     let named = if found.status.is_settled() { unfinished(run, plan, step) } else { vec![step.to_owned()] };
     let others = held_up(run, matches!(state, State::Over(..)), &named);
+    none_discarded(run, &named, &others)?;
+    let is_dead = |id: &str| run.step(id).is_some_and(|(_, step)| matches!(step.status, StepStatus::Dead { .. }));
     Ok(reopen(state, ctx, by, |tale| {
-        for step in named {
-            let (modifications, by) = (modifications.clone(), by.clone());
-            tale.tell(Event::StepReset { step, modifications, not_before, by });
+        named.into_iter().for_each(|step| again(tale, step, &how, by));
+        for step in others {
+            let once = how.once && is_dead(&step);
+            again(tale, step, &Again { once, ..Again::default() }, by);
         }
-        others.into_iter().for_each(|step| reset(tale, step, by));
     }))
 }
 
@@ -169,6 +224,7 @@ fn skip((state, run): (&State, &Run), step: &str, output: Option<&Json>, by: &As
     let dead = matches!(found.status, StepStatus::Dead { .. });
     let named = [step.to_owned()];
     let others = if dead { held_up(run, matches!(state, State::Over(..)), &named) } else { Vec::new() };
+    none_discarded(run, &named, &others)?;
     // A value that is not there and one that is null are kept alike.
     let value =
         output.filter(|value| !value.is_null()).cloned().unwrap_or_else(|| serde_json::json!({"skipped": true}));

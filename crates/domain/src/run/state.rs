@@ -117,6 +117,12 @@ pub struct Step {
     pub not_before: Option<Timestamp>,
     /// Which time that the run went on after a pause it was that it began to wait for its instant; 0: before any.
     pub woken: u32,
+    /// It has one attempt, whatever its policy allows.
+    #[serde(default)]
+    pub once: bool,
+    /// Who gave it up after its death, and why.
+    #[serde(default)]
+    pub discarded: Option<Asked>,
 }
 
 impl Step {
@@ -135,6 +141,8 @@ impl Step {
             modifications: None,
             not_before: None,
             woken: 0,
+            once: false,
+            discarded: None,
         }
     }
 
@@ -185,6 +193,7 @@ impl Step {
             merge(self.modifications.get_or_insert(Json::Null), changes);
         }
         (self.not_before, self.woken) = (not_before, 0);
+        (self.once, self.discarded) = (false, None);
         self.status = StepStatus::Pending {};
     }
 }

@@ -249,19 +249,110 @@ pub enum Job {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// List those whose last attempt failed.
-    Dead,
-    /// Do dead steps again: one, or all dead ones.
+    /// List dead letters: those whose last attempt failed.
+    Dead {
+        /// At most so many.
+        #[arg(long, default_value_t = 1_000)]
+        limit: u32,
+    },
+    /// Give a dead letter one more attempt; its run goes on.
     Retry {
         /// `run/step` as listed; the beginning of a run's id is enough.
         job: Option<String>,
-        /// All dead ones.
+        /// All dead letters, as `job bulk retry --watch`.
         #[arg(long, conflicts_with = "job")]
         all_dead: bool,
         /// Why, for people.
         #[arg(long, default_value = "")]
         note: String,
     },
+    /// Try a dead letter again with all its attempts anew; its run goes on.
+    Reset {
+        /// `run/step` as listed; the beginning of a run's id is enough.
+        job: String,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Give a dead letter up: its run stays as it is, and only `run rerun` brings it back.
+    Discard {
+        /// `run/step` as listed; the beginning of a run's id is enough.
+        job: String,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Do one thing to every dead letter that fits a filter.
+    #[command(subcommand)]
+    Bulk(Bulk),
+}
+
+/// One thing for many dead letters.
+#[derive(Debug, Subcommand)]
+pub enum Bulk {
+    /// Give each one more attempt.
+    Retry(Letters),
+    /// Try each again with all its attempts anew.
+    Reset(Letters),
+    /// Give each up.
+    Discard(Letters),
+    /// List bulk jobs, newest first.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show how far one is, and which letters were refused.
+    Show {
+        /// Id, or the beginning of one.
+        id: String,
+        /// Look until it is over.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Stop one: letters that were told already are awaited.
+    Cancel {
+        /// Id, or the beginning of one.
+        id: String,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+/// Which dead letters: those that fit everything that is given.
+#[derive(Debug, Default, Args)]
+pub struct Letters {
+    /// Of this definition: name, or `owner/name`.
+    #[arg(long)]
+    pub definition: Option<String>,
+    /// With this class of failure: transient, permanent, timeout, `rate_limited`, cancelled, lost.
+    #[arg(long, value_name = "CLASS")]
+    pub error_class: Option<String>,
+    /// Of this queue.
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// Of this user.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Of this run.
+    #[arg(long)]
+    pub run: Option<String>,
+    /// That died before this instant, RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    pub before: Option<String>,
+    /// That died after this instant, RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    pub after: Option<String>,
+    /// Only count them, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Look until it is over.
+    #[arg(long)]
+    pub watch: bool,
+    /// Why, for people.
+    #[arg(long, default_value = "")]
+    pub note: String,
 }
 
 /// Events.

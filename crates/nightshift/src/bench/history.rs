@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use nightshift_actors::projector;
 use nightshift_domain::{
+    bulk::BulkDecider,
     decider::Decider,
     definition::DefinitionDecider,
     deliverable::DeliverableDecider,
@@ -47,6 +48,7 @@ struct States {
     definitions: HashMap<Uuid, <DefinitionDecider as Decider>::State>,
     topics: HashMap<Uuid, <TopicDecider as Decider>::State>,
     queue: <QueueDecider as Decider>::State,
+    bulks: HashMap<Uuid, <BulkDecider as Decider>::State>,
 }
 
 impl States {
@@ -64,6 +66,7 @@ impl States {
             }
             AnyEvent::Topic(event) => TopicDecider::evolve(self.topics.entry(id).or_default(), event, at),
             AnyEvent::Queue(event) => QueueDecider::evolve(&mut self.queue, event, at),
+            AnyEvent::Bulk(event) => BulkDecider::evolve(self.bulks.entry(id).or_default(), event, at),
         }
     }
 

@@ -182,7 +182,7 @@ pub(super) async fn wait_for_places(
     while system.context().courier.count() > 0 {
         tokio::task::yield_now().await;
     }
-    system.caught_up().await;
+    system.caught_up().await.map_err(Exit::failed)?;
     system.stop().await;
     Ok(starts)
 }

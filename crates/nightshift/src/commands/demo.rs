@@ -132,7 +132,7 @@ impl Story {
             let wanted = wanted.clone();
             let question = move |state: &deliverable::State, _| state.taken().is_some_and(wanted);
             if self.system.ask(id.stream(), question).await.map_err(Exit::failed)? {
-                self.system.caught_up().await;
+                self.system.caught_up().await.map_err(Exit::failed)?;
                 return Ok(());
             }
             changes.changed().await.map_err(Exit::failed)?;

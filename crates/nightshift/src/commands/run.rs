@@ -46,7 +46,8 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
     }
 }
 
-fn asked(note: String) -> run::Asked {
+/// Who is at the keyboard, and why.
+pub fn asked(note: String) -> run::Asked {
     run::Asked { by: user_name(), note }
 }
 
@@ -103,7 +104,8 @@ async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
 
 async fn tell(env: &Env, name: &str, command: run::Command) -> Result<Code, Exit> {
     let control = Control::open(env).await?;
-    let (id, _) = names::run(&*control.store().read_models(), name).await?;
+    let (id, before) = names::run(&*control.store().read_models(), name).await?;
+    let is_cancel = matches!(command, run::Command::Cancel { .. });
     control.submit(id.stream(), command, CommandId(RandomIds.fresh())).await?;
     control.settled().await;
     let (_, row) = names::run(&*control.store().read_models(), &id.to_string()).await?;
@@ -112,7 +114,8 @@ async fn tell(env: &Env, name: &str, command: run::Command) -> Result<Code, Exit
         output::json(&row)
     } else {
         let paused = if cell(&row, "pause_note").is_empty() { "" } else { ", paused" };
-        println!("run {id} {}{paused}", cell(&row, "status"))
+        let already = if is_cancel && cell(&before, "status") == "cancelled" { " already" } else { "" };
+        println!("run {id} {}{already}{paused}", cell(&row, "status"))
     }
     Ok(Code::Ok)
 }

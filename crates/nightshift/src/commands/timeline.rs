@@ -74,7 +74,7 @@ pub fn words(event: &AnyEvent) -> String {
         AnyEvent::Deliverable(event) => deliverable_words(event),
         AnyEvent::Run(event) => run_words(event),
         AnyEvent::Schedule(_) | AnyEvent::Source(_) | AnyEvent::Definition(_) => String::new(),
-        AnyEvent::Topic(_) | AnyEvent::Queue(_) => String::new(),
+        AnyEvent::Topic(_) | AnyEvent::Queue(_) | AnyEvent::Bulk(_) => String::new(),
     }
 }
 
@@ -137,6 +137,7 @@ fn run_words(event: &run::Event) -> String {
         Event::ApprovalEscalated { step, to, .. } => format!("{step}: nobody answered, {to} is asked"),
         Event::StepReset { step, by, .. } => format!("{step} is done again, asked by {}", by.by),
         Event::Migrated(to) => format!("from version {} to {}, asked by {}", to.from, to.workflow.version, to.by.by),
+        Event::StepDiscarded { step, by } => format!("{step} was discarded by {}{}", by.by, by.said()),
         Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } if by.note.is_empty() => by.by.clone(),
         Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } => format!("{}: {}", by.by, by.note),
     }

@@ -8,7 +8,7 @@ use nightshift_projections::{
 use serde_json::{Value, json};
 
 use crate::{
-    read_models::{Generation, Query, RowBatch},
+    read_models::{Equals, Generation, Query, RowBatch, Search},
     rows::{clean, normal},
     store::Store,
 };
@@ -208,8 +208,65 @@ pub(super) async fn questions_are_answered(store: &dyn Store) {
         assert_eq!(names(store, &query).await, expected, "{query:?}");
     }
     assert_eq!(store.query(&PAIRS, &Query::default()).await, Ok(vec![]));
+    assert_eq!(store.count(&PAIRS, &Query::default()).await, Ok(0));
     write(store, &[things(1, 1, 2, 100..210)]).await;
     assert_eq!(names(store, &Query::default()).await.len(), 100, "the default");
+}
+
+/// Each with the rows it has in the order of their size, and counted whatever its page.
+pub(super) async fn rows_are_filtered_searched_and_counted(store: &dyn Store) {
+    write(store, &[things(1, 0, 1, 0..12)]).await;
+    let named = |n: u64, name: &str| {
+        let mut row = thing(n);
+        row.insert("name".to_owned(), json!(name));
+        upsert(&THINGS, row)
+    };
+    let upserts = vec![named(12, "A Straße, 100% ÄB_x"), named(13, "it's $1 \\ {}")];
+    write(store, &[RowBatch { upserts, ..batch(1, 1, 2) }]).await;
+    let below = |column, value| Query { below: vec![(column, value)], ..Query::default() };
+    let any = |groups: Vec<Vec<Equals>>| Query { any_of: groups, ..Query::default() };
+    let search = |columns: &'static [&'static str], word: &str| Query {
+        search: Some(Search { columns, word: word.to_owned() }),
+        ..Query::default()
+    };
+    let size = |n: u64| vec![("size", json!(n * 10))];
+    let one = id(3).as_str().unwrap_or_default().to_uppercase();
+    let cases: Vec<(Query, &[u64])> = vec![
+        (below("size", json!(30)), &[0, 1, 2]),
+        (below("since", json!("2026-11-21T11:00:02+01:00")), &[0, 1]),
+        (below("name", json!("thing 1")), &[0, 12, 13]),
+        (below("note", json!("n1")), &[0, 6, 12]),
+        (below("note", Value::Null), &[]),
+        (below("score", json!(0.5)), &[0, 1]),
+        (Query { above: size(2), ..below("size", json!(50)) }, &[3, 4]),
+        (any(vec![vec![size(1), size(5), size(500)]]), &[1, 5]),
+        (any(vec![vec![size(1), size(1), vec![("size", json!(10)), ("open", json!(false))]]]), &[1]),
+        (any(vec![vec![vec![("open", json!(true)), ("note", Value::Null)], size(3)]]), &[2, 3, 4, 8, 10]),
+        (any(vec![vec![size(1), size(2), size(3)], vec![vec![("open", json!(false))]]]), &[1, 3]),
+        (Query { equals: vec![("open", json!(true))], ..any(vec![vec![size(1), size(2)]]) }, &[2]),
+        (any(vec![vec![vec![]], vec![size(4)]]), &[4]),
+        (any(vec![vec![]]), &[]),
+        (search(&["name"], "THING 1"), &[1, 10, 11]),
+        (search(&["note", "name"], "N1"), &[3, 9]),
+        (search(&["name"], "100%"), &[12]),
+        (search(&["name"], "straße"), &[12]),
+        (search(&["name"], "b_X"), &[12]),
+        (search(&["name"], "it's $1 \\ {"), &[13]),
+        (search(&["id"], &one), &[3]),
+        (search(&["name"], "%"), &[12]),
+        (search(&["name"], "nothing \0"), &[]),
+        (search(&["note"], ""), &[0, 3, 6, 9, 12]),
+        (search(&[], "a"), &[]),
+        (Query { below: size(5), ..search(&["name"], "thing") }, &[0, 1, 2, 3, 4]),
+    ];
+    for (query, expected) in cases {
+        let found = Query { order: vec![("size", false)], ..query };
+        let rows = store.query(&THINGS, &found).await.expect("answered");
+        let sizes: Vec<u64> = rows.iter().filter_map(|row| row["size"].as_u64()).map(|size| size / 10).collect();
+        assert_eq!(sizes, expected, "{found:?}");
+        let page = Query { limit: 1, offset: 2, ..found };
+        assert_eq!(store.count(&THINGS, &page).await, Ok(expected.len() as u64), "{page:?}");
+    }
 }
 
 pub(super) async fn an_unknown_column_is_refused(store: &dyn Store) {
@@ -217,6 +274,9 @@ pub(super) async fn an_unknown_column_is_refused(store: &dyn Store) {
         Query { equals: vec![("nonsense", json!(1))], ..Query::default() },
         Query { above: vec![("nonsense", json!(1))], ..Query::default() },
         Query { order: vec![("nonsense", true)], ..Query::default() },
+        Query { below: vec![("nonsense", json!(1))], ..Query::default() },
+        Query { any_of: vec![vec![vec![("nonsense", json!(1))]]], ..Query::default() },
+        Query { search: Some(Search { columns: &["nonsense"], word: "a".to_owned() }), ..Query::default() },
     ] {
         let refused = store.query(&THINGS, &query).await.expect_err("no such column").to_string();
         assert!(refused.contains("nonsense") && refused.contains("score"), "{refused}");

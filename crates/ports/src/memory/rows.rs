@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Held, MemoryStore, Tables};
 use crate::{
     log::StoreError,
-    read_models::{Generation, Query, ReadModels, RowBatch},
+    read_models::{Generation, Query, ReadModels, RowBatch, Search},
     rows::{self, DEFAULT_LIMIT, TableChange, column_type, key_text, normal, normal_value, total_order},
 };
 
@@ -91,6 +91,13 @@ impl ReadModels for MemoryStore {
         Ok(found.into_iter().skip(query.offset as usize).take(limit as usize).cloned().collect())
     }
 
+    async fn count(&self, table: &'static TableDef, query: &Query) -> Result<u64, StoreError> {
+        let query = &as_rows_carry(table, query)?;
+        let held = self.held();
+        let rows = held.live.rows.get(table.name).into_iter().flat_map(BTreeMap::values);
+        Ok(rows.filter(|row| answers(row, query)).count() as u64)
+    }
+
     async fn count_by(&self, table: &'static TableDef, column: &'static str) -> Result<Vec<(Value, u64)>, StoreError> {
         let kind = column_type(table, column)?;
         let held = self.held();
@@ -106,18 +113,33 @@ impl ReadModels for MemoryStore {
 /// The question with its values in the form in which rows carry them.
 fn as_rows_carry(table: &TableDef, query: &Query) -> Result<Query, StoreError> {
     let mut query = query.clone();
-    for (column, value) in query.equals.iter_mut().chain(&mut query.above) {
+    let alternatives = query.any_of.iter_mut().flatten().flatten();
+    let pairs = query.equals.iter_mut().chain(&mut query.above).chain(&mut query.below).chain(alternatives);
+    for (column, value) in pairs {
         *value = rows::asked(column_type(table, column)?, value);
+    }
+    if let Some(search) = &mut query.search {
+        search.columns.iter().try_for_each(|column| column_type(table, column).map(|_| ()))?;
+        search.word = search.word.replace('\0', "\u{fffd}").to_ascii_lowercase();
     }
     Ok(query)
 }
 
 fn answers(row: &Row, query: &Query) -> bool {
     let value = |column: &str| row.get(column).unwrap_or(&Value::Null);
-    query.equals.iter().all(|(column, wanted)| compare(value(column), wanted) == Ordering::Equal)
-        && query.above.iter().all(|(column, floor)| {
-            !floor.is_null() && !value(column).is_null() && compare(value(column), floor) == Ordering::Greater
-        })
+    let equal = |(column, wanted): &(&'static str, Value)| compare(value(column), wanted) == Ordering::Equal;
+    let beyond = |(column, bound): &(&'static str, Value), side: Ordering| {
+        !bound.is_null() && !value(column).is_null() && compare(value(column), bound) == side
+    };
+    let found = |search: &Search| {
+        let mut texts = search.columns.iter().filter_map(|column| value(column).as_str());
+        texts.any(|text| text.to_ascii_lowercase().contains(&search.word))
+    };
+    query.equals.iter().all(equal)
+        && query.above.iter().all(|pair| beyond(pair, Ordering::Greater))
+        && query.below.iter().all(|pair| beyond(pair, Ordering::Less))
+        && query.any_of.iter().all(|alternatives| alternatives.iter().any(|all| all.iter().all(equal)))
+        && query.search.as_ref().is_none_or(found)
 }
 
 fn in_order(a: &Row, b: &Row, order: &[(&'static str, bool)]) -> Ordering {

@@ -8,6 +8,7 @@
 
 mod activity;
 mod approval;
+mod bulk;
 mod definition;
 mod deliverable;
 mod fan;
@@ -52,6 +53,7 @@ fn touched(event: &AnyEvent, recorded: &Recorded, mut touches: Touches) -> Vec<(
         AnyEvent::Definition(event) => definition::touched(event, recorded, &mut touches),
         AnyEvent::Topic(event) => topic::touched(event, &mut touches),
         AnyEvent::Queue(event) => queue::touched(event, &mut touches),
+        AnyEvent::Bulk(event) => bulk::touched(event, recorded, &mut touches),
     }
     touches.keys
 }
@@ -66,6 +68,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &AnyEvent) {
         AnyEvent::Definition(event) => definition::apply(rows, recorded, event),
         AnyEvent::Topic(event) => topic::apply(rows, recorded, event),
         AnyEvent::Queue(event) => queue::apply(rows, recorded, event),
+        AnyEvent::Bulk(event) => bulk::apply(rows, recorded, event),
     }
 }
 

@@ -43,6 +43,7 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         Event::AttemptFailed { .. }
         | Event::LeaseExpired { .. }
         | Event::StaleResult { .. }
+        | Event::StepDiscarded { .. }
         | Event::ApprovalEscalated { .. } => {}
     }
     step::touched(event, recorded, touches);
@@ -99,6 +100,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::ApprovalDecided { step, answer } => step::answered(rows, recorded, step, answer),
         Event::ApprovalEscalated { step, approval, to } => step::escalated(rows, recorded, (step, *approval), to),
         Event::StepReset { step, not_before, .. } => step::reset(rows, recorded, step, *not_before),
+        Event::StepDiscarded { step, by } => step::discarded(rows, recorded, step, by),
         Event::Reopened { .. } => reopened(rows, recorded),
         Event::Paused { by } => paused(rows, recorded, value::text(&by.note)),
         Event::Resumed { .. } => paused(rows, recorded, Value::Null),

@@ -6,7 +6,8 @@ use nightshift_domain::{
     content::{Failure, FailureClass},
     recorded::Recorded,
     run::{
-        Answer, Approval, ApprovalId, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token, Waits, instance_id,
+        Answer, Approval, ApprovalId, Asked, DEFAULT_QUEUE, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token, Waits,
+        instance_id,
     },
     time::Timestamp,
 };
@@ -53,7 +54,7 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
                 touches.writes(&ORCHESTRATION_STEPS, || step_key(recorded, &instance_id(step, nth)));
             }
         }
-        Event::StepParked { step, .. } => touch_step(recorded, step, touches),
+        Event::StepParked { step, .. } | Event::StepDiscarded { step, .. } => touch_step(recorded, step, touches),
         Event::StepCompleted { step, .. } | Event::StepReset { step, .. } => {
             touch_step(recorded, step, touches);
             if let Some(list) = fan::list_of(step) {
@@ -119,7 +120,13 @@ pub fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Opt
 /// The place in the queue changes its state; what belongs to the state before is cleared.
 fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &str) -> Option<&'a mut Image> {
     let row = rows.edit(&JOB_QUEUE, &job_key(recorded, step), recorded)?;
-    row.set(jobs::status, status).set(jobs::updated_at, at(recorded)).clear(&[jobs::lease_until, jobs::next_run_at]);
+    row.set(jobs::status, status).set(jobs::updated_at, at(recorded)).clear(&[
+        jobs::lease_until,
+        jobs::next_run_at,
+        jobs::error_class,
+        jobs::error_text,
+        jobs::note,
+    ]);
     Some(row)
 }
 
@@ -191,6 +198,9 @@ fn first_queued(rows: &mut Rows, recorded: &Recorded, step: &str, max_attempts: 
         .set(jobs::workflow_run_id, value::id(recorded.stream.id))
         .set(jobs::step_id, value::text(step))
         .set(jobs::user_id, run.get(runs::user_id).clone())
+        .set(jobs::definition, run.get(runs::orchestration_name).clone())
+        .set(jobs::definition_owner, run.get(runs::workflow_owner).clone())
+        .set(jobs::queue, queue_of(run, step))
         .set(jobs::status, "queued")
         .set(jobs::priority, run.get(runs::priority).clone())
         .set(jobs::attempts, 0)
@@ -199,6 +209,15 @@ fn first_queued(rows: &mut Rows, recorded: &Recorded, step: &str, max_attempts: 
         .set(jobs::created_at, at(recorded))
         .set(jobs::updated_at, at(recorded));
     rows.put(&JOB_QUEUE, key, job, recorded);
+}
+
+/// The queue that the plan of a run names for a step, or for the list it is of.
+fn queue_of(run: &Image, step: &str) -> Value {
+    let planned = fan::list_of(step).unwrap_or(step);
+    let steps = run.get(runs::plan).get("steps").and_then(Value::as_array).into_iter().flatten();
+    let mut of_step = steps.filter(|plan| plan.get("id").and_then(Value::as_str) == Some(planned));
+    let named = of_step.next().and_then(|plan| plan.pointer("/flow/queue")).filter(|queue| queue.is_string());
+    named.cloned().unwrap_or_else(|| Value::from(DEFAULT_QUEUE))
 }
 
 /// An attempt began.
@@ -398,6 +417,7 @@ pub fn failed(
     }
     if let Some(job) = edit_job(rows, recorded, step, "failed") {
         job.set(jobs::next_run_at, retry_at);
+        write_error(job, failure.class, &failure.message);
     }
     let ending = Ending { class: failure.class, status_code: failure.status_code, text: &failure.message };
     ended(rows, recorded, (step, attempt), &ending);
@@ -409,7 +429,9 @@ pub fn lost(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32), 
         let lost = Failure::new(FailureClass::Lost, reason);
         row.set(steps::status, "pending").set(steps::error_details, details(&lost));
     }
-    edit_job(rows, recorded, step, "failed");
+    if let Some(job) = edit_job(rows, recorded, step, "failed") {
+        write_error(job, FailureClass::Lost, reason);
+    }
     let ending = Ending { class: FailureClass::Lost, status_code: None, text: reason };
     ended(rows, recorded, (step, attempt), &ending);
 }
@@ -434,7 +456,32 @@ pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure)
             .set(steps::completed_at, at(recorded))
             .clear(&[steps::next_retry_at, steps::waits_for]);
     }
-    edit_job(rows, recorded, step, "dead");
+    if let Some(job) = edit_job(rows, recorded, step, "dead") {
+        write_error(job, failure.class, &failure.message);
+    }
+}
+
+fn write_error(job: &mut Image, class: FailureClass, message: &str) {
+    job.set(jobs::error_class, class.as_str()).set(jobs::error_text, value::text(message));
+}
+
+/// A person gave a dead step up: it stays dead, and its job is over.
+pub fn discarded(rows: &mut Rows, recorded: &Recorded, step: &str, by: &Asked) {
+    if let Some(row) = edit_step(rows, recorded, step)
+        && let Some(details) = row.get_mut(steps::error_details).as_object_mut()
+    {
+        let said = value::object([("by", value::text(&by.by)), ("note", value::text(&by.note))]);
+        details.insert("discarded".to_owned(), said);
+    }
+    let error = rows
+        .peek(&JOB_QUEUE, &job_key(recorded, step))
+        .map(|job| [jobs::error_class, jobs::error_text].map(|column| (column, job.get(column).clone())));
+    if let Some(job) = edit_job(rows, recorded, step, "cancelled") {
+        for (column, kept) in error.into_iter().flatten() {
+            job.set(column, kept);
+        }
+        job.set(jobs::note, value::text(&format!("discarded by {}{}", by.by, by.said())));
+    }
 }
 
 /// A step will not be done; an attempt that was under way counts as cancelled.
@@ -452,7 +499,9 @@ pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
         .set(steps::error_details, value::object([("reason", value::text(reason))]))
         .set(steps::completed_at, at(recorded))
         .clear(&[steps::next_retry_at, steps::waits_for]);
-    edit_job(rows, recorded, step, "cancelled");
+    if let Some(job) = edit_job(rows, recorded, step, "cancelled") {
+        job.set(jobs::note, value::text(reason));
+    }
     if let Some(mut attempt) = open {
         let ending = Ending { class: FailureClass::Cancelled, status_code: None, text: reason };
         ending.write(&mut attempt, at(recorded));

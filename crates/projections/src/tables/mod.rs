@@ -51,8 +51,8 @@ pub use people::{ACTIVITY_LOG, NOTIFICATIONS};
 pub(crate) use people::{activity_log, notifications};
 pub use queue::{QUEUE_PAUSES, RATE_LIMITS};
 pub(crate) use queue::{queue_pauses, rate_limits};
-pub use runs::{JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS};
-pub(crate) use runs::{job_attempts, job_queue, orchestration_runs, orchestration_steps};
+pub use runs::{BULK_JOBS, JOB_ATTEMPTS, JOB_QUEUE, ORCHESTRATION_RUNS, ORCHESTRATION_STEPS};
+pub(crate) use runs::{bulk_jobs, job_attempts, job_queue, orchestration_runs, orchestration_steps};
 pub use workflows::{HUMAN_APPROVALS, INTENT_EVENTS, ORCHESTRATION_DEFINITIONS};
 pub(crate) use workflows::{human_approvals, intent_events, orchestration_definitions};
 
@@ -76,6 +76,7 @@ pub const ALL: &[&TableDef] = &[
     &INTENT_EVENTS,
     &RATE_LIMITS,
     &QUEUE_PAUSES,
+    &BULK_JOBS,
 ];
 
 /// What each table of [`ALL`] and each of its columns means.
@@ -98,6 +99,7 @@ pub const MEANINGS: &[Meaning] = &[
     intent_events::MEANING,
     rate_limits::MEANING,
     queue_pauses::MEANING,
+    bulk_jobs::MEANING,
 ];
 
 /// What a table and its columns mean, for people.

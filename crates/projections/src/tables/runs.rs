@@ -92,7 +92,8 @@ table! {
         depends_on: Json,
         /// What it made: digests, counts, receipts; never whole texts.
         output: Json | null,
-        /// `{class, message, status_code}` of the last failure, `{reason}` of a skipped step.
+        /// `{class, message, status_code}` of the last failure, `{reason}` of a skipped step. With `discarded: {by, note}`
+        /// when somebody gave the dead step up.
         error_details: Json | null,
         /// Who does or did the newest attempt.
         worker: Text | null,
@@ -127,6 +128,12 @@ table! {
         step_id: Text,
         /// Whose it is.
         user_id: Text,
+        /// Name of the definition, without owner and version.
+        definition: Text,
+        /// Owner of the definition; null when its run is of no workflow.
+        definition_owner: Text | null,
+        /// The queue it waits in; `default` when its step names none.
+        queue: Text,
         /// `queued` (also while its run is paused), `leased` (an attempt is under way), `success`, `failed` (waits for its retry), `dead` or
         /// `cancelled`; `running` is kept for later.
         status: Text,
@@ -140,6 +147,12 @@ table! {
         max_attempts: Int,
         /// From when on it may go, while `queued` or `failed`.
         next_run_at: Time | null,
+        /// Class of its last failure, while `failed` or `dead`, and after it was discarded.
+        error_class: Text | null,
+        /// What happened then, for people.
+        error_text: Text | null,
+        /// Why it is `cancelled`: it was skipped, or discarded by somebody.
+        note: Text | null,
         /// When it first joined the queue.
         created_at: Time,
         /// When anything here last changed.
@@ -174,5 +187,43 @@ table! {
         error_text: Text | null,
         /// A result came under a token that was no longer the open one; it was not applied.
         stale: Bool,
+    }
+}
+
+table! {
+    /// Bulk jobs: one verb, done to every dead letter that a filter chooses.
+    BULK_JOBS = bulk_jobs key(id) {
+        /// Identity; the shard is inside.
+        id: Uuid,
+        /// Whose job it is.
+        user_id: Text,
+        /// `retry` (one more attempt), `reset` (all attempts anew) or `discard` (given up).
+        verb: Text,
+        /// Which letters, as asked: `{status, queue, definition, error_class, user, run, before, after}`.
+        filter: Json,
+        /// `running`, `cancelling` while letters that were told are awaited, then `completed` or `cancelled`.
+        status: Text,
+        /// Who asked.
+        requested_by: Text,
+        /// Why.
+        note: Text,
+        /// Who stopped it.
+        cancelled_by: Text | null,
+        /// Letters that fitted when it was asked for; those that were chosen once it is completed.
+        total: Int,
+        /// Letters that were chosen so far.
+        chosen: Int,
+        /// Letters whose run did it.
+        done: Int,
+        /// Letters whose run did not.
+        refused: Int,
+        /// The first hundred refusals: `[{job, reason}]`.
+        refusals: Json,
+        /// When it was asked for.
+        created_at: Time,
+        /// When anything here last changed.
+        updated_at: Time,
+        /// When it was over.
+        ended_at: Time | null,
     }
 }

@@ -9,6 +9,7 @@ pub mod workflows;
 use std::collections::BTreeMap;
 
 use nightshift_domain::{
+    bulk::{self, BulkDecider},
     calendar::{Calendar, CalendarError, CatchUp, Overlap, Rule, Schedule},
     codec,
     content::{Composer, Destination, Digest, Draft, Failure, Receipt, SourceSnapshot, SourceSpec, Text},
@@ -142,6 +143,7 @@ pub struct World {
     definitions: BTreeMap<StreamId, definition::State>,
     topics: BTreeMap<StreamId, topic::State>,
     queue: queue::State,
+    bulks: BTreeMap<StreamId, bulk::State>,
     commands: u64,
 }
 
@@ -182,6 +184,12 @@ impl World {
                 let mut state = self.definitions.remove(&to).unwrap_or_default();
                 let done = self.decide::<DefinitionDecider>(to, &mut state, &command);
                 self.definitions.insert(to, state);
+                done
+            }
+            AnyCommand::Bulk(command) => {
+                let mut state = self.bulks.remove(&to).unwrap_or_default();
+                let done = self.decide::<BulkDecider>(to, &mut state, &command);
+                self.bulks.insert(to, state);
                 done
             }
             AnyCommand::Topic(command) => {

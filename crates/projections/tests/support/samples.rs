@@ -45,13 +45,17 @@ pub fn all() -> Vec<(StreamId, AnyEvent)> {
     all.extend(topics.map(|event| (workflows::the_topic().stream(), AnyEvent::from(event))));
     let queue = workflows::queue_events().into_iter();
     all.extend(queue.map(|event| (QueueId::the().stream(), AnyEvent::from(event))));
+    all.extend(
+        workflows::bulk_events().into_iter().map(|event| (workflows::the_bulk().stream(), AnyEvent::from(event))),
+    );
     all
 }
 
 /// [`all`], and more events of types whose folds have several cases.
 pub fn varied() -> Vec<(StreamId, AnyEvent)> {
     let more = workflows::more_run_events().into_iter().map(|event| (the_run().stream(), AnyEvent::from(event)));
-    all().into_iter().chain(more).collect()
+    let done = (workflows::the_bulk().stream(), AnyEvent::from(workflows::bulk_done()));
+    all().into_iter().chain(more).chain([done]).collect()
 }
 
 fn orders() -> Vec<deliverable::Event> {

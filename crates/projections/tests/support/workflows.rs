@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nightshift_domain::{
+    bulk,
     content::Digest,
     definition::{self, Document, Heard, Parameter, ParameterKind, Trigger, schedule_id},
-    ids::{DefinitionId, RunId, TopicId, UserId},
+    ids::{BulkId, CommandId, DefinitionId, RunId, TopicId, UserId, derive},
     queue,
     run::{
         self, Action, Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, CrashPolicy,
-        Created, Flow, How, OnTimeout, Outcome, Plan, RetryPolicy, StepOutput, StepPlan, Subject, Waits, WorkflowRef,
+        Created, DeadVerb, Flow, How, OnTimeout, Outcome, Plan, RetryPolicy, StepOutput, StepPlan, Subject, Waits,
+        WorkflowRef,
     },
     schedule::Cause,
     topic::{self, Published, Subscriber},
@@ -28,7 +30,7 @@ pub fn the_topic() -> TopicId {
 
 /// A run of the workflow.
 pub fn flow_run() -> RunId {
-    RunId::on_shard(super::derive("run", &[b"flow"]), nightshift_domain::ids::ShardId(2))
+    RunId::on_shard(derive("run", &[b"flow"]), nightshift_domain::ids::ShardId(2))
 }
 
 pub fn asked() -> Asked {
@@ -194,7 +196,8 @@ pub fn run_events() -> Vec<run::Event> {
         Event::ApprovalRequested { step: step.clone(), approval: Box::new(asked) },
         Event::ApprovalDecided { step: step.clone(), answer: Box::new(answer) },
         Event::ApprovalEscalated { step: step.clone(), approval: id, to: "carl".to_owned() },
-        Event::StepReset { step, modifications: None, not_before: Some(secs(8_000)), by: by.clone() },
+        Event::StepReset { step, modifications: None, not_before: Some(secs(8_000)), by: by.clone(), once: false },
+        Event::StepDiscarded { step: "compose".to_owned(), by: by.clone() },
         Event::Reopened { by: by.clone() },
         Event::Paused { by: by.clone() },
         Event::Resumed { by: by.clone() },
@@ -227,8 +230,8 @@ pub fn more_run_events() -> Vec<run::Event> {
         Event::StepDied { step: step.clone(), failure: super::samples::failure() },
         Event::StepCompleted { step: step.clone(), output: output(), how: How::Replaced { by: asked() } },
         Event::StepCompleted { step: list.clone(), output: output(), how: How::FannedIn {} },
-        Event::StepReset { step, modifications: None, not_before: None, by: asked() },
-        Event::StepReset { step: list.clone(), modifications: None, not_before: None, by: asked() },
+        Event::StepReset { step, modifications: None, not_before: None, by: asked(), once: false },
+        Event::StepReset { step: list.clone(), modifications: None, not_before: None, by: asked(), once: false },
         Event::ApprovalRequested { step: list.clone(), approval: Box::new(advisory) },
         Event::StepSkipped { step: list, reason: "no".to_owned() },
     ]
@@ -290,4 +293,36 @@ pub fn queue_events() -> Vec<queue::Event> {
         Event::Paused { queue: Some("slow".to_owned()), by: by() },
         Event::Resumed { queue: Some("slow".to_owned()), by: by() },
     ]
+}
+
+pub fn the_bulk() -> BulkId {
+    BulkId::of(CommandId(derive("test", &[b"bulk"])), super::SHARDS)
+}
+
+pub fn bulk_events() -> Vec<bulk::Event> {
+    use bulk::Event;
+    let letter = bulk::Letter { run: the_run(), step: "one".to_owned(), attempt: 2 };
+    let filter = bulk::Filter {
+        status: "dead".to_owned(),
+        definition: Some("team/daily".to_owned()),
+        after: Some(secs(5)),
+        ..bulk::Filter::default()
+    };
+    let (verb, user) = (DeadVerb::Reset, UserId("ada".to_owned()));
+    let created = bulk::Created { verb, filter, user, by: asked(), expected: 1 };
+    let letters = vec![letter.clone(), letter.clone()];
+    vec![
+        Event::Created(Box::new(created)),
+        Event::Chosen { page: 0, letters, next: Some("a".to_owned()) },
+        Event::Answered { nth: 1, letter, refused: Some("step \"one\" is queued".to_owned()) },
+        Event::CancelAsked { by: asked() },
+        Event::Completed {},
+        Event::Cancelled {},
+    ]
+}
+
+/// A letter whose run did it.
+pub fn bulk_done() -> bulk::Event {
+    let letter = bulk::Letter { run: the_run(), step: "one".to_owned(), attempt: 2 };
+    bulk::Event::Answered { nth: 0, letter, refused: None }
 }

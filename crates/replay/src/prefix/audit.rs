@@ -121,7 +121,7 @@ pub fn audit(evidence: &Evidence) -> Vec<String> {
             Some(AnyEvent::Run(_)) => steps::run(events),
             Some(AnyEvent::Schedule(_)) => schedule(events),
             Some(AnyEvent::Source(_) | AnyEvent::Definition(_)) => Vec::new(),
-            Some(AnyEvent::Topic(_) | AnyEvent::Queue(_)) | None => Vec::new(),
+            Some(AnyEvent::Topic(_) | AnyEvent::Queue(_) | AnyEvent::Bulk(_)) | None => Vec::new(),
         };
         faults.extend(found.into_iter().map(|fault| format!("{stream}: {fault}")));
     }

@@ -56,12 +56,13 @@ const ASKED: &[(StreamKind, &[&str])] = &[
     ),
     (
         StreamKind::Run,
-        &["create", "cancel", "answer", "retry_step", "skip_step", "rerun", "pause", "resume", "migrate"],
+        &["create", "cancel", "answer", "retry_step", "skip_step", "dead_letter", "rerun", "pause", "resume", "migrate"],
     ),
     (StreamKind::Schedule, &["trigger_now", "backfill", "pause", "resume"]),
     (StreamKind::Definition, &["register", "activate", "deprecate", "archive", "start", "event_arrived"]),
     (StreamKind::Topic, &["publish"]),
     (StreamKind::Queue, &["set_limit", "clear_limit", "pause", "resume"]),
+    (StreamKind::Bulk, &["create", "cancel"]),
 ];
 
 /// Where a prefix is lived on.
@@ -141,6 +142,7 @@ fn asked(told: &HashSet<CommandId>, rest: &[Commit]) -> Result<VecDeque<Asked>, 
             StreamKind::Definition => AnyCommand::Definition(codec::from_bytes("command", payload).map_err(decode)?),
             StreamKind::Topic => AnyCommand::Topic(codec::from_bytes("command", payload).map_err(decode)?),
             StreamKind::Queue => AnyCommand::Queue(codec::from_bytes("command", payload).map_err(decode)?),
+            StreamKind::Bulk => AnyCommand::Bulk(codec::from_bytes("command", payload).map_err(decode)?),
         };
         let actor = commit.events.first().map(|event| event.meta.actor.clone()).unwrap_or_default();
         asked.push_back(Asked { at: ctx.now, stream: command.stream, id: command.record.id, command: any, actor });

@@ -202,7 +202,7 @@ fn ended_by(command: &RecordedCommand) -> Option<RunId> {
             run::Command::ChildEnded { run, .. } => run,
             _ => None,
         },
-        StreamKind::Schedule | StreamKind::Source | StreamKind::Topic | StreamKind::Queue => None,
+        StreamKind::Schedule | StreamKind::Source | StreamKind::Topic | StreamKind::Queue | StreamKind::Bulk => None,
     }
 }
 

@@ -86,7 +86,7 @@ impl Recording {
                 }
             }
             StreamKind::Schedule | StreamKind::Source | StreamKind::Definition => {}
-            StreamKind::Topic | StreamKind::Queue => {}
+            StreamKind::Topic | StreamKind::Queue | StreamKind::Bulk => {}
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Recording {
                 Shown::Failed(SourceFailure { class, message })
             }
             AnyEvent::Source(_) | AnyEvent::Schedule(_) | AnyEvent::Definition(_) => return,
-            AnyEvent::Topic(_) | AnyEvent::Queue(_) => return,
+            AnyEvent::Topic(_) | AnyEvent::Queue(_) | AnyEvent::Bulk(_) => return,
         };
         self.sources.entry(SourceId::from_uuid(stream.id)).or_default().looks.push((version, at, shown));
     }

@@ -49,7 +49,7 @@ pub fn learn(commits: &[Commit], walker: &mut Walker) -> Result<bool, Error> {
             StreamKind::Deliverable => learn_order((before, value), command.stream, &mut users, walker),
             StreamKind::Source => learn_source((before, value), command.stream, walker),
             StreamKind::Run | StreamKind::Schedule | StreamKind::Definition => Ok(()),
-            StreamKind::Topic | StreamKind::Queue => Ok(()),
+            StreamKind::Topic | StreamKind::Queue | StreamKind::Bulk => Ok(()),
         }
         .map_err(|error| Error::decode(place(), error))?;
     }
@@ -178,7 +178,10 @@ impl Telling<'_> {
     ) -> Result<(), DecodeError> {
         let (before, after) = (delta_of(&then.record.delta)?, delta_of(&decided.delta)?);
         for (before, after) in before.opens.iter().zip(&after.opens) {
-            let (Duty::Tell { command, .. } | Duty::Wake { command, .. }) = &after.duty else { continue };
+            let (Duty::Tell { command, .. } | Duty::Ask { command, .. } | Duty::Wake { command, .. }) = &after.duty
+            else {
+                continue;
+            };
             let old = CommandId::of_obligation(then.stream, &before.key, "tell");
             let new = CommandId::of_obligation(stream, &after.key, "tell");
             self.told.insert(old, (new, bare(command)?));
@@ -251,6 +254,7 @@ fn bare(command: &AnyCommand) -> Result<Vec<u8>, DecodeError> {
         AnyCommand::Definition(command) => codec::to_bytes(command),
         AnyCommand::Topic(command) => codec::to_bytes(command),
         AnyCommand::Queue(command) => codec::to_bytes(command),
+        AnyCommand::Bulk(command) => codec::to_bytes(command),
     }
 }
 

@@ -132,7 +132,7 @@ impl Drive<'_> {
             }
             Duty::Attempt { step, attempt, token } => self.perform(step, attempt, token),
             // Topics and definitions are not there: what they would say is in the script.
-            Duty::Tell { .. } | Duty::Wake { .. } | Duty::Assess { .. } => {}
+            Duty::Tell { .. } | Duty::Ask { .. } | Duty::Wake { .. } | Duty::Assess { .. } | Duty::Choose { .. } => {}
         }
     }
 

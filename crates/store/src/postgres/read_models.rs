@@ -86,6 +86,16 @@ impl ReadModels for PostgresStore {
         texts.iter().map(|text| parse_row(table, text)).collect()
     }
 
+    async fn count(&self, table: &'static TableDef, query: &Query) -> Result<u64, StoreError> {
+        let question = DIALECT.count(table, query)?;
+        let mut asked = sqlx::query_scalar(AssertSqlSafe(question.sql));
+        for parameter in question.parameters {
+            asked = asked.bind(parameter);
+        }
+        let count: i64 = asked.fetch_one(&self.inner.pool).await.map_err(failed("count rows"))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     async fn count_by(&self, table: &'static TableDef, column: &'static str) -> Result<Vec<(Value, u64)>, StoreError> {
         let texts: Vec<String> = sqlx::query_scalar(AssertSqlSafe(DIALECT.count_by(table, column)?))
             .fetch_all(&self.inner.pool)

@@ -7,7 +7,7 @@ use crate::tables::{Dialect, FillSql, GenerationSql, TableSql, all_quoted, assig
 
 /// PostgreSQL's way of putting questions.
 pub(super) const DIALECT: Dialect =
-    Dialect { image, value, object: "json_build_object", parameter, by_bytes: " COLLATE \"C\"" };
+    Dialect { image, value, object: "json_build_object", parameter, within, by_bytes: " COLLATE \"C\"" };
 
 /// All texts of a table.
 pub(super) fn sql_of(table: &TableDef) -> TableSql {
@@ -114,6 +114,12 @@ fn value(column: &str, kind: ColumnType) -> String {
         ColumnType::Time => format!("to_char(t.{column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"),
         _ => format!("t.{column}"),
     }
+}
+
+/// In the collation `C`, `lower` knows A to Z only.
+fn within(column: &str, number: usize) -> String {
+    let text = format!("lower(CAST(t.{} AS text) COLLATE \"C\")", quote(column));
+    format!("position(lower(CAST(${number} AS text) COLLATE \"C\") IN {text}) > 0")
 }
 
 fn parameter(number: usize, kind: ColumnType) -> String {

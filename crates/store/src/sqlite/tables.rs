@@ -8,7 +8,7 @@ use nightshift_projections::table::{ColumnType, TableDef};
 use crate::tables::{Dialect, FillSql, GenerationSql, TableSql, all_quoted, assignments, quote, quoted_list};
 
 /// SQLite's way of putting questions.
-pub(super) const DIALECT: Dialect = Dialect { image, value, object: "json_object", parameter, by_bytes: "" };
+pub(super) const DIALECT: Dialect = Dialect { image, value, object: "json_object", parameter, within, by_bytes: "" };
 
 /// Name of the attached file that a rebuild fills.
 pub(super) const SCRATCH: &str = "rebuilt";
@@ -90,6 +90,11 @@ fn value(column: &str, kind: ColumnType) -> String {
         ColumnType::Json => format!("json(t.{column})"),
         _ => format!("t.{column}"),
     }
+}
+
+/// `lower` and `instr` know A to Z only, and compare bytes.
+fn within(column: &str, number: usize) -> String {
+    format!("instr(lower(t.{}), lower(${number})) > 0", quote(column))
 }
 
 fn parameter(number: usize, kind: ColumnType) -> String {

@@ -116,7 +116,7 @@ impl EventFold {
             AnyEvent::Deliverable(event) => of_deliverable(event),
             AnyEvent::Schedule(event) => of_schedule(event, recorded.at),
             AnyEvent::Source(event) => self.of_source(SourceId::from_uuid(id), event),
-            AnyEvent::Definition(_) | AnyEvent::Topic(_) | AnyEvent::Queue(_) => vec![],
+            AnyEvent::Definition(_) | AnyEvent::Topic(_) | AnyEvent::Queue(_) | AnyEvent::Bulk(_) => vec![],
         }
     }
 
@@ -170,6 +170,7 @@ impl EventFold {
             | run::Event::ApprovalDecided { .. }
             | run::Event::ApprovalEscalated { .. }
             | run::Event::StepReset { .. }
+            | run::Event::StepDiscarded { .. }
             | run::Event::Paused { .. }
             | run::Event::Resumed { .. } => vec![],
         }

@@ -166,9 +166,11 @@ impl Run {
 
     fn closed_by(&mut self, event: &Event, moment: Moment) -> Vec<SpanRecord> {
         match event {
-            Event::Created(_) | Event::ApprovalEscalated { .. } | Event::Paused { .. } | Event::Resumed { .. } => {
-                vec![]
-            }
+            Event::Created(_)
+            | Event::ApprovalEscalated { .. }
+            | Event::StepDiscarded { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. } => vec![],
             Event::StepQueued { step, .. } => {
                 if let Some(step) = self.steps.get(step) {
                     step.queued_since = Some(moment.at);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::draw::Draw;
 use crate::run::{
-    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, Event, How, Migrated,
+    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, DeadVerb, Event, How, Migrated,
     Migration, OnTimeout, Waits,
 };
 
@@ -120,7 +120,9 @@ pub fn events(draw: &mut Draw) -> Vec<Event> {
             modifications: draw.opt(Draw::some_json),
             not_before: draw.opt(Draw::at),
             by: asked(draw),
+            once: draw.bool(),
         },
+        E::StepDiscarded { step: step(), by: asked(draw) },
         E::Reopened { by: asked(draw) },
         E::Paused { by: asked(draw) },
         E::Resumed { by: asked(draw) },
@@ -155,6 +157,12 @@ pub fn commands(draw: &mut Draw) -> Vec<Command> {
             past: None,
         },
         C::SkipStep { step: step(), output: draw.opt(Draw::some_json), by: asked(draw), past: None },
+        C::DeadLetter {
+            step: step(),
+            attempt: draw.opt(Draw::u32),
+            verb: draw.one_of(&DeadVerb::ALL),
+            by: asked(draw),
+        },
         C::Rerun { from: draw.opt(Draw::text), by: asked(draw) },
         C::Pause { by: asked(draw) },
         C::Resume { by: asked(draw) },

@@ -5,6 +5,7 @@
 
 mod draw;
 mod draw_queue;
+mod draw_bulk;
 mod draw_runs;
 mod draw_workflows;
 mod streams;
@@ -136,6 +137,7 @@ fn every_command_has_a_golden_file_and_decodes_for_ever() {
             AnyCommand::Definition(command) => crate::testing::word(command),
             AnyCommand::Topic(command) => crate::testing::word(command),
             AnyCommand::Queue(command) => crate::testing::word(command),
+            AnyCommand::Bulk(command) => crate::testing::word(command),
         };
         format!("{}.{word}", command.kind().as_str())
     };
@@ -260,6 +262,7 @@ fn doc_of(event_type: &str) -> String {
         StreamKind::Definition => include_str!("../../definition/event.rs"),
         StreamKind::Topic => include_str!("../../topic/mod.rs"),
         StreamKind::Queue => include_str!("../../queue/mod.rs"),
+        StreamKind::Bulk => include_str!("../../bulk/mod.rs"),
     });
     assert_eq!(docs.len(), facts(kind).len(), "each event of {kind:?} has one line of comment");
     let at = facts(kind).iter().position(|fact| event_type.ends_with(&format!(".{fact}"))).unwrap();

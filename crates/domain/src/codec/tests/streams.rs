@@ -23,6 +23,7 @@ impl Draw {
         events.extend(self.definition_events().into_iter().map(AnyEvent::from));
         events.extend(self.topic_events().into_iter().map(AnyEvent::from));
         events.extend(self.queue_events().into_iter().map(AnyEvent::from));
+        events.extend(self.bulk_events().into_iter().map(AnyEvent::from));
         events
     }
 
@@ -181,6 +182,7 @@ impl Draw {
         commands.extend(self.definition_commands().into_iter().map(AnyCommand::from));
         commands.extend(self.topic_commands().into_iter().map(AnyCommand::from));
         commands.extend(self.queue_commands().into_iter().map(AnyCommand::from));
+        commands.extend(self.bulk_commands().into_iter().map(AnyCommand::from));
         commands
     }
 

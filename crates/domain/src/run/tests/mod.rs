@@ -469,6 +469,10 @@ fn retry_step(step: &str) -> Command {
     Command::RetryStep { step: step.to_owned(), modifications: None, delay_ms: 0, by: by(), past: None }
 }
 
+fn dead_letter(step: &str, verb: DeadVerb) -> Command {
+    Command::DeadLetter { step: step.to_owned(), attempt: None, verb, by: by() }
+}
+
 fn skip_step(step: &str, output: Option<Json>) -> Command {
     Command::SkipStep { step: step.to_owned(), output, by: by(), past: None }
 }

@@ -1,6 +1,7 @@
 //! What people do to runs: retry, skip, do again, pause.
 
 use super::*;
+use crate::testing::word;
 
 /// `a`, then `b`, then `c`, and `d` beside them; `last` goes finally.
 fn steps() -> Vec<StepPlan> {
@@ -269,4 +270,68 @@ fn an_end_after_a_run_was_opened_again_is_told_under_another_key() {
     let it =
         dies(given::<RunDecider>(id().stream(), []).after(Command::Create(Box::new(created))), "a", 1).owes(&["ended"]);
     goes(it.after(retry_step("a")), "a", 2, json!(1)).owes(&["ended", "ended:1"]);
+}
+
+fn with_attempts(most: u32, step: StepPlan) -> StepPlan {
+    StepPlan { retry: RetryPolicy { attempts_max: most, ..step.retry.clone() }, ..step }
+}
+
+#[test]
+fn a_dead_letter_has_one_more_attempt_or_all_of_them_again() {
+    let fails = |it: Runs, attempt| {
+        let it = it.after(grant("a", attempt, u64::from(attempt)));
+        it.after(failed("a", attempt, u64::from(attempt), FailureClass::Transient))
+    };
+    let dead = fails(fails(flow(1, vec![with_attempts(2, step("a", &[]))]), 1).at(60).after(retry("a", 2)), 2);
+    assert_eq!((dead.status("a"), dead.end().as_str()), ("dead", "failed"));
+    let once =
+        dead.clone().when(dead_letter("a", DeadVerb::Retry)).then_facts(&["reopened", "step_reset", "step_queued"]);
+    assert_eq!(fails(once, 3).status("a"), "dead", "one more, and no other");
+    let anew = fails(dead.after(dead_letter("a", DeadVerb::Reset)), 3);
+    assert_eq!(anew.status("a"), "failed", "it waits for the second");
+    let over = fails(anew.at(120).after(retry("a", 4)), 4);
+    assert_eq!(over.status("a"), "dead");
+    // A reset behind a retry counts.
+    let again = fails(over.after(dead_letter("a", DeadVerb::Retry)), 5).after(dead_letter("a", DeadVerb::Reset));
+    assert_eq!(fails(again, 6).status("a"), "failed");
+}
+
+#[test]
+fn a_dead_letter_that_was_discarded_comes_back_by_a_rerun_only() {
+    let over = failed_run();
+    let it = over.when(dead_letter("b", DeadVerb::Discard)).then_facts(&["step_discarded"]).owes(&[]);
+    assert_eq!((it.status("b"), it.end().as_str()), ("dead", "failed"), "the run stays as it is");
+    let discarded = Rejection::Discarded { step: "b".to_owned(), by: by() };
+    for verb in DeadVerb::ALL {
+        it.clone().when(dead_letter("b", verb)).then_rejected(discarded.clone());
+    }
+    it.clone().when(retry_step("b")).then_rejected(discarded.clone());
+    it.clone().when(skip_step("b", None)).then_rejected(discarded.clone());
+    it.clone().when(retry_step("c")).then_rejected(discarded);
+    let it = it.after(rerun(Some("b"))).owes(&["job:b:2"]);
+    assert_eq!(dies(it, "b", 2).when(dead_letter("b", DeadVerb::Discard)).events().len(), 1, "it can be dead again");
+}
+
+#[test]
+fn a_dead_letter_is_the_one_that_was_looked_at() {
+    let seen = |verb, attempt| Command::DeadLetter { step: "a".to_owned(), attempt: Some(attempt), verb, by: by() };
+    let two = flow(2, vec![step("a", &[]), step("b", &[])]).after(grant("a", 1, 1)).after(grant("b", 1, 2));
+    let two = two.after(failed("a", 1, 1, FailureClass::Permanent)).after(failed("b", 1, 2, FailureClass::Permanent));
+    // By the other letter of the run it is done again already: that is what was asked for.
+    let going = two.after(dead_letter("b", DeadVerb::Reset)).owes(&["job:a:2", "job:b:2"]);
+    going.clone().when(seen(DeadVerb::Retry, 1)).then([]);
+    going.clone().when(seen(DeadVerb::Reset, 1)).then([]);
+    assert_eq!(word(&going.clone().when(seen(DeadVerb::Discard, 1)).result.unwrap_err()), "step_is");
+    // It died once more since: whoever looked at the first death does not know of it.
+    let dead_again = dies(going.after(grant("b", 2, 3)).after(done("b", 2, 3)), "a", 2);
+    assert_eq!(word(&dead_again.clone().when(seen(DeadVerb::Retry, 1)).result.unwrap_err()), "step_is");
+    assert_eq!(dead_again.when(seen(DeadVerb::Discard, 2)).events().len(), 1);
+}
+
+#[test]
+fn a_run_that_is_over_is_not_cancelled() {
+    let end = |end: &str| Rejection::Over { end: end.to_owned() };
+    failed_run().when(cancel()).then_rejected(end("failed"));
+    goes(flow(1, vec![step("a", &[])]), "a", 1, json!(1)).when(cancel()).then_rejected(end("completed"));
+    flow(1, vec![step("a", &[])]).after(cancel()).when(cancel()).then([]);
 }
