@@ -236,6 +236,7 @@ fn the_files_every_reader_expects_exist() {
         "ops/agents.example.toml",
         "ops/limits.example.toml",
         "ops/access.example.toml",
+        "ops/secrets.example.toml",
         "ops/openapi.json",
         "schema/workflow.schema.json",
     ];

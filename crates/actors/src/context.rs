@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nightshift_domain::{calendar::Calendar, expression::Expressions, ids::StreamId};
+use nightshift_domain::{calendar::Calendar, expression::Expressions, ids::StreamId, run::Reports};
 use nightshift_ports::{
     clock::{Clock, IdSource},
     log::EventLog,
@@ -15,6 +15,7 @@ use crate::{
     clock::ClockHandle,
     courier::Courier,
     faults::Faults,
+    herald::Herald,
     importer::ImporterHandle,
     journal::Journal,
     observer::Gauges,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub lanes: usize,
     /// Limits of the queue, where people set no others.
     pub limits: Limits,
+    /// Which messages runs owe to webhooks that begin from now on.
+    pub reports: Reports,
     /// Timers go off, and what is owed is handed over at the start. Without it only what is asked is done.
     pub alive: bool,
 }
@@ -67,6 +70,7 @@ impl Default for Settings {
             look_timeout_ms: 30_000,
             lanes: 1,
             limits: Limits::default(),
+            reports: Reports::default(),
             alive: true,
         }
     }
@@ -112,6 +116,8 @@ pub struct Context {
     pub courier: Courier,
     /// Finds the letters of bulk jobs.
     pub chooser: Chooser,
+    /// Tells webhooks what runs owe them.
+    pub herald: Herald,
     /// The way to streams; set when the stream supervisors run.
     pub router: OnceLock<Router>,
 }

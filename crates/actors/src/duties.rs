@@ -1,5 +1,5 @@
 //! What is owed goes to whoever pays it: timers to the clock, jobs to the queue, work to the workers, errands to the
-//! courier. Handing over the same thing twice is handing it over once.
+//! courier, messages to the herald. Handing over the same thing twice is handing it over once.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use crate::{
     chooser::Choose,
     context::Context,
     courier::Errand,
+    herald::Owing,
     importer::Assess,
     queue::Job,
     shell::Kind,
@@ -68,6 +69,10 @@ pub fn hand_over<K: Kind>(context: &Arc<Context>, stream: StreamId, state: &K::S
                 let command = (**command).clone();
                 let errand = Errand { owner: stream, key, to: *to, command, timer: false, asks };
                 context.courier.send(context, errand);
+            }
+            Duty::Report { report } => {
+                let owing = Owing { key, report: Arc::new((**report).clone()), since: obligation.due_at };
+                context.herald.send(context, stream, owing);
             }
             Duty::Lease { step, attempt } => {
                 let Some(gates) = K::gates(state, step) else {

@@ -132,7 +132,8 @@ impl Journal {
                 let facts = ShardFacts {
                     acquired: owned.epoch,
                     epoch: AtomicI64::new(owned.epoch),
-                    head: AtomicU64::new(owned.head) };
+                    head: AtomicU64::new(owned.head),
+                };
                 (owned.shard, Arc::new(facts))
             })
             .collect();

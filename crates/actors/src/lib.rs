@@ -11,6 +11,7 @@ pub mod courier;
 pub mod duties;
 pub mod envelope;
 pub mod faults;
+pub mod herald;
 pub mod importer;
 pub mod journal;
 pub mod observer;

@@ -20,6 +20,7 @@ use crate::{
     context::Context,
     courier::Errand,
     envelope::{Envelope, Handed, Message, Reply},
+    herald::Owing,
 };
 
 /// Obligations read at once.
@@ -62,6 +63,10 @@ async fn hand_over(context: &Arc<Context>, owed: Owed, places: &Arc<Semaphore>) 
             let command = (**command).clone();
             let errand = Errand { owner: owed.stream, key, to: *to, command, timer: false, asks };
             context.courier.send(context, errand);
+        }
+        Duty::Report { report } => {
+            let owing = Owing { key, report: Arc::new((**report).clone()), since: owed.obligation.due_at };
+            context.herald.send(context, owed.stream, owing);
         }
         // Begun by an owner of the shard before this one, with which it died.
         Duty::Attempt { step, attempt, token } if token.epoch < context.journal.acquired(owed.stream.shard()) => {

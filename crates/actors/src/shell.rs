@@ -247,6 +247,7 @@ impl<K: Kind> Shell<K> {
             shard_count: context.shard_count(),
             calendar: &*context.calendar,
             expressions: &*context.expressions,
+            reports: &context.settings.reports,
         };
         let state = &self.state;
         let decide = || {
@@ -281,6 +282,7 @@ impl<K: Kind> Shell<K> {
             shard_count: self.context.shard_count(),
             tz_revision: self.context.calendar.tz_revision().to_owned(),
             code_revision: self.context.settings.code_revision.clone(),
+            reports: self.context.settings.reports.clone(),
             request: asked.meta.request.clone(),
         };
         let (reply, delta) = match decided {

@@ -37,6 +37,7 @@ use crate::{
     courier::Courier,
     envelope::{Done, Envelope, NotDone, Reply},
     faults::{Faults, NoFaults},
+    herald::Herald,
     importer::ImporterHandle,
     journal::{self, Journal},
     observer::{Gauges, NoObserver, Observer},
@@ -169,6 +170,7 @@ impl System {
             workers: Workers::default(),
             courier,
             chooser: Chooser::default(),
+            herald: Herald::default(),
             router: OnceLock::from(Router::default()),
         });
         // Nothing is given a place before it is known what people set.
@@ -321,6 +323,7 @@ impl System {
     /// Ends the tree. What is under way is found in the log at the next start.
     pub async fn stop(&self) {
         self.context.clock.0.stop();
+        self.context.herald.stop();
         let _ = self.root.stop_and_wait(None, None).await;
     }
 }

@@ -275,10 +275,15 @@ pub fn give_back_unused(context: &Arc<Context>, offered: Option<Token>) {
     }
 }
 
-/// Does it within its time; a panic of a performer is a failure like another.
+/// What a performer may take beyond the time of its step, in milliseconds. It keeps that time itself and knows better what
+/// came of it: which agent, what a program said when it was asked to end, for which it gets some seconds.
+const SLACK_MS: u64 = 15_000;
+
+/// Does it, and gives it up when its performer does not keep its time; a panic of a performer is a failure like another.
 async fn bounded(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOutput, Failure> {
     context.faults.at(Point::BeforeEffect);
-    let deadline = context.clock_port.now().plus_ms(i64::try_from(attempt.timeout_ms).unwrap_or(i64::MAX));
+    let limit_ms = attempt.timeout_ms.saturating_add(SLACK_MS);
+    let deadline = context.clock_port.now().plus_ms(i64::try_from(limit_ms).unwrap_or(i64::MAX));
     let work = AssertUnwindSafe(perform::perform(context, attempt)).catch_unwind();
     tokio::select! {
         done = work => done.unwrap_or_else(|panic| {
@@ -286,7 +291,7 @@ async fn bounded(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOutput
             Err(Failure::new(FailureClass::Transient, format!("the performer panicked: {text}")))
         }),
         () = context.clock_port.sleep_until(deadline) => {
-            let message = format!("no result within {} ms", attempt.timeout_ms);
+            let message = format!("no result within {} ms, nor {SLACK_MS} ms later", attempt.timeout_ms);
             Err(Failure::new(FailureClass::Timeout, message))
         }
     }

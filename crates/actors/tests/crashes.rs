@@ -16,9 +16,7 @@ use nightshift_actors::{
 };
 use nightshift_domain::{deliverable::Governance, ids::StreamKind, time::Timestamp};
 use serde_json::json;
-use support::{
-    MONDAY_8, PanicOnce, Stage, begin, create, idle, order, progress, register, versions, watched::Watched,
-};
+use support::{MONDAY_8, PanicOnce, Stage, begin, create, idle, order, progress, register, versions, watched::Watched};
 
 const NINE: Timestamp = Timestamp(MONDAY_8.0 + 3_600_000_000);
 

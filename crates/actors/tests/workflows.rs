@@ -45,7 +45,7 @@ async fn publish(system: &System, id: &str, correlation: &str) {
     let topic = TopicId::of("paid", 4);
     let event = Published {
         id: id.to_owned(),
-        user: UserId("shop".to_owned()),
+        user: UserId::default(),
         correlation: Some(correlation.to_owned()),
         intent_id: None,
         payload: json!({"amount": 5}),
@@ -219,6 +219,35 @@ async fn a_value_too_large_for_an_event_reaches_later_steps() {
     let run::Action::Process { input, .. } = &acts[1].action else { panic!("{:?}", acts[1].action) };
     assert_eq!(input["text"].as_str().map(str::len), Some(64 * 1024));
     check_books(&stage).await;
+}
+
+/// The worker's own bound was that of the performer and won: the class of a slow agent was always a plain time-out.
+#[tokio::test]
+async fn what_a_performer_says_of_its_time_is_recorded_before_the_worker_gives_it_up() {
+    for (later_ms, expected) in [(1_000, FailureClass::Permanent), (30_000, FailureClass::Timeout)] {
+        let mut stage = Stage::new();
+        let system = stage.start().await;
+        let flow = register(
+            &system,
+            "name: slow\nsteps:\n  - {id: a, llm: {prompt: x}, timeout: 60s, retry: {max_attempts: 1}}\n",
+        )
+        .await;
+        let gate = stage.world.close_gate();
+        stage.world.act_failures.lock().unwrap().push(failure(FailureClass::Permanent));
+        let run = begin(&system, flow, ("run", "ann"), json!({})).await;
+        while stage.world.begun().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        stage.clock.set(MONDAY_8.plus_ms(60_000 + later_ms));
+        support::idle().await;
+        gate.add_permits(1);
+        system.settled().await;
+        let class = |state: &run::State, _| match state {
+            run::State::Over(_, run::End::Failed { failure, .. }) => Some(failure.class),
+            _ => None,
+        };
+        assert_eq!(system.ask(run.stream(), class).await.unwrap(), Some(expected), "{later_ms} ms later");
+    }
 }
 
 /// So is one that another run gave.

@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use axum::{
     Router,
     extract::{ConnectInfo, Request, State, connect_info::Connected},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     serve::IncomingStream,
@@ -23,6 +23,7 @@ use crate::{
     naming,
     routes::{Route, Verb},
     seed,
+    stream::token,
     system::POSITION,
 };
 
@@ -117,7 +118,13 @@ pub async fn guard(
         return refuse(request.uri().path(), ApiError::new(Code::Internal, message));
     };
     let clock = &shared.system.context().clock_port;
-    let known = authenticate(&shared.options.auth, &shared.token, (request.headers(), peer), clock).await;
+    let known = match by_address(route, request.uri()) {
+        Some(_) if !shared.options.auth.is_configured() && !peer.is_this_machine() => {
+            Err(ApiError::this_machine_only())
+        }
+        Some(given) => token::caller(&shared, (request.uri().path(), given), clock.now()),
+        None => authenticate(&shared.options.auth, &shared.token, (request.headers(), peer), clock).await,
+    };
     match known {
         Err(error) => refuse(request.uri().path(), error),
         Ok(caller) if !caller.may(route.group) => {
@@ -143,6 +150,11 @@ pub async fn guard(
             }
         }
     }
+}
+
+/// The token that stands in the address of a stream.
+fn by_address<'u>(route: &Route, uri: &'u Uri) -> Option<&'u str> {
+    route.query.iter().any(|param| param.name == token::PARAM).then(|| token::in_address(uri)).flatten()
 }
 
 /// Nobody has to prove anything: the group is public, or it is figures and nothing is configured (then only this machine

@@ -147,6 +147,13 @@ pub struct ApiError {
 pub type Answered = Result<Response, ApiError>;
 
 impl ApiError {
+    /// Nothing is configured that would let others prove who they are.
+    #[must_use]
+    pub fn this_machine_only() -> Self {
+        let message = "tokens and keys are not configured: only requests from this machine are taken";
+        Self::new(Code::Forbidden, message)
+    }
+
     /// A refusal of a kind, in words.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {

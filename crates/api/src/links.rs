@@ -78,6 +78,11 @@ impl LinkKey {
         (secret.len() >= 32).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
+    /// What other keys are derived from.
+    pub(crate) const fn key(&self) -> &hmac::Key {
+        &self.0
+    }
+
     /// The address of a link, below that of the server.
     #[must_use]
     pub fn address(&self, link: &Link) -> String {

@@ -9,8 +9,8 @@ use axum::{Router, middleware, routing::MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Shared, approvals, auth::Group, bulk, control, deliverables, edge, events, explain, health, hooks, jobs, limits, links,
-    openapi, orchestrations, queues, recovery, schedules, seed, stream, workflows,
+    Shared, approvals, auth::Group, bulk, control, deliverables, edge, events, explain, health, hooks, jobs, limits,
+    links, openapi, orchestrations, queues, recovery, schedules, seed, stream, workflows,
 };
 
 /// Makes the schema of a type.

@@ -248,3 +248,42 @@ async fn a_websocket_tells_the_same_and_closes_at_the_end() {
     let mut gone = open(&path).await;
     gone.shutdown().await.unwrap();
 }
+
+/// Browsers cannot send headers with an `EventSource`.
+#[tokio::test]
+async fn a_token_in_the_address_opens_one_runs_streams_until_its_end() {
+    let stage = Stage::new().await;
+    stage.register(TWO_STEPS).await;
+    let run = stage.start(&json!({"name": "daily"})).await;
+    let other = stage.start(&json!({"name": "daily", "parameters": {"topic": "b"}})).await;
+    let make = format!("/api/orchestrations/{run}/stream-token");
+    assert_eq!(stage.post("ns_other", &make, &Value::Null).await.refusal(), (404, "NOT_FOUND".to_owned()));
+    let made = stage.post("ns_agent", &make, &Value::Null).await.data();
+    let token = made["token"].as_str().unwrap().to_owned();
+    let bare = async |path: String| stage.send(("GET", &path), &[], "").await;
+    let followed = bare(format!("/api/orchestrations/{run}/events?token={token}")).await;
+    assert_eq!(names(&sent(&followed.body)), WHOLE);
+    let of_operator = stage.post("ns_operator", &make, &Value::Null).await.data();
+    let seen = bare(format!("/api/orchestrations/{run}/events?token={}", of_operator["token"].as_str().unwrap())).await;
+    assert_eq!(seen.status, 200);
+    let (said, tag) = token.split_once('.').unwrap();
+    let swapped = of_operator["token"].as_str().unwrap().split_once('.').unwrap().0;
+    for (path, why) in [
+        (format!("/api/orchestrations/{other}/events?token={token}"), "another run"),
+        (format!("/api/orchestrations/{run}/events?token={said}.{}", &tag[1..]), "changed"),
+        (format!("/api/orchestrations/{run}/events?token={swapped}.{tag}"), "changed"),
+        (format!("/api/orchestrations/{run}/ws?token={said}"), "changed"),
+        (format!("/api/orchestrations/{run}/events?token="), "changed"),
+        (format!("/api/orchestrations/{run}?token={token}"), "Authorization"),
+        (format!("/api/orchestrations?token={token}"), "Authorization"),
+    ] {
+        let answer = bare(path.clone()).await;
+        assert_eq!(answer.refusal(), (401, "UNAUTHORIZED".to_owned()), "{path}");
+        assert!(answer.body.contains(why) && !answer.body.contains(said), "{path}: {}", answer.body);
+    }
+    // What the token may is to look: it cannot make another one.
+    assert_eq!(stage.send(("POST", &format!("{make}?token={token}")), &[], "").await.status, 401);
+    stage.clock.advance_ms(300_000);
+    let late = bare(format!("/api/orchestrations/{run}/events?token={token}")).await;
+    assert!(late.refusal().0 == 401 && late.body.contains("past its end"), "{}", late.body);
+}

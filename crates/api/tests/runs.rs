@@ -434,7 +434,10 @@ async fn a_signed_link_decides_when_its_form_is_sent_and_not_before() {
 async fn an_event_is_published_once_and_starts_what_waits_for_it() {
     let stage = Stage::new().await;
     let triggered = TWO_STEPS.replace("steps:", "triggers:\n  - {event: order_placed}\nsteps:");
-    stage.register(&triggered).await;
+    // As the command line does it: for everybody.
+    let bearer = format!("Bearer {}", support::CONTROL);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/yaml")];
+    assert_eq!(stage.send(("POST", "/api/workflows?wait=position"), &headers, &triggered).await.status, 201);
     settled(&stage).await;
     let event = json!({"id": "e1", "type": "order_placed", "payload": {"topic": "shoes"}});
     for (n, repeated) in [(1, false), (2, true)] {
@@ -445,6 +448,12 @@ async fn an_event_is_published_once_and_starts_what_waits_for_it() {
     settled(&stage).await;
     let runs = stage.get("ns_agent", "/api/orchestrations?lifecycle=all").await.data();
     assert_eq!((runs["total"].as_u64(), runs["items"][0]["parameters"]["topic"].as_str()), (Some(1), Some("shoes")));
+    // The private event of another user than the definition's starts nothing.
+    let stage = Stage::new().await;
+    stage.register(&triggered).await;
+    assert_eq!(stage.post("ns_agent", "/api/events?wait=position", &event).await.status, 202);
+    settled(&stage).await;
+    assert_eq!(stage.get("ns_operator", "/api/orchestrations?lifecycle=all").await.data()["total"], 0);
     assert_eq!(stage.get("ns_agent", "/api/events?type=order_placed").await.data()["total"], 1);
     for (wrong, path) in [
         (json!({"type": ""}), "type"),

@@ -61,6 +61,8 @@ pub struct Ctx<'a> {
     pub calendar: &'a dyn Calendar,
     /// Answers about conditions.
     pub expressions: &'a dyn Expressions,
+    /// Which messages runs owe that begin now.
+    pub reports: &'a run::Reports,
 }
 
 /// The part of a [`Ctx`] that is written beside each command, so that the decision can be made again.
@@ -74,6 +76,9 @@ pub struct RecordedCtx {
     pub tz_revision: String,
     /// Version of the program that decided.
     pub code_revision: String,
+    /// Which messages runs owed that began then.
+    #[serde(default, skip_serializing_if = "run::Reports::is_none")]
+    pub reports: run::Reports,
     /// Fingerprint of the request, when a client named it: nothing is decided by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
@@ -180,6 +185,11 @@ pub enum Duty {
         /// Which page, from 0.
         page: u32,
     },
+    /// Tell a webhook something about this run.
+    Report {
+        /// What.
+        report: Box<run::Report>,
+    },
 }
 
 impl Duty {
@@ -190,7 +200,7 @@ impl Duty {
             Self::Wake { .. } => Class::Timer,
             Self::Lease { .. } => Class::Job,
             Self::Attempt { .. } | Self::Assess { .. } | Self::Choose { .. } => Class::Effect,
-            Self::Tell { .. } | Self::Ask { .. } => Class::Send,
+            Self::Tell { .. } | Self::Ask { .. } | Self::Report { .. } => Class::Send,
         }
     }
 }

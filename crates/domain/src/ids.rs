@@ -162,17 +162,16 @@ pub enum StreamKind {
 
 impl StreamKind {
     /// Every kind; new ones are added at the end.
-    pub const ALL: [Self; 8] =
-        [
-            Self::Deliverable,
-            Self::Run,
-            Self::Schedule,
-            Self::Source,
-            Self::Definition,
-            Self::Topic,
-            Self::Queue,
-            Self::Bulk,
-        ];
+    pub const ALL: [Self; 8] = [
+        Self::Deliverable,
+        Self::Run,
+        Self::Schedule,
+        Self::Source,
+        Self::Definition,
+        Self::Topic,
+        Self::Queue,
+        Self::Bulk,
+    ];
 
     /// The category in front of the dash in a stream's name.
     #[must_use]
@@ -273,6 +272,15 @@ impl fmt::Display for VersionId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub String);
+
+impl UserId {
+    /// Whether it is the one of whoever runs the program. What belongs to that user is meant for everybody: events, and
+    /// definitions that serve all users.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 impl Default for UserId {
     fn default() -> Self {

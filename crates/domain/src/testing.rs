@@ -195,7 +195,15 @@ where
         self.commands += 1;
         let command_id = CommandId(derive("command", &[&self.commands.to_be_bytes()]));
         let (stream, now) = (self.stream, self.now);
-        let ctx = Ctx { stream, now, command_id, shard_count: SHARDS, calendar: &Grid, expressions: &Paths };
+        let ctx = Ctx {
+            stream,
+            now,
+            command_id,
+            shard_count: SHARDS,
+            calendar: &Grid,
+            expressions: &Paths,
+            reports: crate::run::Reports::NONE,
+        };
         let again = decide_once::<D>(&self.state, &command, &ctx);
         match decide_once::<D>(&self.state, &command, &ctx) {
             Err(rejection) => {

@@ -20,6 +20,8 @@ pub struct EffectsConfig {
     pub llm: Option<LlmConfig>,
     /// A mail server; none means that mail fails with a message that says so.
     pub smtp: Option<SmtpConfig>,
+    /// Where runs of workflows report to.
+    pub reports: ReportsConfig,
     /// A file, an entry or a commit whose text has more bytes than this is noted as left out, not read.
     pub max_item_bytes: u64,
     /// Sent as `User-Agent` with every request.
@@ -35,6 +37,7 @@ impl Default for EffectsConfig {
         Self {
             llm: None,
             smtp: None,
+            reports: ReportsConfig::default(),
             max_item_bytes: ITEM_BYTES_MAX,
             user_agent: concat!("nightshift/", env!("CARGO_PKG_VERSION")).to_owned(),
             loopback_no_proxy: true,
@@ -75,6 +78,17 @@ pub struct SmtpConfig {
     pub from: String,
     /// A mail is given up after this time, or after that of the call when it is shorter.
     pub timeout_ms: u64,
+}
+
+/// Webhooks that are told of runs.
+#[derive(Debug, Clone, Default)]
+pub struct ReportsConfig {
+    /// Is told how far runs are.
+    pub progress_url: Option<String>,
+    /// Is told of questions to people.
+    pub checkpoint_url: Option<String>,
+    /// Reference to the secret that signs; none: messages are not signed.
+    pub secret: Option<String>,
 }
 
 /// How a connection to a mail server is secured.
@@ -156,6 +170,7 @@ impl EffectsConfig {
         if let Some(smtp) = &self.smtp {
             check_smtp(smtp)?;
         }
+        check_secret("reports.secret", self.reports.secret.as_deref())?;
         self.steps.check()
     }
 }

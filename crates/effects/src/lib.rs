@@ -23,11 +23,11 @@ use nightshift_ports::{blobs::Blobs, performer::Performers, step_cache::StepCach
 
 pub use crate::{
     compose::Composers,
-    config::{EffectsConfig, EffectsError, LlmConfig, SmtpConfig, SmtpTls},
+    config::{EffectsConfig, EffectsError, LlmConfig, ReportsConfig, SmtpConfig, SmtpTls},
     deliver::Deliveries,
     secrets::{SecretError, check_reference, resolve},
     sources::Sources,
-    steps::{AgentConfig, CachedActing, Steps, StepsConfig},
+    steps::{AgentConfig, CachedActing, SecretConfig, Steps, StepsConfig},
     text::{digest_of, full_text, text_of},
 };
 
@@ -47,11 +47,12 @@ pub fn performers(
     let agents = config.steps.agents.iter();
     let versions = agents.filter_map(|(slug, agent)| Some((slug.clone(), agent.version.clone()?))).collect();
     let entries_max = config.steps.cache_entries_max;
+    let secrets = config.steps.secrets.clone();
     let steps = Steps::new(config.steps, config.llm.clone(), clients.clone(), Arc::clone(&cache))?;
     Ok(Performers {
         sources: Arc::new(Sources::new(clients.clone(), blobs.clone(), config.max_item_bytes)),
         composing: Arc::new(Composers::new(config.llm, clients.clone(), blobs.clone())),
-        delivering: Arc::new(Deliveries::new(config.smtp, clients)),
+        delivering: Arc::new(Deliveries::new(config.smtp, config.reports, secrets, clients)),
         acting: Arc::new(CachedActing::new(Arc::new(steps), cache, versions, entries_max)),
         blobs,
     })

@@ -9,7 +9,7 @@ use nightshift_domain::{
     json::Json,
     run::{Action, Outcome},
 };
-use nightshift_effects::{EffectsConfig, StepsConfig};
+use nightshift_effects::{EffectsConfig, SecretConfig, StepsConfig};
 use nightshift_ports::performer::{Call, Performers};
 use serde_json::json;
 use support::{Act, Http, NOW, answer, build, call, run};
@@ -344,4 +344,33 @@ async fn an_answer_that_did_not_change_is_used_again() {
     let own = action("GET", "/rows", &[("If-None-Match", "\"mine\"")], None);
     act(&performers, &own).await.unwrap();
     assert_eq!(asked(server.count() - 1).as_deref(), Some("\"mine\""));
+}
+
+#[tokio::test]
+async fn a_secret_in_a_header_goes_to_its_hosts_and_comes_back_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "s3cret-value\n").unwrap();
+    let from = format!("file:{}", folder.path().join("key").display());
+    let secret = |hosts: &[&str]| SecretConfig {
+        from: from.clone(),
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+    };
+    let secrets = [("crm".to_owned(), secret(&["127.0.0.1"])), ("other".to_owned(), secret(&["crm.test"]))].into();
+    let performers = with(StepsConfig { secrets, ..StepsConfig::default() });
+    let server = Http::start(vec![Act::Echo]).await;
+    let call = |value: &str| action("POST", &server.url, &[("Authorization", value)], None);
+    let outcome = act(&performers, &call("Bearer <secret:crm>")).await.unwrap();
+    assert_eq!(header(&server.request(0), "authorization").as_deref(), Some("Bearer s3cret-value"));
+    let said = outcome.value.to_string();
+    assert!(said.contains("Bearer [secret]") && !said.contains("s3cret"), "{said}");
+    for (value, says) in [
+        ("<secret:none>", "no secret none is configured"),
+        ("<secret:other>", "the secret other goes to crm.test only"),
+        ("<secret:!crm>", "only the document may"),
+    ] {
+        let failure = act(&performers, &call(value)).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Permanent);
+        assert!(failure.message.contains(says), "{failure}");
+    }
+    assert_eq!(server.count(), 1, "nothing was sent without its secret");
 }

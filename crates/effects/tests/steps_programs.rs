@@ -9,7 +9,7 @@ use nightshift_domain::{
     json::Json,
     run::{Action, Outcome},
 };
-use nightshift_effects::{EffectsConfig, StepsConfig};
+use nightshift_effects::{EffectsConfig, SecretConfig, StepsConfig};
 use nightshift_ports::performer::{Call, Performers};
 use serde_json::json;
 use support::{build, call, run};
@@ -156,11 +156,54 @@ async fn a_program_that_cannot_be_started_is_permanent() {
     }
     let steps = StepsConfig { programs: Some(vec!["cat".into()]), ..StepsConfig::default() };
     let failure = performers(steps.clone()).acting.act(&sh("echo 1").action(), &call()).await.unwrap_err();
-    assert!(failure.message.contains("may not be started; the configuration allows cat"), "{failure}");
-    performers(steps).acting.act(&program(&["cat"]).action(), &call()).await.unwrap();
+    assert!(failure.message.contains("may not be started: only cat; list it in workflows.programs"), "{failure}");
+    performers(steps.clone()).acting.act(&program(&["cat"]).action(), &call()).await.unwrap();
+    // A document's PATH does not say what a name of the list is.
+    let fake = folder.path().join("bin");
+    std::fs::create_dir(&fake).unwrap();
+    std::fs::write(fake.join("cat"), "#!/bin/sh\necho 666").unwrap();
+    std::fs::set_permissions(fake.join("cat"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = [("PATH".to_owned(), fake.display().to_string())];
+    let led_astray = Program { input: json!(1), env: path.into(), ..program(&["cat"]) };
+    let outcome = performers(steps).acting.act(&led_astray.action(), &call()).await.unwrap();
+    assert_eq!(outcome.value, json!(1));
+    std::fs::remove_dir_all(&fake).unwrap();
+    let none = StepsConfig { programs: Some(vec![]), ..StepsConfig::default() };
+    let failure = performers(none).acting.act(&sh("echo 1").action(), &call()).await.unwrap_err();
+    assert!(failure.message.contains("no program may; list it in workflows.programs"), "{failure}");
     let steps = StepsConfig { folder: Some(folder.path().into()), ..StepsConfig::default() };
     let outcome = performers(steps).acting.act(&program(&["ls"]).action(), &call()).await.unwrap();
     assert_eq!(outcome.value, json!({"text": "data\nlost\nplain"}));
+}
+
+#[tokio::test]
+async fn a_secret_in_the_environment_is_resolved_there_and_comes_back_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "s3cret-value\n").unwrap();
+    let from = format!("file:{}", folder.path().join("key").display());
+    let secret = |hosts: &[&str]| SecretConfig {
+        from: from.clone(),
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+    };
+    let secrets = [("db".to_owned(), secret(&[])), ("crm".to_owned(), secret(&["crm.test"]))].into();
+    let performers = performers(StepsConfig { secrets, ..StepsConfig::default() });
+    let program =
+        |value: &str, script: &str| Program { env: [("KEY".to_owned(), value.to_owned())].into(), ..sh(script) };
+    let act = async |program: Program| performers.acting.act(&program.action(), &call()).await;
+    let script = "test \"$KEY\" = 'x s3cret-value' && echo \"$KEY\" && echo \"$KEY\" >&2";
+    let outcome = act(program("x <secret:db>", script)).await.unwrap();
+    assert_eq!((outcome.value, outcome.logs), (json!({"text": "x [secret]"}), vec!["x [secret]".to_owned()]));
+    let failure = act(program("<secret:db>", "echo \"$KEY\" >&2; exit 3")).await.unwrap_err();
+    assert!(failure.message.contains("[secret]") && !failure.message.contains("s3cret"), "{failure}");
+    for (value, says) in [
+        ("<secret:none>", "no secret none is configured"),
+        ("<secret:crm>", "the secret crm goes to crm.test only"),
+        ("<secret:!db>", "only the document may"),
+    ] {
+        let failure = act(program(value, "exit 0")).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Permanent);
+        assert!(failure.message.contains(says) && failure.message.contains("KEY"), "{failure}");
+    }
 }
 
 #[tokio::test]

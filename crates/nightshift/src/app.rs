@@ -8,8 +8,11 @@ use nightshift_actors::{
     observer::{NoObserver, Observer},
     system::{Parts, System},
 };
-use nightshift_domain::time::Timestamp;
-use nightshift_effects::{EffectsConfig, LlmConfig, SmtpConfig, SmtpTls, StepsConfig, performers};
+use nightshift_domain::{
+    run::{REPORTS, Receiver, Reports},
+    time::Timestamp,
+};
+use nightshift_effects::{EffectsConfig, LlmConfig, ReportsConfig, SmtpConfig, SmtpTls, StepsConfig, performers};
 use nightshift_ports::{
     clock::{Clock, IdSource},
     log::EventLog,
@@ -243,6 +246,7 @@ pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Resul
         admission_max: config.actors.admission,
         look_timeout_ms: millis(config.sources.timeout),
         limits: registry::limits(config.queue.limits_file.as_deref())?,
+        reports: reports(config)?,
         lanes,
         alive: purpose.alive,
         ..Settings::default()
@@ -259,6 +263,20 @@ pub async fn start(config: &Config, store: &AnyStore, purpose: Purpose) -> Resul
         )
     };
     System::start(parts).await.map_err(|error| Exit::new(Code::StoreUnavailable, error.to_string()))
+}
+
+/// What runs owe that begin from now on. Where it goes is looked up when it is sent.
+fn reports(config: &Config) -> Result<Reports, Exit> {
+    let configured = |url: &Option<String>| url.as_ref().map(|_| Receiver::Configured {});
+    if let Some(name) = config.workflows.webhook_events.iter().find(|name| !REPORTS.contains(&name.as_str())) {
+        let message = format!("workflows.webhook_events: {name:?} is no message; there are: {}", REPORTS.join(", "));
+        return Err(Exit::new(Code::Config, message));
+    }
+    Ok(Reports {
+        progress: configured(&config.workflows.progress_webhook),
+        checkpoint: configured(&config.workflows.checkpoint_webhook),
+        events: config.workflows.webhook_events.clone(),
+    })
 }
 
 fn effects(config: &Config) -> Result<EffectsConfig, Exit> {
@@ -281,11 +299,19 @@ fn effects(config: &Config) -> Result<EffectsConfig, Exit> {
             from,
             timeout_ms: millis(config.smtp.timeout),
         }),
+        reports: ReportsConfig {
+            progress_url: config.workflows.progress_webhook.clone(),
+            checkpoint_url: config.workflows.checkpoint_webhook.clone(),
+            secret: config.workflows.webhook_secret.clone(),
+        },
         max_item_bytes: config.sources.max_item_bytes,
         steps: StepsConfig {
             base_url: config.workflows.base_url.clone(),
             service_token: config.workflows.service_token.clone(),
             cache_entries_max: config.workflows.cache_entries_max,
+            programs: config.workflows.programs.names().map(<[String]>::to_vec),
+            folder: config.workflows.folder.clone(),
+            secrets: registry::secrets(config.workflows.secrets_file.as_deref())?,
             agents: registry::agents(config.workflows.agents_file.as_deref())?,
             ..StepsConfig::default()
         },

@@ -31,7 +31,8 @@ use report::Report;
 
 /// The measurements, in the order in which they are taken.
 pub const ALL: [&str; 12] = [
-    "append", "crowd", "replay", "rebuild", "idle", "lateness", "runs", "jobs", "limits", "latency", "fairness", "resume",
+    "append", "crowd", "replay", "rebuild", "idle", "lateness", "runs", "jobs", "limits", "latency", "fairness",
+    "resume",
 ];
 
 /// How much is measured.

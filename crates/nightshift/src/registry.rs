@@ -1,4 +1,4 @@
-//! The files beside the configuration: agents that steps may ask, and limits of the queue.
+//! The files beside the configuration: agents that steps may ask, secrets that documents may name, limits of the queue.
 //!
 //! Owns: their form, and the faults in them.
 //! Refuses to know: what an agent or a limit does.
@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use nightshift_actors::queue::limits::{Limits, Rate};
-use nightshift_effects::AgentConfig;
+use nightshift_effects::{AgentConfig, SecretConfig, check_reference};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::exit::{Code, Exit};
@@ -24,6 +24,16 @@ struct AgentEntry {
     /// Seconds.
     timeout: Option<f64>,
     version: Option<String>,
+}
+
+/// One secret: `[<name>]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretEntry {
+    /// Reference: `env:NAME` or `file:/path`.
+    from: String,
+    #[serde(default)]
+    hosts: Vec<String>,
 }
 
 /// The limits of the queue.
@@ -77,6 +87,31 @@ pub fn agents(path: Option<&Path>) -> Result<BTreeMap<String, AgentConfig>, Exit
         Ok((slug, AgentConfig { url, organization, api_key, modes, timeout_ms, version }))
     };
     entries.into_iter().map(agent).collect()
+}
+
+/// The secrets of a file; none without one.
+///
+/// # Errors
+/// It cannot be read, or is not of that form; the message has the place and no value.
+pub fn secrets(path: Option<&Path>) -> Result<BTreeMap<String, SecretConfig>, Exit> {
+    let Some(path) = path else { return Ok(BTreeMap::new()) };
+    // What is read badly may be a secret that was written where a reference belongs: it is not repeated.
+    let text = std::fs::read_to_string(path).map_err(|error| fault(path, error))?;
+    let entries: BTreeMap<String, SecretEntry> = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        let said = error.message();
+        let named = ["unknown field", "missing field", "duplicate"].iter().any(|start| said.starts_with(start));
+        let form = "a secret is a table, [<name>], with `from` and, if wanted, `hosts`";
+        fault(path, format!("line {line}: {}", if named { said } else { form }))
+    })?;
+    let secret = |(name, SecretEntry { from, hosts }): (String, SecretEntry)| {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
+            return Err(fault(path, format!("{name:?}: a name has letters, digits, _ and -")));
+        }
+        check_reference(&from).map_err(|error| fault(path, format!("{name}.from: {error}")))?;
+        Ok((name, SecretConfig { from, hosts }))
+    };
+    entries.into_iter().map(secret).collect()
 }
 
 /// The limits of a file; none without one.
@@ -140,11 +175,29 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_references_and_a_slip_shows_none() {
+        let good = file("[crm]\nfrom = \"env:CRM\"\nhosts = [\"crm.test\"]\n[db]\nfrom = \"file:/k\"\n");
+        let found = secrets(Some(good.path())).unwrap();
+        assert_eq!((found["crm"].hosts.len(), found["db"].from.as_str()), (1, "file:/k"));
+        for (text, named) in [
+            ("[crm]\nfrom = \"sk-123\"\n", "crm.from"),
+            ("crm = \"sk-123\"\n", "line 1"),
+            ("[crm]\nfrom = \"env:A\"\nhost = \"sk-123\"\n", "host"),
+            ("[\"a b\"]\nfrom = \"env:A\"\n", "a b"),
+        ] {
+            let told = secrets(Some(file(text).path())).unwrap_err().to_string();
+            assert!(told.contains(named) && !told.contains("sk-123"), "{told}");
+        }
+    }
+
+    #[test]
     fn the_examples_are_read() {
         let ops = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ops");
         let found = agents(Some(&ops.join("agents.example.toml"))).unwrap();
         assert_eq!(found["writer"].timeout_ms, Some(120_000));
         assert_eq!(found["summarizer"].organization.as_deref(), Some("research"));
+        let found = secrets(Some(&ops.join("secrets.example.toml"))).unwrap();
+        assert_eq!(found["crm"].hosts, ["crm.example.org"]);
         let found = limits(Some(&ops.join("limits.example.toml"))).unwrap();
         assert_eq!(found.rate("user:ann:agent:writer").map(|rate| rate.capacity), Some(5.0));
         assert_eq!(found.rate("user:ann:agent:other"), Some(Rate { capacity: 50.0, refill_per_s: 10.0 }));

@@ -76,7 +76,8 @@ fn each_fault_of_a_file_has_its_message() {
         (
             "[workflows]\nagents_fil = \"/x\"",
             "nightshift.toml:2:1 workflows.agents_fil: found an unknown key; allowed: base_url, service_token, \
-             max_parallel_default, max_parallel_cap, agents_file, cache_entries_max; did you mean \"agents_file\"?",
+             max_parallel_default, max_parallel_cap, agents_file, programs, folder, secrets_file, progress_webhook, checkpoint_webhook, webhook_secret, \
+             webhook_events, cache_entries_max; did you mean \"agents_file\"?",
         ),
         (
             "[workflows]\nmax_parallel_cap = 0",

@@ -11,7 +11,7 @@ use nightshift_domain::{
         Cursor, Destination, Digest, Draft, Failure, Material, Notice, Observation, Receipt, SourceFailure, SourceSpec,
     },
     ids::{RunId, VersionId},
-    run::{Action, Outcome},
+    run::{Action, Outcome, Report},
     time::Timestamp,
 };
 
@@ -107,6 +107,27 @@ pub trait Delivering: Send + Sync {
     /// # Errors
     /// As [`Delivering::deliver`]. When no mail server is configured the failure is permanent and says so.
     async fn notify(&self, to: &[String], notice: &Notice, call: &Call) -> Result<Receipt, Failure>;
+
+    /// Posts a message of a run to its webhook, once.
+    ///
+    /// # Errors
+    /// As [`Delivering::deliver`].
+    async fn report(&self, report: &Report, sending: &Sending) -> Result<(), Failure>;
+}
+
+/// What travels with a message of a run.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    /// The run.
+    pub run: RunId,
+    /// Identity of the message, the same for each attempt; sent as `webhook-id`.
+    pub id: String,
+    /// Number of this attempt, from 1; sent as `X-Attempt`.
+    pub attempt: u32,
+    /// It is given up after this many milliseconds.
+    pub timeout_ms: u64,
+    /// The instant of the attempt, by the clock port.
+    pub now: Timestamp,
 }
 
 /// Does the steps of workflows that reach out: `call`, `agent`, `process`, `llm`. At least once; the key lets the other

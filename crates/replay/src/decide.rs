@@ -70,6 +70,7 @@ pub fn decide_as_then(
         shard_count: ctx.shard_count,
         calendar: &edition,
         expressions,
+        reports: &ctx.reports,
     };
     fold.decide(payload, &ctx)
 }

@@ -52,7 +52,9 @@ pub fn receipt(owner: StreamId, obligation: &Obligation) -> Option<(ShardId, Com
         Duty::Wake { to, .. } | Duty::Tell { to, .. } => Some((to.shard(), id("tell"))),
         Duty::Assess { .. } => Some((owner.shard(), id("assessed"))),
         // Closed by a decision of the stream itself.
-        Duty::Lease { .. } | Duty::Attempt { .. } | Duty::Ask { .. } | Duty::Choose { .. } => None,
+        Duty::Lease { .. } | Duty::Attempt { .. } | Duty::Ask { .. } | Duty::Report { .. } | Duty::Choose { .. } => {
+            None
+        }
     }
 }
 

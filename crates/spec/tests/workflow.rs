@@ -7,8 +7,8 @@ use nightshift_domain::{
     definition::{Document, ParameterKind, Trigger},
     json::{Json, digest},
     run::{
-        Action, ApprovalAction, CachePolicy, CrashPolicy, Jitter, OnTimeout, Part, Plan, RetryPolicy, Rollback, Shape,
-        StepPlan,
+        Action, ApprovalAction, CachePolicy, CrashPolicy, Jitter, OnTimeout, Part, Plan, Receiver, Reports,
+        RetryPolicy, Rollback, Shape, StepPlan,
     },
     time::Timestamp,
 };
@@ -479,4 +479,22 @@ fn a_document_reads_the_same_as_yaml_and_as_json() {
         r#"{"name": "n", "steps": [{"id": "a", "set": {"x": 1.5, "y": [true, null, "1"], "z": 7, "big": 18446744073709551615, "hex": 31}}]}"#,
     );
     assert_eq!(yaml.plan, json.plan);
+}
+
+#[test]
+fn a_document_says_who_is_told_of_its_runs() {
+    let reports = |webhooks: &str| read(&format!("name: n\nsteps: [{{call: /a}}]\n{webhooks}")).plan.reports.clone();
+    assert!(reports("").is_none());
+    let address = |url: &str, secret: Option<&str>| {
+        Some(Receiver::Address { url: url.to_owned(), secret: secret.map(str::to_owned) })
+    };
+    let whole = "webhooks: {progress: \"https://a.test/p\", checkpoint: \"http://b.test/c?x=1\", secret: crm, events: [orchestration.run.failed]}";
+    let expected = Reports {
+        progress: address("https://a.test/p", Some("crm")),
+        checkpoint: address("http://b.test/c?x=1", Some("crm")),
+        events: vec!["orchestration.run.failed".to_owned()],
+    };
+    assert_eq!(reports(whole), expected);
+    let one = Reports { progress: address("https://a.test/p", None), ..Reports::default() };
+    assert_eq!(reports("webhooks: {progress: \"https://a.test/p\"}"), one);
 }

@@ -406,6 +406,11 @@ fn bounds_and_lists_of_the_execution_are_checked() {
         ("- {id: b, sleep: 5}", "add a unit: 5s or 5ms"),
         ("version: a b", "a version of letters, digits, dots, - and +"),
         ("owner: a/b", "write \"a-b\""),
+        ("webhooks: {progress: /hooks}", "begins with http:// or https://"),
+        ("webhooks: {progress: \"https://{{ host }}/x\"}", "no template"),
+        ("webhooks: {secret: crm}", "progress, checkpoint or both"),
+        ("webhooks: {progress: \"http://a\", secret: \"env:X\"}", "the name of a configured secret"),
+        ("webhooks: {progress: \"http://a\", events: [orchestration.run.complete]}", "orchestration.run.completed"),
     ]);
     let differs = faults("metadata: {name: a}\norchestration: {name: b, steps: [{agent: x}]}");
     assert!(differs.len() == 1 && differs[0].contains("metadata says \"a\""), "{differs:?}");

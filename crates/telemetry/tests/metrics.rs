@@ -9,7 +9,7 @@ use nightshift_domain::{
     deliverable::{Event as DeliverableEvent, Skipped},
     ids::{DeliverableId, ScheduleId, ShardId, SourceId, UserId, derive},
     recorded::Recorded,
-    run::{Action, Flow, RunDecider, State},
+    run::{Action, Event as RunEvent, Flow, RunDecider, State},
     schedule::{Event as ScheduleEvent, SkipReason},
     source::Event as SourceEvent,
     streams::AnyEvent,
@@ -229,6 +229,9 @@ fn every_metric_of_the_catalogue_is_rendered_with_its_help_and_type() {
     metrics.adopt_source(SourceId::on_shard(derive("test", &[]), ShardId(1)), "git");
     let looked: AnyEvent = SourceEvent::Checked { omitted: vec![], cursor: Cursor::default() }.into();
     metrics.observe_event(&recorded(&looked, Timestamp::from_secs(1)), &looked);
+    let told = RunEvent::Reported { version: 1, part: 0, event: "orchestration.run.created".to_owned(), attempts: 1 };
+    let told: AnyEvent = told.into();
+    metrics.observe_event(&recorded(&told, Timestamp::from_secs(1)), &told);
     let text = metrics.render();
     for spec in Metric::ALL.iter().map(|metric| metric.spec()) {
         assert!(text.contains(&format!("# HELP {} {}", spec.name, spec.help.replace('\\', "\\\\"))), "{}", spec.name);

@@ -27,7 +27,7 @@ use nightshift_domain::{
     definition,
     deliverable::{self, Binding, Classification, DeliverableType, Governance, Order},
     ids::{CommandId, DefinitionId, DeliverableId, RunId, UserId, derive, place},
-    run::{self, Action, Outcome},
+    run::{self, Action, Outcome, Report},
     time::Timestamp,
 };
 use nightshift_ports::{
@@ -35,7 +35,7 @@ use nightshift_ports::{
     clock::{ManualClock, SeededIds},
     log::EventLog,
     memory::MemoryStore,
-    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, Sending, SourceReader},
 };
 use nightshift_spec::{ZonedCalendar, workflow};
 use serde_json::{Value, json};
@@ -51,6 +51,10 @@ pub struct World {
     pub compose_failures: Mutex<Vec<Failure>>,
     pub delivered: Mutex<Vec<(String, u32)>>,
     pub mailed: Mutex<Vec<String>>,
+    /// Messages to webhooks that were sent, each time.
+    pub reported: Mutex<Vec<(Report, Sending)>>,
+    /// Failures that are still to come of them.
+    pub report_failures: Mutex<Vec<Failure>>,
     /// Each look leaves something out, under a name of its own.
     pub leaving_out: AtomicBool,
     pub materials: Mutex<Vec<Material>>,
@@ -150,6 +154,14 @@ impl Delivering for Made {
     async fn notify(&self, _to: &[String], notice: &Notice, call: &Call) -> Result<Receipt, Failure> {
         self.0.mailed.lock().unwrap().push(notice.subject.clone());
         Ok(Receipt { external_id: call.idempotency_key.clone(), external_url: None, detail: None })
+    }
+
+    async fn report(&self, report: &Report, sending: &Sending) -> Result<(), Failure> {
+        self.0.reported.lock().unwrap().push((report.clone(), sending.clone()));
+        match self.0.report_failures.lock().unwrap().pop() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use nightshift_domain::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{keys::Key, roles::Role};
+use super::{USER_BYTES_MAX, keys::Key, roles::Role};
 
 /// No token is longer, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -159,6 +159,9 @@ fn judge(claims: &Map<String, Value>, rules: &Rules, now: Timestamp) -> Result<C
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().trim();
     if subject.is_empty() {
         return Err(fault("sub", "it is required"));
+    }
+    if subject.len() > USER_BYTES_MAX {
+        return Err(fault("sub", "it is longer than any user's name may be"));
     }
     let roles = match at(claims, &rules.roles_claim) {
         None => rules.default_roles.clone(),

@@ -33,6 +33,9 @@ pub use roles::{Group, Role};
 
 use crate::envelope::{ApiError, Code};
 
+/// The most bytes of a user's name: it ends in keys of tables.
+pub const USER_BYTES_MAX: usize = 255;
+
 /// Headers that carry an API key, beside `Authorization: Bearer ns_...`.
 pub const KEY_HEADERS: [&str; 2] = ["x-agent-api-key", "x-api-key"];
 
@@ -223,6 +226,9 @@ impl Caller {
                 let message = format!("only admin and operator work for others: you are {:?}", self.user);
                 Err(ApiError::new(Code::Forbidden, message))
             }
+            Some(named) if named.is_empty() || named.len() > USER_BYTES_MAX => {
+                Err(ApiError::new(Code::BadRequest, format!("a user has a name of 1 to {USER_BYTES_MAX} bytes")))
+            }
             named => Ok(UserId(named.unwrap_or(&self.user).to_owned())),
         }
     }
@@ -262,8 +268,7 @@ pub async fn authenticate(
     clock: &Arc<dyn Clock>,
 ) -> Result<Caller, ApiError> {
     if !auth.is_configured() && !peer.is_this_machine() {
-        let message = "tokens and keys are not configured: only requests from this machine are taken";
-        return Err(ApiError::new(Code::Forbidden, message));
+        return Err(ApiError::this_machine_only());
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let bearer = text(header::AUTHORIZATION.as_str()).and_then(bearer_token);

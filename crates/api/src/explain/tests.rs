@@ -66,7 +66,13 @@ fn with(status: StepStatus) -> Run {
     let steps = vec![plan("a", &[]), plan("b", &["a"])];
     let created = Created {
         id: Some(id),
-        plan: Arc::new(Plan { definition: "test@1".to_owned(), steps, max_parallel: 2, output: None }),
+        plan: Arc::new(Plan {
+            definition: "test@1".to_owned(),
+            steps,
+            max_parallel: 2,
+            output: None,
+            reports: nightshift_domain::run::Reports::default(),
+        }),
         subject: Of::Version {
             deliverable: DeliverableId::on_shard(derive("test", &[]), ShardId(0)),
             version_number: 1,
@@ -82,6 +88,7 @@ fn with(status: StepStatus) -> Run {
         trigger: Json::Null,
         for_step: None,
         path: vec![],
+        reports: nightshift_domain::run::Reports::default(),
     };
     Run {
         created: Arc::new(created),
@@ -94,6 +101,8 @@ fn with(status: StepStatus) -> Run {
         reopened: 0,
         heard: BTreeMap::new(),
         resumed: 0,
+        events: 0,
+        owing: Default::default(),
     }
 }
 

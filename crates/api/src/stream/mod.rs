@@ -5,6 +5,7 @@
 
 mod fold;
 mod follow;
+pub mod token;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -26,10 +27,10 @@ use uuid::Uuid;
 
 use crate::{
     Shared,
-    auth::Caller,
-    envelope::{Answered, ApiError, Code},
+    auth::{Caller, Group},
+    envelope::{self, Answered, ApiError, Code},
     extract::{Named, Question},
-    routes::{Gives, Param, ParamKind, Route},
+    routes::{Gives, Param, ParamKind, Route, of},
 };
 
 use fold::Frame;
@@ -38,11 +39,18 @@ use follow::{Follower, Next};
 
 const TAG: &str = "events";
 
-const FROM: &[Param] = &[Param {
-    name: "lastEventId",
-    kind: ParamKind::Number { min: 0, max: u32::MAX, default: 0 },
-    about: "Go on behind this event, where the header `Last-Event-ID` cannot be sent.",
-}];
+const FROM: &[Param] = &[
+    Param {
+        name: "lastEventId",
+        kind: ParamKind::Number { min: 0, max: u32::MAX, default: 0 },
+        about: "Go on behind this event, where the header `Last-Event-ID` cannot be sent.",
+    },
+    Param {
+        name: token::PARAM,
+        kind: ParamKind::Text,
+        about: "A token of `/stream-token`, where headers cannot be sent. It is looked at before any header.",
+    },
+];
 
 /// The routes.
 pub const ROUTES: &[Route] = &[
@@ -55,7 +63,33 @@ pub const ROUTES: &[Route] = &[
         .query(FROM)
         .gives(Gives::Socket)
         .status(101),
+    Route::post("/api/orchestrations/{id}/stream-token", || routing::post(hand_out))
+        .group(Group::Read)
+        .about(TAG, "Make a token for this run's event stream and WebSocket, for `?token=`. It is good for 5 minutes.")
+        .query(&[])
+        .gives(Gives::Data(of::<token::StreamToken>)),
 ];
+
+async fn hand_out(State(shared): State<Arc<Shared>>, caller: Caller, Named(id): Named<Uuid>) -> Answered {
+    owner(&shared, &caller, id).await?;
+    let now = shared.system.context().clock_port.now();
+    Ok(envelope::ok(token::make(&shared, &caller, id, now)?))
+}
+
+/// Whether a run is over, and the version of its stream.
+///
+/// # Errors
+/// There is none that the caller may see.
+async fn owner(shared: &Arc<Shared>, caller: &Caller, id: Uuid) -> Result<(bool, u64), ApiError> {
+    let stream = shared.stream(RunId::from_uuid(id).stream())?;
+    let facts = |state: &Run, version| {
+        let user = state.run().map(|run| run.created.user.clone());
+        user.map(|user| (user, matches!(state, Run::Over(..)), version))
+    };
+    let known = shared.system.ask(stream, facts).await?.filter(|(user, ..)| caller.sees(&user.0));
+    let (_, over, version) = known.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    Ok((over, version))
+}
 
 /// Where a client wants to go on.
 fn resume_at(headers: &HeaderMap, question: &Question) -> Result<u64, ApiError> {
@@ -73,13 +107,7 @@ async fn follow(
     open: &Open,
 ) -> Result<Option<Follower>, ApiError> {
     let run = RunId::from_uuid(id);
-    let stream = shared.stream(run.stream())?;
-    let facts = |state: &Run, version| {
-        let user = state.run().map(|run| run.created.user.clone());
-        user.map(|user| (user, matches!(state, Run::Over(..)), version))
-    };
-    let known = shared.system.ask(stream, facts).await?.filter(|(user, ..)| caller.sees(&user.0));
-    let (_, over, version) = known.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    let (over, version) = owner(shared, caller, id).await?;
     if over && after >= version {
         return Ok(None);
     }

@@ -16,13 +16,13 @@ use nightshift_api::{
 use nightshift_domain::{
     content::{Destination, Draft, Failure, FailureClass, Material, Notice, Observation, Receipt, SourceFailure},
     ids::derive,
-    run::{Action, Outcome},
+    run::{Action, Outcome, Report},
     time::Timestamp,
 };
 use nightshift_ports::{
     clock::{ManualClock, SeededIds},
     memory::MemoryStore,
-    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, Sending, SourceReader},
 };
 use nightshift_spec::ZonedCalendar;
 use serde_json::{Value, json};
@@ -85,6 +85,10 @@ impl Delivering for Made {
 
     async fn notify(&self, _to: &[String], _notice: &Notice, call: &Call) -> Result<Receipt, Failure> {
         Ok(Receipt { external_id: call.idempotency_key.clone(), external_url: None, detail: None })
+    }
+
+    async fn report(&self, _report: &Report, _sending: &Sending) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

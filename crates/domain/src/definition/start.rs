@@ -12,7 +12,7 @@ use crate::{
     decider::Ctx,
     ids::{DefinitionId, RunId, StreamId, UserId},
     json::Json,
-    run::{Created, Subject, WorkflowRef},
+    run::{Created, Reports, Subject, WorkflowRef},
     time::Timestamp,
 };
 
@@ -66,6 +66,7 @@ pub fn created_for(document: &Document, request: Request<'_>) -> Result<Box<Crea
         parameters: parameters(&document.parameters, given)?,
         trigger,
         for_step: parent.map(|parent| (parent.step.clone(), parent.attempt)),
+        reports: Reports::default(),
         path: parent.map_or_else(Vec::new, |parent| parent.path.clone()),
     }))
 }
@@ -117,13 +118,20 @@ pub fn first_fact(
     created_for(document, request).map_err(|faults| Rejection::Parameters { faults })
 }
 
-/// An event came: it starts a run of the version in force, or it is said why not.
+/// An event came: it starts a run of the version in force, or it is said why not. Nothing happens and nothing is kept of
+/// a private event of another user, unless the definition is there for everybody.
 pub fn event_arrived(state: &State, event: &Json, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
     if state.versions.is_empty() {
         return Err(Rejection::Unknown);
     }
     let (event_type, id) = (text(event, "type")?, text(event, "id")?);
     let definition = DefinitionId::from_uuid(ctx.stream.id);
+    let user = event.get("user").and_then(Json::as_str).map(|user| UserId(user.to_owned()));
+    // An event for everybody is nobody's: the run is the definition's user's.
+    let private = user.filter(|user| !user.is_everybody());
+    if private.as_ref().is_some_and(|user| *user != state.user && !state.user.is_everybody()) {
+        return Ok(vec![]);
+    }
     let run = event_run_id(definition, event_type, id, ctx.shard_count);
     let trigger = json!({"type": kind_of(event_type), "event": event});
     let refused = |why: String| {
@@ -137,7 +145,7 @@ pub fn event_arrived(state: &State, event: &Json, ctx: &Ctx<'_>) -> Result<Vec<E
     let Some(template) = listens(document, event_type) else {
         return refused(format!("version {:?} does not listen to {event_type:?}", document.version));
     };
-    let user = event.get("user").and_then(Json::as_str).map_or_else(|| state.user.clone(), |user| UserId(user.into()));
+    let user = private.unwrap_or_else(|| state.user.clone());
     let given = match event_parameters(&document.parameters, template, event) {
         Ok(given) => given,
         Err(fault) => return refused(format!("what the trigger makes of the event {fault}")),

@@ -7,7 +7,7 @@ use crate::{
     content::{Brief, Destination, Notice, NoticeKind, SourceSpec, Text},
     ids::{DeliverableId, RunId, VersionId},
     json::Json,
-    run::{Action, Command, CrashPolicy, Created, Flow, GatherSource, Plan, RetryPolicy, StepPlan, Subject},
+    run::{Action, Command, CrashPolicy, Created, Flow, GatherSource, Plan, Reports, RetryPolicy, StepPlan, Subject},
     time::Timestamp,
 };
 
@@ -91,7 +91,13 @@ fn create(
 ) -> Command {
     Command::Create(Box::new(Created {
         id: None,
-        plan: Arc::new(Plan { definition: definition.to_owned(), steps, max_parallel: 1, output: None }),
+        plan: Arc::new(Plan {
+            definition: definition.to_owned(),
+            steps,
+            max_parallel: 1,
+            output: None,
+            reports: Reports::default(),
+        }),
         subject: Subject::Version { deliverable: id, version_number, title: it.order.title.clone() },
         user: it.user.clone(),
         priority: PRIORITY,
@@ -102,6 +108,7 @@ fn create(
         parameters: Json::Null,
         trigger: Json::Null,
         for_step: None,
+        reports: Reports::default(),
         path: Vec::new(),
     }))
 }

@@ -3,8 +3,7 @@
 //! Owns: that a result counts under the open token only. Refuses to know: delays, which are `retry`'s.
 
 use super::{
-    CrashPolicy, Event, Part, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus, Token, asking,
-    begin,
+    CrashPolicy, Event, Part, Rejection, Run, State, Step, StepOutput, StepPlan, StepStatus, Token, asking, begin,
     decide::{known, not_in},
     ending::needed_dead,
     go_on::go_on,

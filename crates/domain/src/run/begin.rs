@@ -20,6 +20,7 @@ use crate::{
     ids::{DefinitionId, RunId, TopicId, derive, place},
     json::Json,
     template::render_within,
+    topic::TEXT_BYTES_MAX,
 };
 
 /// The most elements a list may have that a step is done for.
@@ -165,6 +166,12 @@ pub fn act(tale: &mut Tale<'_>, id: &str, offer: &mut Option<Offered<'_>>) {
         },
         Action::WaitForEvent { correlation: Some(correlation), .. } if correlation.is_empty() => {
             tale.die(id, format!("the correlation of step {id:?} is empty: it would take any event"));
+        }
+        Action::WaitForEvent { correlation: Some(correlation), .. } if correlation.len() > TEXT_BYTES_MAX => {
+            tale.die(
+                id,
+                format!("the correlation of step {id:?} has more than {TEXT_BYTES_MAX} bytes, as no event has"),
+            );
         }
         action => park(tale, id, attempt, action),
     }

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, ApprovalId, End, Migration, Plan, StepDiffers, StepOutput, Subject};
+use super::{Answer, ApprovalId, End, Migration, Plan, Reports, StepDiffers, StepOutput, Subject};
 use crate::{
     content::{Digest, Failure},
     definition::ParameterFault,
@@ -208,6 +208,19 @@ pub enum Command {
     },
     /// Go on under another version of the definition.
     Migrate(Box<Migration>),
+    /// A message was taken by whoever it is for, or is given up.
+    EndReport {
+        /// Which event of this stream it tells of.
+        version: u64,
+        /// Which of the messages about that event it is.
+        part: u32,
+        /// Its name.
+        event: String,
+        /// How often it was sent.
+        attempts: u32,
+        /// Why it is given up; none: it was taken.
+        failure: Option<Failure>,
+    },
 }
 
 /// What can be done about a dead letter.
@@ -295,6 +308,9 @@ pub struct Created {
     /// Definitions of the runs above this one, from the top of the tree down, `owner/name`. Its own is not among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<String>,
+    /// Which messages it owes to webhooks. Filled in when a run of a workflow begins.
+    #[serde(default, skip_serializing_if = "Reports::is_none")]
+    pub reports: Reports,
 }
 
 /// Why a command is illegal here.

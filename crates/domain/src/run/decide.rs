@@ -18,6 +18,10 @@ use crate::{
 /// The run stream.
 pub struct RunDecider;
 
+/// The most bytes of a step's name: it ends in keys of tables and obligations. As many as its 100 characters in a
+/// document may have.
+const STEP_BYTES_MAX: usize = 400;
+
 /// What is sent to the other side so that it can see a repetition: stable over attempts. For the first round of a step;
 /// [`Run::idempotency_key`] knows the round.
 #[must_use]
@@ -60,6 +64,7 @@ impl Decider for RunDecider {
             (State::Barred { .. }, Command::Stop { .. }) => Ok(vec![]),
             (State::Unborn | State::Barred { .. }, _) => Err(Rejection::Unknown),
             (_, Command::Create(_) | Command::Begin { .. }) => Ok(vec![]),
+            (State::Open(run) | State::Over(run, _), Command::EndReport { .. }) => Ok(end_report(run, command)),
             (_, Command::Answer(answer)) => asking::answer(state, answer, ctx),
             (
                 _,
@@ -84,6 +89,19 @@ impl Decider for RunDecider {
     fn ended(state: &State) -> bool {
         matches!(state, State::Over(..) | State::Barred { .. })
     }
+}
+
+/// A message has an end, whatever the run is at meanwhile.
+fn end_report(run: &Run, command: &Command) -> Vec<Event> {
+    let Command::EndReport { version, part, event, attempts, failure } = command else { return vec![] };
+    if !run.owing.contains(&(*version, *part)) {
+        return vec![];
+    }
+    let (version, part, event, attempts) = (*version, *part, event.clone(), *attempts);
+    vec![match failure {
+        None => Event::Reported { version, part, event, attempts },
+        Some(failure) => Event::ReportGivenUp { version, part, event, attempts, failure: failure.clone() },
+    }]
 }
 
 /// A run that is over hears of what was under way when it ended, and has nothing to say to it.
@@ -139,6 +157,7 @@ fn create(
     let mut created = created.clone();
     if created.subject.workflow().is_some() {
         created.id = Some(RunId::from_uuid(ctx.stream.id));
+        created.reports = created.reports.or(&created.plan.reports).or(ctx.reports);
     }
     let mut tale = Tale::of(state, ctx);
     tale.tell(Event::Created(Box::new(created)));
@@ -160,6 +179,9 @@ pub fn sound(plan: &Plan) -> Result<(), Rejection> {
         let before = &plan.steps[..at];
         if before.iter().any(|other| other.id == step.id) {
             return unsound(format!("two steps are called {:?}", step.id));
+        }
+        if step.id.len() > STEP_BYTES_MAX {
+            return unsound(format!("step {at} has a name of more than {STEP_BYTES_MAX} bytes"));
         }
         if step.id.contains(['[', ']']) {
             return unsound(format!("step {:?} has a bracket in its name, which names an element of a list", step.id));

@@ -205,6 +205,30 @@ pub enum Event {
     },
     /// It goes on under another version of its definition.
     Migrated(Box<Migrated>),
+    /// A webhook took a message about this run.
+    Reported {
+        /// Which event of this stream it tells of.
+        version: u64,
+        /// Which of the messages about that event it is.
+        part: u32,
+        /// Its name.
+        event: String,
+        /// How often it was sent.
+        attempts: u32,
+    },
+    /// No webhook took a message about this run, and it is sent no more.
+    ReportGivenUp {
+        /// Which event of this stream it tells of.
+        version: u64,
+        /// Which of the messages about that event it is.
+        part: u32,
+        /// Its name.
+        event: String,
+        /// How often it was sent.
+        attempts: u32,
+        /// Why it was not taken at last.
+        failure: Failure,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks it like that")]

@@ -160,7 +160,12 @@ fn begin_what_may(tale: &mut Tale<'_>, offer: &mut Option<Offered<'_>>) {
 }
 
 /// Instances of a list that has been made begin.
-fn begin_instances(tale: &mut Tale<'_>, (at, plan): (usize, &StepPlan), free: &mut usize, offer: &mut Option<Offered<'_>>) {
+fn begin_instances(
+    tale: &mut Tale<'_>,
+    (at, plan): (usize, &StepPlan),
+    free: &mut usize,
+    offer: &mut Option<Offered<'_>>,
+) {
     let Some(run) = tale.run() else { return };
     let open = run.steps.get(at).is_some_and(|step| matches!(step.status, StepStatus::Fanned {}));
     let Some(fan) = run.fans.get(&plan.id).filter(|_| open && begin::dead_instance(run, plan).is_none()) else {

@@ -2,11 +2,14 @@
 //!
 //! Owns: the fold over the steps and their instances. Refuses to know: commands, rules, and what is owed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Advisory, Approval, Asked, Created, End, Event, Fan, How, Outcome, Places, Run, State, Step, StepOutput,
-    StepStatus, Waits, instance_of, migrate, places,
+    StepStatus, Waits, instance_of, migrate, places, report,
 };
 use crate::{
     content::{Failure, FailureClass},
@@ -29,12 +32,30 @@ pub fn born(created: &Created, at: Timestamp) -> Run {
         decided: BTreeMap::new(),
         advisory: BTreeMap::new(),
         reopened: 0,
+        events: 0,
+        owing: BTreeSet::new(),
         resumed: 0,
     }
 }
 
 /// Remembers an event: whether the run is over, and what became of its steps.
 pub fn evolve(state: &mut State, event: &Event, at: Timestamp) {
+    let events = match &*state {
+        State::Unborn => 0,
+        State::Barred { .. } => 1,
+        State::Open(run) | State::Over(run, _) => run.events,
+    };
+    let before = report::is_told(state, event).then(|| state.clone());
+    evolve_to(state, event, at);
+    if let Some(before) = before {
+        if let State::Open(run) | State::Over(run, _) = state {
+            run.events = events + 1;
+        }
+        report::remember(&before, state, event);
+    }
+}
+
+fn evolve_to(state: &mut State, event: &Event, at: Timestamp) {
     *state = match (std::mem::take(state), event) {
         (_, Event::Created(created)) => State::Open(born(created, at)),
         (State::Unborn, Event::Cancelled { reason }) => State::Barred { reason: reason.clone() },

@@ -24,13 +24,15 @@ mod go_on;
 mod memory;
 mod migrate;
 mod owed;
-mod places;
 mod passing;
+mod places;
 mod plan;
 mod recover;
 mod render;
+mod report;
 mod retry;
 mod round;
+mod secret;
 mod state;
 mod subject;
 mod tale;
@@ -46,14 +48,16 @@ pub use event::{End, Event, How, Waits};
 pub use facts::value_of;
 pub use flow::{ApprovalAction, ApprovalOption, CachePolicy, Checkpoint, Flow, OnTimeout, Part, Rollback};
 pub use gates::{DEFAULT_QUEUE, Gates, gates};
-pub use places::Places;
-pub use passing::{Passed, passed_over};
 pub use migrate::{Differs, Migrated, Migration, StepDiffers};
+pub use passing::{Passed, passed_over};
+pub use places::Places;
 pub use plan::{
     Action, CacheHit, CrashPolicy, GatherSource, Jitter, Kept, Outcome, Plan, RetryPolicy, Shape, StepOutput, StepPlan,
 };
 pub use render::{action_of, kept_needed, mapped};
+pub use report::{Hook, REPORTS, Receiver, Report, Reports, again_after_ms};
 pub use round::Round;
+pub use secret::next_secret;
 pub use state::{Advisory, Fan, Run, State, Step, StepStatus, instance_id, instance_of};
 pub use subject::{Subject, WorkflowRef};
 

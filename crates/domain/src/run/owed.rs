@@ -15,13 +15,14 @@
 //! | `timer:step:ask{round}` | nobody waits for an answer any longer |
 //! | `subscribe:step:attempt`, `unsubscribe:step:attempt` | a topic is told that a step waits, or waits no more |
 //! | `start:step:attempt`, `stop:step:attempt` | a definition is told to start a run, the run that nobody waits for it |
+//! | `report:version:part` | a webhook is told of an event, by its version in the stream |
 //! | `ended`, `ended:{n}` | who asked is told the end; the second form after the run was opened again `n` times |
 //!
 //! Invariant: what is told under a key is told once in the life of a run, so an errand is never taken for another one.
 
 use serde_json::json;
 
-use super::{Command, End, Event, How, Run, State, Step, StepStatus, Waits, memory};
+use super::{Command, End, Event, How, Run, State, Step, StepStatus, Waits, memory, report};
 use crate::{
     decider::{Delta, Duty, Obligation},
     definition, deliverable,
@@ -33,8 +34,18 @@ use crate::{
 
 /// What `event`, happening to `before` in `stream`, opens and closes.
 pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Delta {
-    let Some(run) = before.run() else { return Delta::none() };
-    let said = Said { stream, run, at };
+    let told = report::about(stream, before, event, at).into_iter().map(|report| Obligation {
+        key: report.key(),
+        due_at: at,
+        priority: REPORT_PRIORITY,
+        duty: Duty::Report { report: Box::new(report) },
+    });
+    let delta = before.run().map_or_else(Delta::none, |run| of_run(&Said { stream, run, at }, event));
+    told.fold(delta, Delta::open)
+}
+
+fn of_run(said: &Said<'_>, event: &Event) -> Delta {
+    let at = said.at;
     match event {
         Event::StepQueued { step, attempt } => {
             let duty = Duty::Lease { step: step.clone(), attempt: *attempt };
@@ -48,7 +59,7 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::AttemptSucceeded { step, .. } | Event::LeaseExpired { step, .. } => said.settled(step),
         Event::AttemptFailed { step, attempt, retry_at, .. } => {
             let delta = said.failed(step);
-            match retry_at.filter(|_| run.paused.is_none()) {
+            match retry_at.filter(|_| said.run.paused.is_none()) {
                 Some(due) => delta.open(said.wake_again(&key("retry", step, attempt + 1), (step, attempt + 1), due)),
                 None => delta,
             }
@@ -64,6 +75,9 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         Event::Paused { .. } => said.paused(),
         Event::Resumed { .. } => said.resumed(),
         Event::Completed { .. } | Event::Failed { .. } | Event::Cancelled { .. } => said.ended(event),
+        Event::Reported { version, part, .. } | Event::ReportGivenUp { version, part, .. } => {
+            Delta::none().close(report::key(*version, *part))
+        }
         Event::Created(_)
         | Event::StaleResult { .. }
         | Event::ApprovalDecided { .. }
@@ -72,6 +86,9 @@ pub fn by(stream: StreamId, before: &State, event: &Event, at: Timestamp) -> Del
         | Event::Migrated(_) => Delta::none(),
     }
 }
+
+/// Nobody looks at it: messages are no jobs.
+const REPORT_PRIORITY: i16 = 100;
 
 fn key(what: &str, step: &str, number: impl std::fmt::Display) -> String {
     format!("{what}:{step}:{number}")
@@ -164,7 +181,8 @@ impl Said<'_> {
     }
 
     fn subscriber(&self, step: &str, attempt: u32) -> Subscriber {
-        Subscriber::Step { stream: self.stream, step: step.to_owned(), attempt }
+        let user = Some(self.run.created.user.clone());
+        Subscriber::Step { stream: self.stream, step: step.to_owned(), attempt, user }
     }
 
     /// A step waits for what no worker does.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     flow::{Checkpoint, Flow},
     places::Places,
+    report::Reports,
 };
 use crate::{
     content::{Brief, Destination, Digest, Draft, Notice, Receipt, SourceSnapshot, SourceSpec, Text},
@@ -27,6 +28,9 @@ pub struct Plan {
     /// What the run gives back when it is complete, as a template; none: the outputs of its steps by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+    /// Who outside is told how its runs go, in front of whoever is configured.
+    #[serde(default, skip_serializing_if = "Reports::is_none")]
+    pub reports: Reports,
 }
 
 impl Plan {

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     Action, Checkpoint, Kept, Places, Run, StepPlan,
     facts::{Facts, KeptAs, kept_in},
+    secret::guarded,
     state::Place,
 };
 use crate::{
@@ -105,14 +106,15 @@ impl Filling<'_> {
         match action {
             Action::Call { url, headers, body, .. } => {
                 self.text(url)?;
-                headers.values_mut().try_for_each(|header| self.text(header))?;
+                headers.values_mut().try_for_each(|header| self.guarded(header))?;
                 let rendered = body.is_some();
                 let mut laid = body.take().unwrap_or_default();
                 self.input(&mut laid)?;
                 *body = (rendered || !laid.is_null()).then_some(laid);
             }
             Action::Process { command, input, env, .. } => {
-                command.iter_mut().chain(env.values_mut()).try_for_each(|text| self.text(text))?;
+                command.iter_mut().try_for_each(|text| self.text(text))?;
+                env.values_mut().try_for_each(|value| self.guarded(value))?;
                 self.input(input)?;
             }
             Action::Llm { system, prompt, .. } => {
@@ -144,6 +146,14 @@ impl Filling<'_> {
 
     fn text(&mut self, text: &mut String) -> Result<(), Fault> {
         *text = render_to_text(text, self.facts, self.room)?;
+        Ok(())
+    }
+
+    /// A text in which the document may name secrets, and nothing that fills it in may.
+    fn guarded(&mut self, text: &mut String) -> Result<(), Fault> {
+        let template = text.clone();
+        self.text(text)?;
+        *text = guarded(&template, std::mem::take(text));
         Ok(())
     }
 

@@ -5,7 +5,10 @@
 //!
 //! Invariant: the number of an attempt, the round of a question and the number of a reset never come again for one id.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +75,12 @@ pub struct Run {
     pub reopened: u32,
     /// How often it went on after a pause.
     pub resumed: u32,
+    /// How many events its stream has, when it owes messages; they are named by it.
+    #[serde(default)]
+    pub events: u64,
+    /// Messages that have no end yet: the version of the event that each tells of, and its part.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub owing: BTreeSet<(u64, u32)>,
 }
 
 /// A question that nobody has to answer.

@@ -105,6 +105,11 @@ pub enum Event {
     },
 }
 
+/// The most bytes of an item's id: it ends in keys of tables, and feeds choose theirs freely.
+const ITEM_ID_BYTES_MAX: usize = 1_024;
+/// What is shown of an id that is longer.
+const OMITTED_ID_BYTES: usize = 100;
+
 /// What is remembered of a source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -252,10 +257,17 @@ fn record(
 
 /// Content that differs from what is known; items that come back with the same digest are no news.
 fn news(state: &State, spec: &SourceSpec, found: &Observation, now: Timestamp) -> Event {
-    let differs = |item: &&Item| state.items.get(&item.item_id).is_none_or(|known| known.digest != item.text.digest);
-    let items: Vec<Item> = found.items.iter().filter(differs).cloned().collect();
+    let (fit, long): (Vec<&Item>, Vec<&Item>) =
+        found.items.iter().partition(|item| item.item_id.len() <= ITEM_ID_BYTES_MAX);
+    let differs = |item: &&&Item| state.items.get(&item.item_id).is_none_or(|known| known.digest != item.text.digest);
+    let items: Vec<Item> = fit.iter().filter(differs).map(|item| (**item).clone()).collect();
     let removed: Vec<String> = found.removed.iter().filter(|id| state.items.contains_key(*id)).cloned().collect();
-    let (omitted, cursor) = (found.omitted.clone(), found.cursor.clone());
+    let unnamed = |item: &&Item| Omission {
+        item_id: item.item_id[..item.item_id.floor_char_boundary(OMITTED_ID_BYTES)].to_owned(),
+        reason: format!("its id has {} bytes; at most {ITEM_ID_BYTES_MAX} are kept", item.item_id.len()),
+    };
+    let omitted = found.omitted.iter().cloned().chain(long.iter().map(unnamed)).collect();
+    let cursor = found.cursor.clone();
     if items.is_empty() && removed.is_empty() {
         return Event::Checked { omitted, cursor };
     }

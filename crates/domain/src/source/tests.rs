@@ -62,6 +62,15 @@ fn only_content_that_differs_is_news() {
 }
 
 #[test]
+fn an_id_too_long_for_a_key_is_left_out_with_its_size() {
+    let long = "é".repeat(ITEM_ID_BYTES_MAX);
+    let events = unknown().when(found(&[("a", "1"), (&long, "1")], &[])).events();
+    let Some(Event::ContentObserved { items, omitted, .. }) = events.last() else { panic!("observed: {events:?}") };
+    assert_eq!((items.len(), omitted.len()), (1, 1));
+    assert!(omitted[0].item_id.len() <= OMITTED_ID_BYTES && omitted[0].reason.contains("2048 bytes"), "{omitted:?}");
+}
+
+#[test]
 fn a_failing_look_is_kept_and_the_next_good_one_clears_it() {
     let it = unknown().when(failing()).then_facts(&["registered", "observation_failed"]);
     assert_eq!((it.state.failing.as_deref(), it.state.synced_at), (Some("refused"), None));

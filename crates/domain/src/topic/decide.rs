@@ -1,6 +1,6 @@
 //! The decisions of a topic, and who is told.
 
-use super::{Command, Event, Kept, Published, Rejection, State, Subscriber, memory};
+use super::{Command, Event, Kept, Published, Rejection, State, Subscriber, TEXT_BYTES_MAX, memory};
 use crate::{
     decider::{Ctx, Decider, Delta, Duty, Obligation},
     definition,
@@ -26,6 +26,7 @@ impl Decider for TopicDecider {
         match command {
             Command::Subscribe { event_type, subscriber, correlation, since, heard } => {
                 is_of(state, event_type)?;
+                bounded("type", event_type)?;
                 Ok(subscribe(state, event_type, (subscriber, correlation.as_deref()), (*since, heard)))
             }
             Command::Unsubscribe { subscriber } => Ok(unsubscribe(state, subscriber)),
@@ -77,6 +78,13 @@ fn tell(before: &State, subscriber: &Subscriber, nth: usize, event: crate::json:
     }
 }
 
+fn bounded(what: &str, text: &str) -> Result<(), Rejection> {
+    if text.len() <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Rejection::TooLong { what: what.to_owned(), bytes: text.len() })
+}
+
 fn is_of(state: &State, asked: &str) -> Result<(), Rejection> {
     if state.event_type.is_empty() || state.event_type == asked {
         return Ok(());
@@ -114,7 +122,7 @@ fn subscribe(
     };
     let missed = state.kept.iter().filter(|kept| {
         let in_time = since.is_some_and(|since| kept.at >= since);
-        in_time && kept.event.fits(correlation) && !heard.contains(&kept.event.id)
+        in_time && kept.event.is_for(subscriber, correlation) && !heard.contains(&kept.event.id)
     });
     let most = if matches!(subscriber, Subscriber::Step { .. }) { 1 } else { usize::MAX };
     let subscribed = Event::Subscribed {
@@ -138,13 +146,19 @@ fn publish(state: &State, event_type: &str, event: &Published) -> Result<Vec<Eve
     if event.id.is_empty() {
         return Err(Rejection::NoId);
     }
+    let texts = [("type", Some(event_type)), ("id", Some(&*event.id)), ("user", Some(&*event.user.0))];
+    let more = [("correlation", event.correlation.as_deref()), ("intent_id", event.intent_id.as_deref())];
+    for (what, text) in texts.into_iter().chain(more) {
+        bounded(what, text.unwrap_or_default())?;
+    }
     if let Err(fault) = Room::VALUE.clone().take_value(&event.payload, 0) {
         return Err(Rejection::TooLarge { why: fault.to_string() });
     }
     if state.kept.iter().any(|kept| kept.event.id == event.id) {
         return Ok(vec![]);
     }
-    let fitting = state.subscribers.values().filter(|known| event.fits(known.correlation.as_deref()));
+    let fitting =
+        state.subscribers.values().filter(|known| event.is_for(&known.subscriber, known.correlation.as_deref()));
     let told = fitting.map(|known| known.subscriber.clone()).collect();
     Ok(vec![Event::Published { event_type: event_type.to_owned(), event: Box::new(event.clone()), told }])
 }

@@ -5,6 +5,11 @@
 //!
 //! Invariant: an event that is published again while it is kept changes nothing.
 //! Invariant: a step hears of one event at most.
+//!
+//! Whose events somebody hears: an event belongs to a user. One of the user `local`, who runs the program, is for
+//! everybody; one of anybody else is private. A step hears of the private events of its run's user only. A definition is
+//! told of each, and keeps to what its own user may hear (`definition`): its own events and those for everybody, or all
+//! when it belongs to `local`; then the run that an event starts is the event's user's.
 
 mod decide;
 mod memory;
@@ -22,6 +27,10 @@ use crate::{
     json::Json,
     time::Timestamp,
 };
+
+/// The most bytes of an event's id, type, user, correlation and foreign id: they end in keys of tables, and a row of an
+/// index has room for about 2,700. As many as the 200 characters of a type in a document may have.
+pub const TEXT_BYTES_MAX: usize = 800;
 
 /// The most events that are kept.
 pub const KEPT_MAX: usize = 1_000;
@@ -57,6 +66,9 @@ pub enum Subscriber {
         step: String,
         /// The attempt that waits.
         attempt: u32,
+        /// Whose run it is; none, as steps of the first releases said it: of any user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
     },
 }
 
@@ -66,7 +78,16 @@ impl Subscriber {
     pub fn key(&self) -> String {
         match self {
             Self::Definition { stream, .. } => stream.to_string(),
-            Self::Step { stream, step, attempt } => format!("{stream}:{attempt}:{step}"),
+            Self::Step { stream, step, attempt, .. } => format!("{stream}:{attempt}:{step}"),
+        }
+    }
+
+    /// Whether it may hear of an event of `user`.
+    #[must_use]
+    pub fn may_hear(&self, user: &UserId) -> bool {
+        match self {
+            Self::Definition { .. } | Self::Step { user: None, .. } => true,
+            Self::Step { user: Some(own), .. } => own == user || user.is_everybody(),
         }
     }
 
@@ -110,10 +131,10 @@ impl Published {
         })
     }
 
-    /// Whether somebody who wants `correlation`, or any, wants to hear of it.
+    /// Whether somebody who wants `correlation`, or any, wants to hear of it and may.
     #[must_use]
-    pub fn fits(&self, correlation: Option<&str>) -> bool {
-        correlation.is_none_or(|wanted| self.correlation.as_deref() == Some(wanted))
+    pub fn is_for(&self, subscriber: &Subscriber, correlation: Option<&str>) -> bool {
+        correlation.is_none_or(|wanted| self.correlation.as_deref() == Some(wanted)) && subscriber.may_hear(&self.user)
     }
 }
 
@@ -229,6 +250,14 @@ pub enum Rejection {
     /// The event has no identity.
     #[error("an event needs an id: the same id again is the same event")]
     NoId,
+    /// A text is too long for the keys of tables.
+    #[error("the {what} of an event has at most {TEXT_BYTES_MAX} bytes, not {bytes}")]
+    TooLong {
+        /// `id`, `type`, `correlation`, `intent_id` or `user`.
+        what: String,
+        /// How many bytes it has.
+        bytes: usize,
+    },
     /// Everybody who hears of it would be told more than a value may be.
     #[error("the payload {why}")]
     TooLarge {

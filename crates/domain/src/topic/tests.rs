@@ -27,7 +27,16 @@ fn daily(ordinal: u64) -> Subscriber {
 
 fn step(n: u64) -> Subscriber {
     let run = RunId::on_shard(derive("test", &[&n.to_be_bytes()]), ShardId(2));
-    Subscriber::Step { stream: run.stream(), step: "wait".to_owned(), attempt: 1 }
+    Subscriber::Step { stream: run.stream(), step: "wait".to_owned(), attempt: 1, user: None }
+}
+
+fn step_of(n: u64, name: &str) -> Subscriber {
+    match step(n) {
+        Subscriber::Step { stream, step, attempt, .. } => {
+            Subscriber::Step { stream, step, attempt, user: Some(UserId(name.to_owned())) }
+        }
+        other @ Subscriber::Definition { .. } => other,
+    }
 }
 
 fn subscribe(subscriber: Subscriber, correlation: Option<&str>, since: Option<i64>) -> Command {
@@ -85,6 +94,57 @@ fn each_subscriber_hears_of_what_fits_and_a_step_only_once() {
     assert_eq!(told(&it), ["e3 -> definition"]);
     let it = delivered(it).after(Command::Unsubscribe { subscriber: daily(2) }).after(publish("e4", None));
     it.owes(&[]);
+}
+
+/// Whoever published a private event of the same type and correlation woke the step of another user.
+#[test]
+fn a_step_hears_of_its_users_events_and_of_those_for_everybody() {
+    let published = |user: &str, id: &str| {
+        let event = Published { user: UserId(user.to_owned()), ..event(id, Some("a")) };
+        Command::Publish { event_type: "order".to_owned(), event: Box::new(event) }
+    };
+    for (owner, publisher, hears) in [
+        ("ann", "ann", true),
+        ("ann", "eve", false),
+        ("ann", "local", true),
+        ("local", "local", true),
+        ("local", "eve", false),
+    ] {
+        let waits = subscribe(step_of(1, owner), Some("a"), Some(0));
+        let first = unborn().after(waits.clone()).after(published(publisher, "e"));
+        assert_eq!(!told(&first).is_empty(), hears, "{publisher}'s event, a step of {owner}");
+        let late = unborn().after(published(publisher, "e")).after(waits);
+        assert_eq!(!told(&late).is_empty(), hears, "{publisher}'s event that is kept, a step of {owner}");
+        assert_eq!(late.state.subscribers.is_empty(), hears);
+    }
+    let old = unborn().after(subscribe(step(1), None, None)).after(published("eve", "e"));
+    assert_eq!(told(&old), ["e -> step"], "a step that says no user hears as it always did");
+}
+
+#[test]
+fn texts_that_end_in_keys_have_an_end() {
+    let long = "x".repeat(TEXT_BYTES_MAX + 1);
+    let whole = || Published { intent_id: Some("i".to_owned()), ..event("e", Some("a")) };
+    let say = |what: &str| Rejection::TooLong { what: what.to_owned(), bytes: TEXT_BYTES_MAX + 1 };
+    for (what, event) in [
+        ("id", Published { id: long.clone(), ..whole() }),
+        ("user", Published { user: UserId(long.clone()), ..whole() }),
+        ("correlation", Published { correlation: Some(long.clone()), ..whole() }),
+        ("intent_id", Published { intent_id: Some(long.clone()), ..whole() }),
+    ] {
+        let publish = Command::Publish { event_type: "order".to_owned(), event: Box::new(event) };
+        unborn().when(publish).then_rejected(say(what));
+    }
+    let publish = Command::Publish { event_type: long.clone(), event: Box::new(whole()) };
+    unborn().when(publish).then_rejected(say("type"));
+    let subscribe =
+        Command::Subscribe { event_type: long, subscriber: step(1), correlation: None, since: None, heard: Vec::new() };
+    unborn().when(subscribe).then_rejected(say("type"));
+    unborn().after(publish_of("x".repeat(TEXT_BYTES_MAX)));
+}
+
+fn publish_of(id: String) -> Command {
+    publish(&id, None)
 }
 
 #[test]

@@ -5,7 +5,10 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
-use nightshift_domain::content::{Failure, Receipt};
+use nightshift_domain::{
+    content::{Failure, Receipt},
+    time::Timestamp,
+};
 use nightshift_ports::performer::{Call, Outgoing};
 use reqwest::{Response, header};
 use serde_json::{Value, json};
@@ -29,37 +32,64 @@ pub(super) struct Hook<'a> {
     pub secret: Option<&'a str>,
 }
 
-pub(super) async fn post(
+/// What is posted, and what travels with it.
+pub(super) struct Posting<'a> {
+    /// Stable over attempts.
+    pub id: &'a str,
+    pub attempt: u32,
+    pub fencing_token: Option<&'a str>,
+    pub traceparent: Option<&'a str>,
+    /// The instant of the attempt.
+    pub now: Timestamp,
+    pub body: String,
+}
+
+/// Posts a document.
+pub(super) async fn deliver(
     clients: &Clients,
     hook: &Hook<'_>,
     document: &Outgoing,
     call: &Call,
 ) -> Result<Receipt, Failure> {
+    let posting = Posting {
+        id: &call.idempotency_key,
+        attempt: call.attempt,
+        fencing_token: Some(&call.fencing_token),
+        traceparent: call.traceparent.as_deref(),
+        now: call.now,
+        body: body(document, call),
+    };
+    post(clients, hook, posting).await
+}
+
+/// Posts anything.
+pub(super) async fn post(clients: &Clients, hook: &Hook<'_>, posting: Posting<'_>) -> Result<Receipt, Failure> {
     let url = http::web_address(hook.url)?;
     let whom = http::shown(&url);
-    let body = body(document, call);
-    let timestamp = call.now.micros().div_euclid(1_000_000);
+    let timestamp = posting.now.micros().div_euclid(1_000_000);
     let mut request = clients
         .post(&url)
         .post(url.clone())
         .header(header::CONTENT_TYPE, "application/json")
-        .header("webhook-id", &call.idempotency_key)
+        .header("webhook-id", posting.id)
         .header("webhook-timestamp", timestamp)
-        .header("x-idempotency-key", &call.idempotency_key)
-        .header("x-attempt", call.attempt)
-        .header("x-fencing-token", &call.fencing_token);
+        .header("x-idempotency-key", posting.id)
+        .header("x-attempt", posting.attempt);
+    if let Some(token) = posting.fencing_token {
+        request = request.header("x-fencing-token", token);
+    }
     if let Some(reference) = hook.secret {
         let secret = resolve(reference).map_err(|error| permanent(format!("secret of the webhook {whom}: {error}")))?;
         let key = key_of(&secret).ok_or_else(|| {
             permanent(format!("secret of the webhook {whom}, {reference}: what follows whsec_ is not base64"))
         })?;
-        request = request.header("webhook-signature", sign(&key, &call.idempotency_key, timestamp, &body));
+        request = request.header("webhook-signature", sign(&key, posting.id, timestamp, &posting.body));
     }
-    if let Some(parent) = &call.traceparent {
+    if let Some(parent) = posting.traceparent {
         request = request.header("traceparent", parent);
     }
-    let response = request.body(body).send().await.map_err(|error| http::no_answer(&whom, error))?;
-    accepted(response, &whom, call).await
+    let response = request.body(posting.body).send().await.map_err(|error| http::no_answer(&whom, error))?;
+    accepted(response, &whom, (posting.id, posting.now)).await
 }
 
 /// The body depends on the document and the instant of the attempt only.
@@ -94,9 +124,9 @@ fn sign(key: &[u8], id: &str, timestamp: i64, body: &str) -> String {
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-async fn accepted(mut response: Response, whom: &str, call: &Call) -> Result<Receipt, Failure> {
+async fn accepted(mut response: Response, whom: &str, (id, now): (&str, Timestamp)) -> Result<Receipt, Failure> {
     let status = response.status();
-    let wait = http::retry_after_ms(&response, call.now);
+    let wait = http::retry_after_ms(&response, now);
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     // A success whose body breaks off is a success: the other side took it.
     let (answer, _) = http::bounded_body(&mut response, ANSWER_BYTES_MAX).await.unwrap_or_default();
@@ -118,7 +148,7 @@ async fn accepted(mut response: Response, whom: &str, call: &Call) -> Result<Rec
         failure.status_code = Some(status.as_u16());
         return Err(failure);
     }
-    let id = parsed.as_ref().and_then(|answer| answer["id"].as_str()).unwrap_or(&call.idempotency_key);
+    let id = parsed.as_ref().and_then(|answer| answer["id"].as_str()).unwrap_or(id);
     let said = one_line(&String::from_utf8_lossy(&answer));
     let detail = excerpt(format!("{status} {said}").trim(), DETAIL_CHARS_MAX);
     Ok(Receipt { external_id: excerpt(id, DETAIL_CHARS_MAX), external_url: None, detail: Some(detail) })

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     AgentConfig, Steps,
     answer::{self, Asked, bad_schema, no_answer, reason},
+    vault::Vault,
 };
 use crate::{
     http::{self, carried, permanent},
@@ -49,6 +50,8 @@ pub(super) async fn perform(
     let whom = format!("agent {slug}");
     let key = agent.api_key.as_deref().map(resolve).transpose();
     let key = key.map_err(|error| permanent(format!("key of the agent {slug}: {error}")))?;
+    let mut secrets = Vault::new(&steps.config.secrets, url.host_str());
+    secrets.also(key.clone());
     let limit_ms = agent.timeout_ms.unwrap_or(u64::MAX).min(call.timeout_ms);
     let asking = async {
         let mut request = steps.clients.post(&url).post(url.clone()).headers(carried(call));
@@ -60,8 +63,7 @@ pub(super) async fn perform(
             .send()
             .await
             .map_err(|error| http::no_answer(&whom, error))?;
-        let asked =
-            Asked { whom: &whom, now: call.now, bytes_max: steps.config.answer_bytes_max, secret: key.as_deref() };
+        let asked = Asked { whom: &whom, now: call.now, bytes_max: steps.config.answer_bytes_max, secrets: &secrets };
         answer::read(response, &asked).await
     };
     let answer = http::within(limit_ms, &whom, asking).await.map_err(no_answer)?;

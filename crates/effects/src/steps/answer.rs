@@ -13,9 +13,9 @@ use nightshift_domain::{
 };
 use reqwest::{Response, StatusCode, header};
 
+use super::vault::Vault;
 use crate::{
     http::{self, permanent},
-    secrets::without,
     text::{excerpt, one_line},
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Asked<'a> {
     /// Most bytes of an answer.
     pub bytes_max: usize,
     /// What was sent along and must not come back.
-    pub secret: Option<&'a str>,
+    pub secrets: &'a Vault<'a>,
 }
 
 /// An answer that is a success.
@@ -63,7 +63,7 @@ pub(super) async fn read(mut response: Response, asked: &Asked<'_>) -> Result<An
     if more {
         return Err(too_large(asked, status, &format!("sent more than {} bytes", body.len())));
     }
-    let text = without(String::from_utf8_lossy(&body).into_owned(), asked.secret);
+    let text = asked.secrets.clean(String::from_utf8_lossy(&body).into_owned());
     let value = if text.trim().is_empty() { Json::Null } else { json(&text, &response, asked)? };
     ok(&value, asked.whom, Some(status.as_u16()))?;
     Ok(Answer { status: status.as_u16(), value, etag, bytes: body.len() })
@@ -80,7 +80,7 @@ async fn turned_down(mut response: Response, asked: &Asked<'_>) -> Failure {
     let status = response.status();
     let header = http::retry_after_ms(&response, asked.now);
     let body = http::bounded_body(&mut response, REFUSAL_BYTES_MAX).await.unwrap_or_default().0;
-    let text = without(String::from_utf8_lossy(&body).into_owned(), asked.secret);
+    let text = asked.secrets.clean(String::from_utf8_lossy(&body).into_owned());
     let wait = header.or_else(|| serde_json::from_str(&text).ok().as_ref().and_then(asks_to_wait_ms));
     let mut failure = http::refused(asked.whom, status, wait, text.as_bytes());
     if status == StatusCode::SERVICE_UNAVAILABLE && header.is_some() {

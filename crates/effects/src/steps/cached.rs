@@ -32,6 +32,9 @@ use crate::http;
 /// What is kept is looked through for what has expired each time that so many entries were added.
 const ENTRIES_PER_PRUNING: u64 = 64;
 
+/// Given to work that others wait for beyond its own time, in milliseconds: it keeps that time itself.
+const SLACK_MS: u64 = 5_000;
+
 /// Performs steps, unless what they would make is kept.
 pub struct CachedActing {
     inner: Arc<dyn Acting>,
@@ -205,7 +208,7 @@ impl Acting for CachedActing {
             None => self.inner.act(action, call).await,
             Some(slot) => {
                 let whom = format!("the {} step that makes the same", action.as_str());
-                http::within(call.timeout_ms, &whom, self.through(slot, action, call)).await
+                http::within(call.timeout_ms.saturating_add(SLACK_MS), &whom, self.through(slot, action, call)).await
             }
         }
     }

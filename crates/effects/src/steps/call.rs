@@ -3,6 +3,7 @@
 //! Owns: the request with its headers, who gets the service token, redirects, and answers that did not change.
 //! Refuses to know: what an answer means, whether the call is repeated.
 //!
+//! Invariant: a secret that the document names goes to the address of the call and to no other place.
 //! Invariant: the service token goes to addresses below the base address and nowhere else, whatever a redirect says.
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use nightshift_domain::{
     content::{Digest, Failure},
     json::{Json, fingerprint},
-    run::{CacheHit, Outcome},
+    run::{CacheHit, Outcome, next_secret},
 };
 use nightshift_ports::{
     performer::Call,
@@ -26,6 +27,7 @@ use super::{
     Steps,
     address::{same_place, target},
     answer::{self, Answer, Asked, no_answer},
+    vault::Vault,
 };
 use crate::{
     http::{self, carried, permanent, shown},
@@ -87,14 +89,18 @@ pub(super) async fn perform(steps: &Steps, wanted: &Wanted<'_>, call: &Call) -> 
             request.headers.insert(header::IF_NONE_MATCH, etag);
         }
         let token = token(steps, &request)?;
+        // Not before: what is asked for is compared and kept without them.
+        let url = request.url.clone();
+        let mut secrets = Vault::new(&steps.config.secrets, url.host_str());
+        fill(&mut request.headers, wanted.headers, &mut secrets)?;
+        secrets.also(token.clone());
         let response = send(steps, request, token.as_deref(), &whom).await?;
         if response.status() == StatusCode::NOT_MODIFIED
             && let Some((kept, earlier)) = earlier.as_ref().and_then(|earlier| Some((earlier.kept.as_ref()?, earlier)))
         {
             return Ok(unchanged(steps, kept, earlier, call).await);
         }
-        let asked =
-            Asked { whom: &whom, now: call.now, bytes_max: steps.config.answer_bytes_max, secret: token.as_deref() };
+        let asked = Asked { whom: &whom, now: call.now, bytes_max: steps.config.answer_bytes_max, secrets: &secrets };
         let answer = answer::read(response, &asked).await?;
         if let Some(earlier) = earlier {
             remember(steps.cache.as_ref(), &earlier, &answer, call, &mut logs).await;
@@ -139,6 +145,17 @@ fn header_of(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failu
     // The value is not shown: it may be a key.
     let value = HeaderValue::from_str(value).map_err(|_| wrong("its value holds a line break or another control"))?;
     Ok((named, value))
+}
+
+/// Puts secrets in the place of the references to them.
+fn fill(headers: &mut HeaderMap, wanted: &BTreeMap<String, String>, secrets: &mut Vault<'_>) -> Result<(), Failure> {
+    for (name, value) in wanted.iter().filter(|(_, value)| next_secret(value).is_some()) {
+        let value = secrets.fill(value, &format!("the header {}", name.escape_debug()))?;
+        let (name, mut value) = header_of(name, &value)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(())
 }
 
 /// The service token, when the request goes below the base address and does not bring a header of its own.

@@ -21,8 +21,11 @@ pub struct StepsConfig {
     pub service_token: Option<String>,
     /// An answer with more bytes than this is cut and is a failure.
     pub answer_bytes_max: usize,
-    /// Programs that `process` steps may start, as they are written in the steps; none: any.
+    /// Programs that `process` steps may start, as they are written in the steps; none: any. With a list, they are found
+    /// in the `PATH` of this process, whatever a step's environment says.
     pub programs: Option<Vec<String>>,
+    /// What `<secret:NAME>` may stand for in the headers of a call and the environment of a program.
+    pub secrets: BTreeMap<String, SecretConfig>,
     /// The folder they start in; none: that of this process.
     pub folder: Option<PathBuf>,
     /// Between asking a program to end and ending it, in milliseconds.
@@ -40,12 +43,22 @@ impl Default for StepsConfig {
             service_token: None,
             answer_bytes_max: 4 * 1024 * 1024,
             programs: None,
+            secrets: BTreeMap::new(),
             folder: None,
             grace_ms: 2_000,
             cache_entries_max: 2_000,
             agents: BTreeMap::new(),
         }
     }
+}
+
+/// A secret that documents may name.
+#[derive(Debug, Clone, Default)]
+pub struct SecretConfig {
+    /// Where it is found: `env:NAME` or `file:/path`.
+    pub from: String,
+    /// Hosts that it may be sent to; empty: any, and programs.
+    pub hosts: Vec<String>,
 }
 
 /// A registered agent.
@@ -83,6 +96,9 @@ impl StepsConfig {
         }
         check_secret("steps.service_token", self.service_token.as_deref())?;
         check_positive("steps.answer_bytes_max", self.answer_bytes_max as u64)?;
+        for secret in self.secrets.values() {
+            check_secret("steps.secrets", Some(&secret.from))?;
+        }
         self.agents.values().try_for_each(check_agent)
     }
 }
@@ -128,6 +144,13 @@ mod tests {
             (token("eyJhbGciOi"), "steps.service_token"),
             (StepsConfig { base_url: None, ..token("env:T") }, "steps.service_token"),
             (StepsConfig { answer_bytes_max: 0, ..StepsConfig::default() }, "steps.answer_bytes_max"),
+            (
+                StepsConfig {
+                    secrets: [("crm".to_owned(), SecretConfig { from: "key-123".into(), hosts: vec![] })].into(),
+                    ..StepsConfig::default()
+                },
+                "steps.secrets",
+            ),
             (agent(|agent| agent.url = "agents/a".into()), "steps.agents.url"),
             (agent(|agent| agent.modes = vec!["SING".into()]), "steps.agents.modes"),
             (agent(|agent| agent.timeout_ms = Some(0)), "steps.agents.timeout"),

@@ -11,6 +11,7 @@ mod call;
 mod config;
 mod llm;
 mod process;
+mod vault;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use reqwest::Url;
 use self::address::Base;
 pub use self::{
     cached::CachedActing,
-    config::{AgentConfig, StepsConfig},
+    config::{AgentConfig, SecretConfig, StepsConfig},
 };
 use crate::{
     compose::model::{Model, Question},

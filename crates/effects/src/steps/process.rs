@@ -32,7 +32,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{Steps, answer};
+use super::{Steps, answer, vault::Vault};
 use crate::{
     http::{self, permanent},
     process::{Group, Pipes, bare, find, search_path},
@@ -90,11 +90,12 @@ pub(super) async fn perform(steps: &Steps, wanted: &Wanted<'_>, call: &Call) -> 
     };
     if let Some(allowed) = steps.config.programs.as_ref().filter(|allowed| !allowed.contains(name)) {
         return Err(permanent(format!(
-            "{name} may not be started; the configuration allows {} (steps.programs)",
-            if allowed.is_empty() { "no program".to_owned() } else { allowed.join(", ") }
+            "{name} may not be started: {}; list it in workflows.programs",
+            if allowed.is_empty() { "no program may".to_owned() } else { format!("only {}", allowed.join(", ")) }
         )));
     }
-    let mut command = command(steps, wanted, name, call)?;
+    let mut secrets = Vault::new(&steps.config.secrets, None);
+    let mut command = command(steps, (wanted, name), &mut secrets, call)?;
     let mut child = command.args(arguments).spawn().map_err(|error| not_started(name, &error))?;
     let stdin = child.stdin.take();
     let mut group = Group::new(child, Duration::from_millis(steps.config.grace_ms));
@@ -107,9 +108,10 @@ pub(super) async fn perform(steps: &Steps, wanted: &Wanted<'_>, call: &Call) -> 
     if !matches!(end, End::Exited(_)) {
         silence(&mut group, &mut said).await;
     }
-    let errors = String::from_utf8_lossy(&said.errors);
+    let errors = secrets.clean(String::from_utf8_lossy(&said.errors).into_owned());
+    let output = secrets.clean(String::from_utf8_lossy(&said.output).into_owned());
     match end {
-        End::Exited(status) => exited(name, status, &said.output, &errors, wanted),
+        End::Exited(status) => exited(name, status, &output, &errors, wanted),
         End::TooMuch => Err(permanent(format!(
             "{name} wrote more than {} bytes, the limit of its output, and was ended",
             wanted.output_bytes_max
@@ -121,8 +123,15 @@ pub(super) async fn perform(steps: &Steps, wanted: &Wanted<'_>, call: &Call) -> 
     }
 }
 
-fn command(steps: &Steps, wanted: &Wanted<'_>, name: &str, call: &Call) -> Result<Command, Failure> {
-    let path = wanted.env.get("PATH").map_or_else(search_path, OsString::from);
+fn command(
+    steps: &Steps,
+    (wanted, name): (&Wanted<'_>, &str),
+    secrets: &mut Vault<'_>,
+    call: &Call,
+) -> Result<Command, Failure> {
+    // A name of the list is the operator's program, not one that the document's `PATH` leads to.
+    let own_path = wanted.env.get("PATH").filter(|_| steps.config.programs.is_none());
+    let path = own_path.map_or_else(search_path, OsString::from);
     let file = find(name, &path).map_err(|error| permanent(error.to_string()))?;
     let mut command = match wanted.memory_bytes_max {
         Some(bytes) => {
@@ -138,7 +147,9 @@ fn command(steps: &Steps, wanted: &Wanted<'_>, name: &str, call: &Call) -> Resul
     command.env("NIGHTSHIFT_ATTEMPT", call.attempt.to_string());
     command.env("NIGHTSHIFT_FENCING_TOKEN", &call.fencing_token);
     command.envs(call.traceparent.iter().map(|parent| ("TRACEPARENT", parent)));
-    command.envs(wanted.env);
+    for (variable, value) in wanted.env {
+        command.env(variable, secrets.fill(value, &format!("the variable {}", variable.escape_debug()))?);
+    }
     if let Some(folder) = &steps.config.folder {
         command.current_dir(folder);
     }
@@ -235,14 +246,8 @@ async fn hear_end(pipe: &mut Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>)
     Ok(())
 }
 
-fn exited(
-    name: &str,
-    status: ExitStatus,
-    output: &[u8],
-    errors: &str,
-    wanted: &Wanted<'_>,
-) -> Result<Outcome, Failure> {
-    let value = value_of(&String::from_utf8_lossy(output));
+fn exited(name: &str, status: ExitStatus, output: &str, errors: &str, wanted: &Wanted<'_>) -> Result<Outcome, Failure> {
+    let value = value_of(output);
     // A program may say by itself what its failure means, also with a status of its own.
     answer::ok(&value, name, None)?;
     if status.success() {

@@ -137,6 +137,7 @@ fn pending(seed: Uuid, producer: u64, n: u64) -> Result<Pending, Exit> {
         shard_count: 64,
         tz_revision: "2026e".to_owned(),
         code_revision: "0.1.0".to_owned(),
+        reports: Default::default(),
         request: None,
     };
     let record = CommandRecord {

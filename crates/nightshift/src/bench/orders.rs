@@ -187,6 +187,7 @@ impl Clerk {
             shard_count: self.shard_count(),
             calendar: &self.calendar,
             expressions: &NoExpressions,
+            reports: nightshift_domain::run::Reports::NONE,
         };
         let decision = decide_once::<D>(&D::State::default(), command, &ctx).map_err(Exit::failed)?;
         let recorded = RecordedCtx {
@@ -194,6 +195,7 @@ impl Clerk {
             shard_count: self.shard_count(),
             tz_revision: self.calendar.tz_revision().to_owned(),
             code_revision: env!("CARGO_PKG_VERSION").to_owned(),
+            reports: nightshift_domain::run::Reports::default(),
             request: None,
         };
         let bytes = |bytes: Result<Vec<u8>, codec::DecodeError>| bytes.map_err(Exit::failed);

@@ -84,7 +84,12 @@ fn add_runs(bench: &Bench<'_>, report: &mut Report, rounds: &[Round]) {
     let raw = figures(&|round| round.raw);
     let written = figures(&|round| round.events / round.seconds);
     report.add(Figure::new(of, "events written meanwhile, beside raw inserts", "events/s", written).beside(&raw));
-    report.add(Figure::new(of, "the same, when read models show them", "runs/s", figures(&|round| count / round.shown)));
+    report.add(Figure::new(
+        of,
+        "the same, when read models show them",
+        "runs/s",
+        figures(&|round| count / round.shown),
+    ));
     report.add(Figure::new(of, "events of one run", "events", figures(&|round| round.events / count)));
     report.add(Figure::new(of, "events in a commit", "events", figures(&|round| round.events / round.commits)));
     report.add(Figure::new(of, "processor meanwhile", "cores", figures(&|round| round.cpu / round.shown)));
@@ -134,7 +139,8 @@ pub(super) async fn jobs(bench: &Bench<'_>, report: &mut Report) -> Result<(), E
     place.remove().await?;
     let rates = |seconds: &[f64]| seconds.iter().map(|seconds| count as f64 / seconds).collect::<Vec<f64>>();
     if bench.wants("jobs") {
-        let figure = Figure::new(("jobs", bench.target.name()), format!("{count} jobs drained"), "jobs/s", rates(&free));
+        let figure =
+            Figure::new(("jobs", bench.target.name()), format!("{count} jobs drained"), "jobs/s", rates(&free));
         report.add(if bench.target.name() == "postgres" { figure.goal(Goal::AtLeast(20_000.0)) } else { figure });
     }
     if bench.wants("limits") {

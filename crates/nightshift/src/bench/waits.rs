@@ -146,7 +146,8 @@ async fn few(place: &Place, crowd: u64) -> Result<Vec<f64>, Exit> {
     let (users, each) = OTHERS;
     let of_user = |user: u64| {
         let (starts, system) = (starts.clone(), system.clone());
-        (0..each).map(move |n| tokio::spawn(ask(starts.clone(), system.clone(), user * each + n, format!("user-{user}"))))
+        (0..each)
+            .map(move |n| tokio::spawn(ask(starts.clone(), system.clone(), user * each + n, format!("user-{user}"))))
     };
     let clients: Vec<_> = (0..users).flat_map(of_user).collect();
     let mut asked = Vec::new();

@@ -78,7 +78,8 @@ async fn list(env: &Env, status: Option<String>, limit: u32) -> Result<Code, Exi
             instant(row, "updated_at"),
         ]
     });
-    let headings = ["job", "definition", "user", "status", "held by", "error", "priority", "attempts", "next", "changed"];
+    let headings =
+        ["job", "definition", "user", "status", "held by", "error", "priority", "attempts", "next", "changed"];
     output::table(&headings, lines.collect(), "no jobs");
     Ok(Code::Ok)
 }

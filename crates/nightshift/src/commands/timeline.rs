@@ -140,6 +140,10 @@ fn run_words(event: &run::Event) -> String {
         Event::StepDiscarded { step, by } => format!("{step} was discarded by {}{}", by.by, by.said()),
         Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } if by.note.is_empty() => by.by.clone(),
         Event::Reopened { by } | Event::Paused { by } | Event::Resumed { by } => format!("{}: {}", by.by, by.note),
+        Event::Reported { event, .. } => format!("{event} was told"),
+        Event::ReportGivenUp { event, attempts, failure, .. } => {
+            format!("{event} was sent {attempts} time(s) and is given up: {failure}")
+        }
     }
 }
 

@@ -252,6 +252,54 @@ pub const KEYS: &[Key] = &[
         unset("/etc/nightshift/agents.toml"),
         "A TOML file with the agents that steps may ask: [<slug>] url, api_key, organization, modes, timeout, version.",
     ),
+    key(
+        "workflows.programs",
+        Kind::Text,
+        unset("python3, /usr/local/bin/report"),
+        "Programs that process steps may start, as documents write them, divided by commas; * means any. Without it, none.",
+    ),
+    key(
+        "workflows.folder",
+        Kind::Path,
+        unset("/var/lib/nightshift/work"),
+        "The folder in which programs of process steps start. Without it, that of the daemon.",
+    ),
+    key(
+        "workflows.secrets_file",
+        Kind::File,
+        unset("/etc/nightshift/secrets.toml"),
+        "A TOML file with the secrets that documents may name as <secret:NAME> in headers and env: [<name>] from, hosts.",
+    ),
+    aliased(
+        key(
+            "workflows.progress_webhook",
+            Kind::WebUrl,
+            unset("https://example.com/hooks/progress"),
+            "Is told how far runs are, by signed POST, each message until it was taken or a day has gone.",
+        ),
+        &[Alias::Value("ORCHESTRATION_PROGRESS_WEBHOOK_URL")],
+    ),
+    aliased(
+        key(
+            "workflows.checkpoint_webhook",
+            Kind::WebUrl,
+            unset("https://example.com/hooks/checkpoint"),
+            "Is told of questions to people and of their answers, likewise.",
+        ),
+        &[Alias::Value("ORCHESTRATION_CHECKPOINT_WEBHOOK_URL")],
+    ),
+    key(
+        "workflows.webhook_secret",
+        Kind::Secret,
+        unset("env:WEBHOOK_SECRET"),
+        "Where the secret is found that signs these messages, as Standard Webhooks says. Without it, they are not signed.",
+    ),
+    key(
+        "workflows.webhook_events",
+        Kind::Text,
+        unset("orchestration.run.completed, orchestration.run.failed"),
+        "Names of the messages that are sent, divided by commas. Without it, all.",
+    ),
     aliased(
         key(
             "workflows.cache_entries_max",

@@ -22,7 +22,8 @@ use layers::Layers;
 pub use layers::Provenance;
 pub use nightshift_spec::{Fault, Faults};
 pub use options::{
-    Actors, Config, Defaults, Http, Llm, LogFormat, OtlpProtocol, Queue, Smtp, SmtpTls, Sources, Store, Telemetry,
+    Actors, Config, Defaults, Http, Llm, LogFormat, OtlpProtocol, Programs, Queue, Smtp, SmtpTls, Sources, Store,
+    Telemetry,
 };
 pub use render::{config_example, config_reference, environment_names};
 use serde::Serialize;

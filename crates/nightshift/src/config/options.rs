@@ -97,8 +97,55 @@ pub struct Workflows {
     pub max_parallel_cap: Option<u16>,
     /// File with the agents that steps may ask.
     pub agents_file: Option<PathBuf>,
+    /// Programs that `process` steps may start.
+    pub programs: Programs,
+    /// The folder they start in.
+    pub folder: Option<PathBuf>,
+    /// File with the secrets that documents may name.
+    pub secrets_file: Option<PathBuf>,
+    /// Is told how far runs are.
+    pub progress_webhook: Option<String>,
+    /// Is told of questions to people.
+    pub checkpoint_webhook: Option<String>,
+    /// Reference to the secret that signs what these are told.
+    pub webhook_secret: Option<String>,
+    /// Names of what they are told; empty: all.
+    pub webhook_events: Vec<String>,
     /// Outputs of steps that are kept.
     pub cache_entries_max: u64,
+}
+
+/// Programs that `process` steps may start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Programs {
+    /// Any.
+    Any,
+    /// These, as documents write them.
+    Listed(Vec<String>),
+}
+
+/// Words that are divided by commas.
+fn listed(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+impl Programs {
+    /// None may be started where nothing is said: whoever may register a document may not run programs by that alone.
+    fn parse(text: Option<&str>) -> Self {
+        match text.map(str::trim) {
+            Some("*") => Self::Any,
+            text => Self::Listed(listed(text.unwrap_or_default())),
+        }
+    }
+
+    /// The list; none: any.
+    #[must_use]
+    pub fn names(&self) -> Option<&[String]> {
+        match self {
+            Self::Any => None,
+            Self::Listed(names) => Some(names),
+        }
+    }
 }
 
 /// Reading sources.
@@ -264,6 +311,13 @@ impl Config {
                 max_parallel_default: values.count_if_set("workflows.max_parallel_default"),
                 max_parallel_cap: values.count_if_set("workflows.max_parallel_cap"),
                 agents_file: values.text_if_set("workflows.agents_file").map(PathBuf::from),
+                programs: Programs::parse(values.text_if_set("workflows.programs").as_deref()),
+                folder: values.text_if_set("workflows.folder").map(PathBuf::from),
+                secrets_file: values.text_if_set("workflows.secrets_file").map(PathBuf::from),
+                progress_webhook: values.text_if_set("workflows.progress_webhook"),
+                checkpoint_webhook: values.text_if_set("workflows.checkpoint_webhook"),
+                webhook_secret: values.text_if_set("workflows.webhook_secret"),
+                webhook_events: listed(&values.text_if_set("workflows.webhook_events").unwrap_or_default()),
                 cache_entries_max: values.count("workflows.cache_entries_max"),
             },
             actors: Actors {

@@ -44,7 +44,9 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::LeaseExpired { .. }
         | Event::StaleResult { .. }
         | Event::StepDiscarded { .. }
-        | Event::ApprovalEscalated { .. } => {}
+        | Event::ApprovalEscalated { .. }
+        | Event::Reported { .. }
+        | Event::ReportGivenUp { .. } => {}
     }
     step::touched(event, recorded, touches);
 }
@@ -109,6 +111,8 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
                 step::migrated(rows, recorded, to);
             }
         }
+        // What webhooks were told is in the log; it changes nothing about the run.
+        Event::Reported { .. } | Event::ReportGivenUp { .. } => {}
     }
 }
 

@@ -6,8 +6,8 @@ use nightshift_domain::{
     content::{Failure, FailureClass},
     recorded::Recorded,
     run::{
-        Answer, Approval, ApprovalId, Asked, DEFAULT_QUEUE, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token, Waits,
-        instance_id,
+        Answer, Approval, ApprovalId, Asked, DEFAULT_QUEUE, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token,
+        Waits, instance_id,
     },
     time::Timestamp,
 };
@@ -78,7 +78,9 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::Cancelled { .. }
         | Event::Reopened { .. }
         | Event::Paused { .. }
-        | Event::Resumed { .. } => {}
+        | Event::Resumed { .. }
+        | Event::Reported { .. }
+        | Event::ReportGivenUp { .. } => {}
         Event::Migrated(to) => {
             for step in to.plan.steps.iter().map(|step| &step.id).chain(&to.dropped) {
                 touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, step));

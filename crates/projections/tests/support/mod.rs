@@ -223,7 +223,15 @@ impl World {
         self.commands += 1;
         let command_id = CommandId(derive("test", &[&self.commands.to_be_bytes()]));
         let now = self.now;
-        let ctx = Ctx { stream, now, command_id, shard_count: SHARDS, calendar: &Grid, expressions: &NoExpressions };
+        let ctx = Ctx {
+            stream,
+            now,
+            command_id,
+            shard_count: SHARDS,
+            calendar: &Grid,
+            expressions: &NoExpressions,
+            reports: run::Reports::NONE,
+        };
         let decision = decide_once::<D>(state, command, &ctx);
         let decision = decision.unwrap_or_else(|refused| panic!("{command:?} was refused: {refused}"));
         *state = decision.after;

@@ -122,7 +122,13 @@ pub fn created_run() -> Created {
     let steps = vec![step("compose", Action::Compose {}, &[]), step("validate", Action::Validate {}, &["compose"])];
     Created {
         id: None,
-        plan: Arc::new(Plan { definition: "deliverable.produce@1".to_owned(), steps, max_parallel: 1, output: None }),
+        plan: Arc::new(Plan {
+            definition: "deliverable.produce@1".to_owned(),
+            steps,
+            max_parallel: 1,
+            output: None,
+            reports: run::Reports::default(),
+        }),
         subject: Subject::Version {
             deliverable: the_deliverable(),
             version_number: 1,
@@ -137,6 +143,7 @@ pub fn created_run() -> Created {
         parameters: serde_json::Value::Null,
         trigger: serde_json::Value::Null,
         for_step: None,
+        reports: run::Reports::default(),
         path: vec![],
     }
 }

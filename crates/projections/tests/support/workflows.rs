@@ -84,7 +84,13 @@ pub fn asking(step: StepPlan, advisory: bool) -> StepPlan {
 }
 
 pub fn plan(steps: Vec<StepPlan>) -> Arc<Plan> {
-    Arc::new(Plan { definition: "ann/campaign@1".to_owned(), steps, max_parallel: 4, output: None })
+    Arc::new(Plan {
+        definition: "ann/campaign@1".to_owned(),
+        steps,
+        max_parallel: 4,
+        output: None,
+        reports: run::Reports::default(),
+    })
 }
 
 pub fn document(version: &str) -> Arc<Document> {
@@ -137,6 +143,7 @@ pub fn created(steps: Vec<StepPlan>) -> Created {
         parameters: json!({"to": ["a", "b"]}),
         trigger: json!({"type": "event", "event": {"type": "order", "id": "e-1", "intent_id": "i-1"}}),
         for_step: None,
+        reports: run::Reports::default(),
         path: vec![],
     }
 }
@@ -202,6 +209,14 @@ pub fn run_events() -> Vec<run::Event> {
         Event::Paused { by: by.clone() },
         Event::Resumed { by: by.clone() },
         Event::Migrated(Box::new(migrated(by))),
+        Event::Reported { version: 3, part: 0, event: "orchestration.run.created".to_owned(), attempts: 1 },
+        Event::ReportGivenUp {
+            version: 3,
+            part: 1,
+            event: "orchestration.step.queued".to_owned(),
+            attempts: 9,
+            failure: super::samples::failure(),
+        },
     ]
 }
 

@@ -13,14 +13,14 @@ use nightshift_domain::{
         Text,
     },
     deliverable::Event,
-    run::{Action, Outcome, StepOutput},
+    run::{Action, Outcome, Report, StepOutput},
     streams::AnyEvent,
 };
 use nightshift_ports::{
     blobs::digest_of,
     log::EventLog,
     memory::MemoryStore,
-    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, Sending, SourceReader},
 };
 use uuid::Uuid;
 
@@ -164,5 +164,9 @@ impl Delivering for Scripted {
 
     async fn notify(&self, _to: &[String], _notice: &Notice, call: &Call) -> Result<Receipt, Failure> {
         self.handed_over(call)
+    }
+
+    async fn report(&self, _report: &Report, _sending: &Sending) -> Result<(), Failure> {
+        Ok(())
     }
 }

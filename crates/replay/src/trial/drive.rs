@@ -94,6 +94,7 @@ impl Drive<'_> {
             shard_count: SHARDS,
             calendar: self.calendar,
             expressions: &self.expressions,
+            reports: &run::Reports::NONE,
         };
         match decide_once::<RunDecider>(&self.state, &command, &ctx) {
             Ok(decision) => {
@@ -132,7 +133,8 @@ impl Drive<'_> {
             }
             Duty::Attempt { step, attempt, token } => self.perform(step, attempt, token),
             // Topics and definitions are not there: what they would say is in the script.
-            Duty::Tell { .. } | Duty::Ask { .. } | Duty::Wake { .. } | Duty::Assess { .. } | Duty::Choose { .. } => {}
+            Duty::Tell { .. } | Duty::Ask { .. } | Duty::Report { .. } => {}
+            Duty::Wake { .. } | Duty::Assess { .. } | Duty::Choose { .. } => {}
         }
     }
 

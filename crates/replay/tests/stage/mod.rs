@@ -20,7 +20,7 @@ use nightshift_domain::{
     decider::Decider,
     deliverable::{self, Binding, Classification, Command, DeliverableType, EditMeasure, Governance, Order},
     ids::{CommandId, DeliverableId, RunId, UserId, derive},
-    run::{Action, Outcome, RunDecider, State},
+    run::{Action, Outcome, Report, RunDecider, State},
     streams::AnyEvent,
     time::Timestamp,
 };
@@ -28,7 +28,7 @@ use nightshift_ports::{
     blobs::digest_of,
     clock::{ManualClock, SeededIds},
     memory::MemoryStore,
-    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, SourceReader},
+    performer::{Acting, Call, Composing, Delivering, Look, Outgoing, Performers, Sending, SourceReader},
 };
 use nightshift_replay::{Fixture, Scope, capture};
 use nightshift_spec::ZonedCalendar;
@@ -113,6 +113,10 @@ impl Delivering for Made {
 
     async fn notify(&self, _to: &[String], _notice: &Notice, call: &Call) -> Result<Receipt, Failure> {
         Ok(Receipt { external_id: call.idempotency_key.clone(), external_url: None, detail: None })
+    }
+
+    async fn report(&self, _report: &Report, _sending: &Sending) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -62,6 +62,7 @@ mod retry;
 mod schema;
 mod step;
 mod triggers;
+mod webhooks;
 mod work;
 
 use std::sync::Arc;
@@ -70,7 +71,7 @@ use nightshift_domain::{
     content::{INLINE_BYTES_MAX, Text},
     definition::{Document, Parameter},
     json::{Json, digest},
-    run::{Part, Plan},
+    run::{Part, Plan, Reports},
     time::Timestamp,
 };
 
@@ -200,14 +201,15 @@ fn body<'n>(work: &mut Work<'_, 'n>, map: &Map<'n>) -> Option<Body> {
     let mut drafts = drafts(work, map, &defaults);
     execution.keep(work, &mut drafts);
     checkpoints(work, map, &mut drafts);
+    let reports = webhooks::read(work, map);
     let output = work.optional(map, "output", |work, field| work.template(field));
     let mentions = work.take_mentions();
     let max_parallel = execution.parallel(work);
-    let plan = plan(work, drafts, (parameters.as_deref(), &mentions), (output, max_parallel));
+    let drawn = plan(work, drafts, (parameters.as_deref(), &mentions), (output, max_parallel));
     Some(Body {
         parameters: parameters?,
         triggers: triggers?,
-        plan: plan?,
+        plan: Plan { reports: reports?, ..drawn? },
         priority: priority?.map_or(PRIORITY_DEFAULT, |priority| i16::try_from(priority).unwrap_or(i16::MAX)),
     })
 }
@@ -274,7 +276,7 @@ fn plan<'n>(
     let mut plans: Vec<Option<nightshift_domain::run::StepPlan>> = drafts.into_iter().map(|draft| draft.plan).collect();
     let steps = graph.order?.into_iter().map(|at| plans.get_mut(at).and_then(Option::take));
     let steps = steps.collect::<Option<Vec<_>>>()?;
-    Some(Plan { definition: String::new(), steps, max_parallel, output: output? })
+    Some(Plan { definition: String::new(), steps, max_parallel, output: output?, reports: Reports::default() })
 }
 
 #[cfg(test)]

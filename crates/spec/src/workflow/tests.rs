@@ -28,6 +28,7 @@ fn surroundings(table: &str) -> (Json, &'static str) {
         "wrapped" => (json!({"orchestration": {"steps": [{"agent": "a"}]}}), ""),
         "metadata" => (json!({"metadata": {}, "orchestration": {"steps": [{"agent": "a"}]}}), "/metadata"),
         "workflow" => (steps(json!({"agent": "a"})), ""),
+        "webhooks" => (with("webhooks", json!({"progress": "http://a.test/"})), "/webhooks"),
         "parameter" => (with("parameters", json!([{"name": "p"}])), "/parameters/0"),
         "trigger" => (with("trigger", json!({"cron": "0 7 * * *"})), "/trigger"),
         "checkpoints" => (with("checkpoints", json!([{"after_step": "a", "question": "q"}])), "/checkpoints/0"),

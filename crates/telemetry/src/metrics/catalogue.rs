@@ -66,6 +66,7 @@ catalogue! {
     RunSeconds: "orchestration_run_duration_seconds" Kind::Histogram(RUN_SECONDS), ["definition", "status"], "Time from the creation of a run to its end.";
     StepSeconds: "orchestration_step_duration_seconds" Kind::Histogram(STEP_SECONDS), ["definition", "step", "status"], "Time of one attempt at a step: completed, failed, lost.";
     StepQueueSeconds: "orchestration_step_queue_seconds" Kind::Histogram(QUEUE_SECONDS), ["definition", "step"], "Time a step waited in the queue for a lease.";
+    Reports: "webhook_report_total" Kind::Counter, ["outcome"], "Messages of runs to webhooks that came to an end: taken, given_up.";
     StaleResults: "stale_result_total" Kind::Counter, [], "Results refused because their lease was no longer the open one.";
     LeasesExpired: "lease_expired_total" Kind::Counter, [], "Attempts lost with their lease.";
     Jobs: "task_queue_jobs" Kind::Gauge, ["status"], "Jobs by state, as of the last look.";

@@ -173,6 +173,8 @@ impl EventFold {
             | run::Event::StepDiscarded { .. }
             | run::Event::Paused { .. }
             | run::Event::Resumed { .. } => vec![],
+            run::Event::Reported { .. } => vec![one(Metric::Reports, &["taken"])],
+            run::Event::ReportGivenUp { .. } => vec![one(Metric::Reports, &["given_up"])],
         }
     }
 

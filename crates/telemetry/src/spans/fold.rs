@@ -170,7 +170,9 @@ impl Run {
             | Event::ApprovalEscalated { .. }
             | Event::StepDiscarded { .. }
             | Event::Paused { .. }
-            | Event::Resumed { .. } => vec![],
+            | Event::Resumed { .. }
+            | Event::Reported { .. }
+            | Event::ReportGivenUp { .. } => vec![],
             Event::StepQueued { step, .. } => {
                 if let Some(step) = self.steps.get(step) {
                     step.queued_since = Some(moment.at);

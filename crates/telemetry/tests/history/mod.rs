@@ -85,6 +85,7 @@ impl History {
                 steps,
                 max_parallel: 2,
                 output: None,
+                reports: nightshift_domain::run::Reports::default(),
             }),
             subject: Subject::Version { deliverable, version_number: 3, title: "Weekly brief".to_owned() },
             user: UserId::default(),
@@ -96,6 +97,7 @@ impl History {
             parameters: serde_json::Value::Null,
             trigger: serde_json::Value::Null,
             for_step: None,
+            reports: nightshift_domain::run::Reports::default(),
             path: vec![],
         })));
     }
@@ -118,7 +120,13 @@ impl History {
         let workflow = WorkflowRef { definition: None, owner, name, version, digest: Digest("0".repeat(64)) };
         it.tell(Command::Create(Box::new(Created {
             id: Some(it.run),
-            plan: Arc::new(Plan { definition: "ann/campaign@1".to_owned(), steps, max_parallel: 4, output: None }),
+            plan: Arc::new(Plan {
+                definition: "ann/campaign@1".to_owned(),
+                steps,
+                max_parallel: 4,
+                output: None,
+                reports: nightshift_domain::run::Reports::default(),
+            }),
             subject: Subject::Workflow { workflow, title: "Campaign".to_owned() },
             user: UserId::default(),
             priority: 100,
@@ -129,6 +137,7 @@ impl History {
             parameters: serde_json::Value::Null,
             trigger: serde_json::Value::Null,
             for_step: None,
+            reports: nightshift_domain::run::Reports::default(),
             path: vec![],
         })));
         it
@@ -179,7 +188,15 @@ impl History {
         let command_id = CommandId(derive("test command", &[self.run.uuid().as_bytes(), &self.commands.to_be_bytes()]));
         let (stream, now) = (self.run.stream(), self.now);
         let (calendar, expressions) = (&NoCalendar, &NoExpressions);
-        let ctx = Ctx { stream, now, command_id, shard_count: 64, calendar, expressions };
+        let ctx = Ctx {
+            stream,
+            now,
+            command_id,
+            shard_count: 64,
+            calendar,
+            expressions,
+            reports: nightshift_domain::run::Reports::NONE,
+        };
         let Ok(decision) = decide_once::<RunDecider>(&self.state, &command, &ctx) else {
             return;
         };
@@ -239,7 +256,14 @@ impl History {
 
     pub fn stale(&mut self, step: &str) -> &mut Self {
         let token = Token { epoch: 1, nonce: 1 };
-        self.tell(Command::Finish { step: step.to_owned(), attempt: 1, token, result: Ok(draft()), offer: None, tokens_free: false });
+        self.tell(Command::Finish {
+            step: step.to_owned(),
+            attempt: 1,
+            token,
+            result: Ok(draft()),
+            offer: None,
+            tokens_free: false,
+        });
         self
     }
 

@@ -440,6 +440,7 @@ impl Draw {
             steps: self.list(Self::step),
             max_parallel: self.u16(),
             output: self.opt(Self::some_json),
+            reports: super::draw_runs::reports(self),
         })
     }
 
@@ -459,6 +460,7 @@ impl Draw {
             trigger: self.any_json(),
             for_step: self.opt(|draw| (draw.text(), draw.u32())),
             path: self.list(Self::text),
+            reports: super::draw_runs::reports(self),
         })
     }
 

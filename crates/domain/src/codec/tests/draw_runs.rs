@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::draw::Draw;
 use crate::run::{
-    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, DeadVerb, Event, How, Migrated,
-    Migration, OnTimeout, Waits,
+    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, DeadVerb, Event, How,
+    Migrated, Migration, OnTimeout, Receiver, Reports, Waits,
 };
 
 fn asked(draw: &mut Draw) -> Asked {
@@ -76,6 +76,17 @@ pub fn checkpoint(draw: &mut Draw) -> Checkpoint {
     }
 }
 
+fn receiver(draw: &mut Draw) -> Receiver {
+    match draw.bool() {
+        true => Receiver::Configured {},
+        false => Receiver::Address { url: draw.text(), secret: draw.opt(Draw::text) },
+    }
+}
+
+pub fn reports(draw: &mut Draw) -> Reports {
+    Reports { progress: draw.opt(receiver), checkpoint: draw.opt(receiver), events: vec![] }
+}
+
 fn approval_id(draw: &mut Draw) -> ApprovalId {
     ApprovalId(draw.id())
 }
@@ -134,6 +145,14 @@ pub fn events(draw: &mut Draw) -> Vec<Event> {
             dropped: draw.list(Draw::text),
             by: asked(draw),
         })),
+        E::Reported { version: draw.n(), part: draw.u32(), event: step(), attempts: attempt },
+        E::ReportGivenUp {
+            version: draw.n(),
+            part: draw.u32(),
+            event: step(),
+            attempts: attempt,
+            failure: draw.failure(),
+        },
     ]
 }
 
@@ -172,5 +191,12 @@ pub fn commands(draw: &mut Draw) -> Vec<Command> {
             parameters: draw.list(Draw::parameter),
             by: asked(draw),
         })),
+        C::EndReport {
+            version: draw.n(),
+            part: draw.u32(),
+            event: step(),
+            attempts: attempt,
+            failure: draw.opt(Draw::failure),
+        },
     ]
 }

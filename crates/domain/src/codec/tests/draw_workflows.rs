@@ -114,7 +114,8 @@ impl Draw {
         if self.bool() {
             Subscriber::Definition { stream, ordinal: self.n() }
         } else {
-            Subscriber::Step { stream, step: self.text(), attempt: self.u32() }
+            let user = self.opt(Self::user);
+            Subscriber::Step { stream, step: self.text(), attempt: self.u32(), user }
         }
     }
 

@@ -4,8 +4,8 @@
 //! changes a golden file, and refuses a changed one.
 
 mod draw;
-mod draw_queue;
 mod draw_bulk;
+mod draw_queue;
 mod draw_runs;
 mod draw_workflows;
 mod streams;

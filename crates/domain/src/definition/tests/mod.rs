@@ -57,7 +57,13 @@ fn step(id: &str, depends_on: &[&str]) -> StepPlan {
 }
 
 fn plan(steps: Vec<StepPlan>) -> Arc<Plan> {
-    Arc::new(Plan { definition: "team/daily".to_owned(), steps, max_parallel: 1, output: None })
+    Arc::new(Plan {
+        definition: "team/daily".to_owned(),
+        steps,
+        max_parallel: 1,
+        output: None,
+        reports: run::Reports::default(),
+    })
 }
 
 fn parameter(name: &str, kind: ParameterKind) -> Parameter {

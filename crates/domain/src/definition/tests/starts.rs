@@ -125,7 +125,7 @@ fn others_who_ask_are_turned_down_with_the_facts() {
 }
 
 fn order(id: &str, payload: Json) -> Json {
-    json!({"type": "order", "id": id, "user": "eve", "payload": payload})
+    json!({"type": "order", "id": id, "user": "ann", "payload": payload})
 }
 
 fn arrived(event: Json) -> Command {
@@ -136,7 +136,7 @@ fn arrived(event: Json) -> Command {
 fn an_event_gives_its_run_what_the_trigger_makes_of_it() {
     let event = order("e1", json!({"n": 5, "other": true}));
     let first = created(&ready().after(arrived(event.clone())));
-    assert_eq!((&first.parameters, &first.user), (&json!({"n": 5}), &user("eve")));
+    assert_eq!((&first.parameters, &first.user), (&json!({"n": 5}), &user("ann")));
     assert_eq!(first.trigger, json!({"type": "event", "event": event}));
     let mut templated = wanting();
     templated.triggers = vec![
@@ -180,4 +180,27 @@ fn one_event_is_one_run_and_the_same_id_of_another_type_is_another() {
     // It comes again when the topic has forgotten it: the same run is asked for, which exists.
     let again = it.after(arrived(order("1", json!({"n": 1}))));
     assert!(told(&again, "run:").iter().all(|(to, _)| *to == runs[0].stream()));
+}
+
+#[test]
+fn private_events_of_others_start_nothing_unless_the_definition_is_for_everybody() {
+    for (owner, publisher, runs_as) in [
+        ("ann", "ann", Some("ann")),
+        ("ann", "eve", None),
+        ("ann", "local", Some("ann")),
+        ("local", "eve", Some("eve")),
+        ("local", "local", Some("local")),
+    ] {
+        let register = Command::Register { document: Arc::new(wanting()), user: user(owner), activate: true };
+        let it = delivered(unborn().after(register));
+        let mut event = order("e", json!({"n": 1}));
+        event["user"] = json!(publisher);
+        let it = it.when(arrived(event));
+        let started = match &it.events()[..] {
+            [Event::RunRequested { created, .. }] => Some(created.user.0.clone()),
+            [] => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(started.as_deref(), runs_as, "{publisher}'s event, a definition of {owner}");
+    }
 }

@@ -159,7 +159,15 @@ impl Others {
 fn decide<D: Decider>(states: &mut BTreeMap<StreamId, D::State>, to: StreamId, command: &D::Command, now: Timestamp) {
     let state = states.entry(to).or_default();
     let command_id = CommandId(derive("test", &[to.id.as_bytes()]));
-    let ctx = Ctx { stream: to, now, command_id, shard_count: SHARDS, calendar: &Grid, expressions: &NoExpressions };
+    let ctx = Ctx {
+        stream: to,
+        now,
+        command_id,
+        shard_count: SHARDS,
+        calendar: &Grid,
+        expressions: &NoExpressions,
+        reports: run::Reports::NONE,
+    };
     match decide_once::<D>(state, command, &ctx) {
         Ok(decision) => *state = decision.after,
         Err(rejection) => panic!("{to} turns down {command:?}: {rejection}"),

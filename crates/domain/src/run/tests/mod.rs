@@ -10,6 +10,7 @@ mod migrate;
 mod parts;
 mod passing;
 mod recover;
+mod report;
 mod stories;
 mod table;
 mod waits;
@@ -52,7 +53,13 @@ fn step(id: &str, depends_on: &[&str]) -> StepPlan {
 fn created(max_parallel: u16, steps: Vec<StepPlan>) -> Box<Created> {
     Box::new(Created {
         id: None,
-        plan: Arc::new(Plan { definition: "test@1".to_owned(), steps, max_parallel, output: None }),
+        plan: Arc::new(Plan {
+            definition: "test@1".to_owned(),
+            steps,
+            max_parallel,
+            output: None,
+            reports: Reports::default(),
+        }),
         subject: Subject::Version { deliverable: the_deliverable(), version_number: 1, title: "t".to_owned() },
         user: UserId::default(),
         priority: 100,
@@ -63,6 +70,7 @@ fn created(max_parallel: u16, steps: Vec<StepPlan>) -> Box<Created> {
         parameters: Json::Null,
         trigger: Json::Null,
         for_step: None,
+        reports: Reports::default(),
         path: Vec::new(),
     })
 }

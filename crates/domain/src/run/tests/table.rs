@@ -296,6 +296,8 @@ const TABLE: &[(&str, [&str; 14])] = &[
             "over",
         ],
     ),
+    // Of a run that owes messages: `report`.
+    ("end_report", ["unknown", "unknown", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
 ];
 
 fn phase(phase: &str) -> Runs {
@@ -352,6 +354,7 @@ fn command(verb: &str) -> Command {
         "pause" => Command::Pause { by: by() },
         "resume" => Command::Resume { by: by() },
         "migrate" => Command::Migrate(Box::new(migrate::version_2(1, vec![step("a", &[])]))),
+        "end_report" => Command::EndReport { version: 1, part: 0, event: "e".to_owned(), attempts: 1, failure: None },
         other => panic!("no command for {other}"),
     }
 }

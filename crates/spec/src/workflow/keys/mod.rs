@@ -56,7 +56,28 @@ pub(super) static WORKFLOW: Table = Table {
         Key::of("execution", Map(&EXECUTION), "How much goes at once, and what is kept."),
         Key::of("error_handling", Map(&ERROR_HANDLING), "What a failure means, for steps that do not say.")
             .also(&["errorHandling"]),
+        Key::of(
+            "webhooks",
+            Map(&WEBHOOKS),
+            "Who outside is told how runs go. Default: the webhooks of the configuration.",
+        ),
         Key::of("output", Any, "What a run gives back; a template. Default: the outputs of its steps by id."),
+    ],
+};
+
+/// Who outside is told how runs go.
+pub(super) static WEBHOOKS: Table = Table {
+    name: "webhooks",
+    about: "Who outside is told how runs go, by signed POST.",
+    keys: &[
+        Key::of("progress", Text, "Address that is told how far runs and steps are."),
+        Key::of("checkpoint", Text, "Address that is told of questions to people and their answers."),
+        Key::of("secret", Text, "Name of the configured secret that signs. Without it, messages are not signed."),
+        Key::of(
+            "events",
+            Texts,
+            "Names of the messages that are sent, e.g. orchestration.run.completed. Default: all.",
+        ),
     ],
 };
 
@@ -277,10 +298,11 @@ pub(super) static ROLLBACK: Table = Table {
 };
 
 /// Every table that a schema has to hold.
-pub(super) static ALL: [&Table; 24] = [
+pub(super) static ALL: [&Table; 25] = [
     &WRAPPED,
     &METADATA,
     &WORKFLOW,
+    &WEBHOOKS,
     &PARAMETER,
     &TRIGGER,
     &CHECKPOINTS,
