@@ -9,6 +9,24 @@ table activity_log: shard_id bigint not null
 table activity_log: src_seq bigint not null
 table blob: digest text not null
 table blob: bytes bytea not null
+table bulk_jobs: id uuid not null
+table bulk_jobs: user_id text not null
+table bulk_jobs: verb text not null
+table bulk_jobs: filter jsonb not null
+table bulk_jobs: status text not null
+table bulk_jobs: requested_by text not null
+table bulk_jobs: note text not null
+table bulk_jobs: cancelled_by text
+table bulk_jobs: total bigint not null
+table bulk_jobs: chosen bigint not null
+table bulk_jobs: done bigint not null
+table bulk_jobs: refused bigint not null
+table bulk_jobs: refusals jsonb not null
+table bulk_jobs: created_at timestamp with time zone not null
+table bulk_jobs: updated_at timestamp with time zone not null
+table bulk_jobs: ended_at timestamp with time zone
+table bulk_jobs: shard_id bigint not null
+table bulk_jobs: src_seq bigint not null
 table command: shard_id integer not null
 table command: command_id uuid not null
 table command: stream_kind text not null
@@ -163,12 +181,18 @@ table job_queue: job_id text not null
 table job_queue: workflow_run_id uuid not null
 table job_queue: step_id text not null
 table job_queue: user_id text not null
+table job_queue: definition text not null
+table job_queue: definition_owner text
+table job_queue: queue text not null
 table job_queue: status text not null
 table job_queue: priority bigint not null
 table job_queue: lease_until timestamp with time zone
 table job_queue: attempts bigint not null
 table job_queue: max_attempts bigint not null
 table job_queue: next_run_at timestamp with time zone
+table job_queue: error_class text
+table job_queue: error_text text
+table job_queue: note text
 table job_queue: created_at timestamp with time zone not null
 table job_queue: updated_at timestamp with time zone not null
 table job_queue: shard_id bigint not null
@@ -419,6 +443,9 @@ table workflow_runs: completed_at timestamp with time zone
 table workflow_runs: workflow_owner text
 table workflow_runs: workflow_version text
 key on activity_log: PRIMARY KEY (id)
+key on bulk_jobs: PRIMARY KEY (id)
+check on bulk_jobs: CHECK ((status = ANY (ARRAY['running'::text, 'cancelling'::text, 'completed'::text, 'cancelled'::text])))
+check on bulk_jobs: CHECK ((verb = ANY (ARRAY['retry'::text, 'reset'::text, 'discard'::text])))
 key on content_retentions: PRIMARY KEY (source_id, retained_version)
 check on deliverable_versions: CHECK ((delivery_status = ANY (ARRAY['pending'::text, 'delivering'::text, 'delivered'::text, 'failed'::text])))
 key on deliverable_versions: PRIMARY KEY (id)
@@ -437,6 +464,7 @@ key on inbox: PRIMARY KEY (shard_id, command_id)
 key on intent_events: PRIMARY KEY (event_type, event_id)
 check on job_attempts: CHECK ((failure_class = ANY (ARRAY['transient'::text, 'permanent'::text, 'timeout'::text, 'rate_limited'::text, 'cancelled'::text, 'lost'::text])))
 key on job_attempts: PRIMARY KEY (run_id, step_id, attempt)
+check on job_queue: CHECK ((error_class = ANY (ARRAY['transient'::text, 'permanent'::text, 'timeout'::text, 'rate_limited'::text, 'cancelled'::text, 'lost'::text])))
 key on job_queue: PRIMARY KEY (job_id)
 check on job_queue: CHECK ((status = ANY (ARRAY['queued'::text, 'leased'::text, 'running'::text, 'success'::text, 'failed'::text, 'dead'::text, 'cancelled'::text])))
 key on meta: PRIMARY KEY (k)
@@ -469,30 +497,41 @@ index CREATE INDEX activity_log_created ON public.activity_log USING btree (crea
 index CREATE UNIQUE INDEX activity_log_pkey ON public.activity_log USING btree (id)
 index CREATE INDEX activity_log_user ON public.activity_log USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX blob_key ON public.blob USING btree (digest)
+index CREATE INDEX bulk_jobs_created ON public.bulk_jobs USING btree (created_at)
+index CREATE UNIQUE INDEX bulk_jobs_pkey ON public.bulk_jobs USING btree (id)
+index CREATE INDEX bulk_jobs_user ON public.bulk_jobs USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX command_key ON public.command USING btree (shard_id, command_id)
 index CREATE INDEX command_stream ON public.command USING btree (shard_id, stream_id, first_seq, ord)
 index CREATE UNIQUE INDEX content_retentions_pkey ON public.content_retentions USING btree (source_id, retained_version)
 index CREATE UNIQUE INDEX deliverable_versions_number ON public.deliverable_versions USING btree (deliverable_id, version_number)
 index CREATE UNIQUE INDEX deliverable_versions_pkey ON public.deliverable_versions USING btree (id)
 index CREATE INDEX deliverable_versions_status ON public.deliverable_versions USING btree (status, created_at)
+index CREATE INDEX deliverables_created ON public.deliverables USING btree (created_at)
 index CREATE INDEX deliverables_due ON public.deliverables USING btree (status, next_run_at)
 index CREATE UNIQUE INDEX deliverables_pkey ON public.deliverables USING btree (id)
 index CREATE INDEX deliverables_user ON public.deliverables USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX event_pkey ON public.event USING btree (shard_id, seq)
 index CREATE UNIQUE INDEX event_stream ON public.event USING btree (shard_id, stream_id, stream_version)
+index CREATE INDEX human_approvals_assignee ON public.human_approvals USING btree (assignee)
+index CREATE INDEX human_approvals_group ON public.human_approvals USING btree (group_name)
 index CREATE UNIQUE INDEX human_approvals_pkey ON public.human_approvals USING btree (id)
 index CREATE INDEX human_approvals_run ON public.human_approvals USING btree (run_id)
 index CREATE INDEX human_approvals_status ON public.human_approvals USING btree (status, requested_at)
+index CREATE INDEX human_approvals_user ON public.human_approvals USING btree (user_id, requested_at)
 index CREATE INDEX inbox_arrival ON public.inbox USING btree (shard_id, arrived_at, command_id)
 index CREATE UNIQUE INDEX inbox_pkey ON public.inbox USING btree (shard_id, command_id)
 index CREATE INDEX intent_events_created ON public.intent_events USING btree (created_at)
 index CREATE UNIQUE INDEX intent_events_pkey ON public.intent_events USING btree (event_type, event_id)
+index CREATE INDEX intent_events_type ON public.intent_events USING btree (event_type, created_at)
 index CREATE INDEX intent_events_user ON public.intent_events USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX job_attempts_pkey ON public.job_attempts USING btree (run_id, step_id, attempt)
+index CREATE INDEX job_queue_letters ON public.job_queue USING btree (status, job_id COLLATE "C")
 index CREATE INDEX job_queue_next ON public.job_queue USING btree (next_run_at, status, priority)
+index CREATE INDEX job_queue_order ON public.job_queue USING btree (priority, created_at)
 index CREATE UNIQUE INDEX job_queue_pkey ON public.job_queue USING btree (job_id)
 index CREATE INDEX job_queue_run ON public.job_queue USING btree (workflow_run_id)
 index CREATE INDEX job_queue_status ON public.job_queue USING btree (status, updated_at)
+index CREATE INDEX job_queue_user ON public.job_queue USING btree (user_id, status, updated_at)
 index CREATE UNIQUE INDEX meta_pkey ON public.meta USING btree (k)
 index CREATE UNIQUE INDEX node_session_pkey ON public.node_session USING btree (session_id)
 index CREATE UNIQUE INDEX notifications_pkey ON public.notifications USING btree (id)
@@ -502,6 +541,7 @@ index CREATE INDEX obligation_due ON public.obligation USING btree (shard_id, cl
 index CREATE UNIQUE INDEX obligation_pkey ON public.obligation USING btree (shard_id, stream_id, key)
 index CREATE INDEX orchestration_definitions_name ON public.orchestration_definitions USING btree (owner, name)
 index CREATE UNIQUE INDEX orchestration_definitions_pkey ON public.orchestration_definitions USING btree (id, version)
+index CREATE INDEX orchestration_runs_created ON public.orchestration_runs USING btree (created_at)
 index CREATE INDEX orchestration_runs_definition ON public.orchestration_runs USING btree (definition_id, created_at)
 index CREATE INDEX orchestration_runs_deliverable ON public.orchestration_runs USING btree (deliverable_id, version_number)
 index CREATE INDEX orchestration_runs_parent ON public.orchestration_runs USING btree (parent_orchestration_run_id)
@@ -516,9 +556,12 @@ index CREATE UNIQUE INDEX platform_items_pkey ON public.platform_items USING btr
 index CREATE UNIQUE INDEX projection_pkey ON public.projection USING btree (shard_id, name)
 index CREATE UNIQUE INDEX queue_pauses_pkey ON public.queue_pauses USING btree (queue)
 index CREATE UNIQUE INDEX rate_limits_pkey ON public.rate_limits USING btree (rl_key)
+index CREATE INDEX schedules_definition ON public.schedules USING btree (definition_id)
 index CREATE INDEX schedules_deliverable ON public.schedules USING btree (deliverable_id)
 index CREATE INDEX schedules_due ON public.schedules USING btree (status, next_due_at)
+index CREATE INDEX schedules_next ON public.schedules USING btree (next_due_at)
 index CREATE UNIQUE INDEX schedules_pkey ON public.schedules USING btree (id)
+index CREATE INDEX schedules_user ON public.schedules USING btree (user_id, next_due_at)
 index CREATE UNIQUE INDEX shard_pkey ON public.shard USING btree (shard_id)
 index CREATE UNIQUE INDEX snapshot_key ON public.snapshot USING btree (shard_id, stream_id)
 index CREATE INDEX step_cache_expires ON public.step_cache USING btree (expires_at)

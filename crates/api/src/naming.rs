@@ -81,18 +81,22 @@ impl Shared {
         if !matches!(taken, Ok(Done { repeated: true, .. }) | Err(NotDone::Rejected { .. })) {
             return Ok(());
         }
-        let mut others = None;
+        let (mut done, mut refused) = (None, Vec::new());
         for shard in shards {
             let Some(kept) = self.system.context().log.command(*shard, id).await? else { continue };
             let ctx = codec::from_bytes::<RecordedCtx>("context", &kept.record.ctx);
             // Commands of former versions do not tell.
             match ctx.ok().and_then(|ctx| ctx.request) {
-                // Another request under the key may have been refused since, by another stream.
-                Some(kept) if kept == given => return Ok(()),
-                kept => others = others.or(kept),
+                Some(request) if kept.record.accepted => done = Some(request),
+                request => refused.extend(request),
             }
         }
-        others.map_or(Ok(()), |kept| Err(another(&kept, &given)))
+        // What was done is what the key names. Without it, it names all that another stream may have refused under it.
+        let named = done.as_ref().or_else(|| refused.iter().find(|kept| **kept == given).or(refused.first()));
+        match named.filter(|kept| **kept != given) {
+            Some(kept) => Err(another(kept, &given)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -161,7 +161,11 @@ fn another_version(run: &Run, step: &str, n: u64) -> Command {
 /// What people do to runs.
 fn by_hand(it: &Runs, step: String, n: u64) -> Command {
     let modifications = n.is_multiple_of(5).then(|| json!({"changed": n}));
-    match n % 9 {
+    match n % 10 {
+        9 => {
+            let verb = DeadVerb::ALL[(n / 10 % 3) as usize];
+            Command::DeadLetter { step, attempt: None, verb, by: by() }
+        }
         7 | 8 => another_version(it.state.run().expect("it was created"), &step, n),
         0 | 1 => Command::RetryStep { step, modifications, delay_ms: (n % 3) * 4_000, by: by(), past: None },
         2 => skip_step(&step, n.is_multiple_of(2).then(|| json!(n))),
