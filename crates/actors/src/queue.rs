@@ -9,7 +9,7 @@
 
 mod handle;
 pub mod limits;
-mod order;
+pub mod order;
 pub mod overlay;
 mod past;
 mod view;

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod simulate;
 mod work;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use simulate::Simulate;
 pub use work::{
     Approval, Approve, Bulk, Event, Job, Letters, Limit, Queue, Run, Start, StepOf, Test, WhichQueue, Workflow,
 };
@@ -102,6 +104,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Measure this machine: appends, replay, projections, schedules, side by side with what the database can do.
     Bench(Bench),
+    /// Live through weeks of a simulated world in which everything goes wrong, and check what must hold.
+    Simulate(Simulate),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.

@@ -15,6 +15,7 @@ mod queue;
 mod run;
 mod schedule;
 mod serve;
+mod simulate;
 mod tick;
 mod timeline;
 mod trial;
@@ -123,6 +124,7 @@ async fn dispatch(env: Env, command: Command) -> Result<Code, Exit> {
         Command::Db(command) => db::run(&env, command).await,
         Command::Config(command) => config::run(&env, command),
         Command::Bench(args) => crate::bench::run(&env, args).await,
+        Command::Simulate(args) => simulate::run(&env, args),
         Command::Completions { .. } => Ok(Code::Ok),
     }
 }

@@ -25,6 +25,7 @@ pub mod redact;
 
 mod replay;
 pub mod report;
+pub mod simulate;
 pub mod trial;
 
 pub use capture::{Progress, Scope, capture};

@@ -87,7 +87,7 @@ impl Places {
         for (by, keys) in held {
             all.extend(keys.iter().filter_map(|key| waiting(key, Some(by))));
         }
-        let (named, buckets) = self.figures();
+        let (named, buckets) = (self.taken_by_name(), self.tokens());
         QueueView {
             waiting: all,
             taken: self.taken.len(),
@@ -109,9 +109,8 @@ impl Places {
         doing.flat_map(of).collect()
     }
 
-    /// Who holds named places and what buckets hold.
-    fn figures(&self) -> (Vec<(Named, usize)>, Vec<(String, f64)>) {
-        let now = self.now();
+    /// How many places of each name are taken.
+    fn taken_by_name(&self) -> Vec<(Named, usize)> {
         let mut named = self.named.clone();
         // A place that was kept for the next step of its run is of the queue of steps that name none.
         let kept = self.taken.values().filter(|names| names.is_empty()).count();
@@ -120,9 +119,15 @@ impl Places {
         }
         let mut named: Vec<(Named, usize)> = named.into_iter().collect();
         named.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        named
+    }
+
+    /// What buckets hold.
+    fn tokens(&self) -> Vec<(String, f64)> {
+        let now = self.now();
         let tokens = |(key, bucket): (&String, &Bucket)| (key.clone(), Bucket::clone(bucket).tokens(now));
         let mut buckets: Vec<(String, f64)> = self.buckets.iter().map(tokens).collect();
         buckets.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        (named, buckets)
+        buckets
     }
 }

@@ -1,10 +1,7 @@
 //! `nightshift job bulk`: one verb for every dead letter that a filter chooses. The system does it; this begins it and looks
 //! how far it is.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    time::Duration,
-};
+use std::io::{self, IsTerminal, Write};
 
 use nightshift_actors::chooser::question;
 use nightshift_domain::{
@@ -14,7 +11,7 @@ use nightshift_domain::{
     time::Timestamp,
 };
 use nightshift_ports::{
-    clock::IdSource,
+    clock::{Clock, IdSource},
     read_models::{Query, ReadModels, Search},
 };
 use nightshift_projections::table::Row;
@@ -28,11 +25,11 @@ use crate::{
     exit::{Code, Exit},
     names,
     output::{self, cell, fact, instant, short_id},
-    real::RandomIds,
+    real::{RandomIds, SystemClock},
 };
 
 /// A daemon's job is looked at this often. The tables of another process give no sign.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const LOOK_AGAIN_MS: i64 = 200;
 
 /// Classes of failures.
 const CLASSES: [&str; 6] = ["transient", "permanent", "timeout", "rate_limited", "cancelled", "lost"];
@@ -152,7 +149,7 @@ async fn follow(env: &Env, models: &dyn ReadModels, id: BulkId) -> Result<Code, 
             told(env, &row);
             return Ok(if number(&row, "refused") == 0 { Code::Ok } else { Code::Failed });
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        SystemClock.sleep_until(SystemClock.now().plus_ms(LOOK_AGAIN_MS)).await;
     }
 }
 

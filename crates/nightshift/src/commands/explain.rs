@@ -58,10 +58,10 @@ fn words(gate: &Gate) -> String {
 /// What is meant: an id or the beginning of one, the title of a deliverable, `run/step`, `owner/name`.
 async fn subject(store: &AnyStore, name: &str) -> Result<Subject, Exit> {
     let models = store.read_models();
-    if let Some((run, step)) = name.split_once('/') {
-        if let Ok((id, _)) = names::run(&*models, run).await {
-            return Ok(Subject::Job(id, step.to_owned()));
-        }
+    if let Some((run, step)) = name.split_once('/')
+        && let Ok((id, _)) = names::run(&*models, run).await
+    {
+        return Ok(Subject::Job(id, step.to_owned()));
     }
     let nothing = match names::deliverable(&*models, name).await {
         Ok((id, _)) => return Ok(Subject::Deliverable(id)),

@@ -11,7 +11,7 @@ mod drive;
 mod load;
 mod recording;
 mod script;
-mod steps;
+pub(crate) mod steps;
 
 use std::{collections::HashSet, sync::Arc};
 

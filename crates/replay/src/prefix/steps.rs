@@ -17,15 +17,16 @@ const OPEN: &[&str] = &["queued", "running", "parked", "asking", "fanned"];
 const READY: &[&str] = &["new", "failed", "lost"];
 
 /// A step as its events left it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Step {
     is: &'static str,
     /// The highest attempt.
     attempt: u32,
 }
 
-#[derive(Default)]
-struct Steps {
+/// The steps of one run, as its events so far left them.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
     steps: BTreeMap<String, Step>,
     over: Option<&'static str>,
     paused: bool,
@@ -80,7 +81,8 @@ const fn before_completed(how: &How) -> &'static [&'static str] {
 }
 
 impl Steps {
-    fn hear(&mut self, event: &Event) {
+    /// The next event of the run.
+    pub(crate) fn hear(&mut self, event: &Event) {
         if let Some(end) = self.over.filter(|_| !matches!(event, Event::StaleResult { .. } | Event::Reopened { .. })) {
             self.faults.push(format!("something happened after it was {end}: {event:?}"));
         }
@@ -153,17 +155,36 @@ impl Steps {
         }
     }
 
+    /// What was at fault since the last call.
+    pub(crate) fn take_faults(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.faults)
+    }
+
+    fn open(&self) -> impl Iterator<Item = (&String, &Step)> {
+        self.steps.iter().filter(|(_, step)| OPEN.contains(&step.is))
+    }
+
+    /// A step in which something goes on though the run is over.
+    pub(crate) fn left_behind(&self) -> Option<String> {
+        let (id, step) = self.over.and_then(|_| self.open().next())?;
+        Some(format!("step {id} is {}", step.is))
+    }
+
+    /// Why a run to which nothing is owed stands still without reason; none when people, events or nothing keep it.
+    pub(crate) fn why_stuck(&self) -> Option<&'static str> {
+        // People and events come when they come.
+        let waits = self.paused || self.open().any(|(_, step)| matches!(step.is, "parked" | "asking"));
+        (self.over.is_none() && !waits).then_some("it never ended, and nothing is owed to it")
+    }
+
     fn end(mut self) -> Vec<String> {
-        let left = self.steps.iter().filter(|(_, step)| OPEN.contains(&step.is));
-        match self.over {
-            Some(_) => {
-                let left = left.map(|(id, step)| format!("it is over and step {id} is {}", step.is));
-                self.faults.extend(left.collect::<Vec<_>>());
-            }
-            // People and events come when they come.
-            None if self.paused || left.into_iter().any(|(_, step)| matches!(step.is, "parked" | "asking")) => {}
-            None => self.faults.push("it never ended, and nothing is owed to it".to_owned()),
+        if self.over.is_some() {
+            let left = self.open().map(|(id, step)| format!("it is over and step {id} is {}", step.is));
+            let left: Vec<String> = left.collect();
+            self.faults.extend(left);
         }
+        let stuck = self.why_stuck().map(str::to_owned);
+        self.faults.extend(stuck);
         self.faults
     }
 }

@@ -94,7 +94,7 @@ impl Drive<'_> {
             shard_count: SHARDS,
             calendar: self.calendar,
             expressions: &self.expressions,
-            reports: &run::Reports::NONE,
+            reports: run::Reports::NONE,
         };
         match decide_once::<RunDecider>(&self.state, &command, &ctx) {
             Ok(decision) => {

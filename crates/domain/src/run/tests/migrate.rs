@@ -66,7 +66,8 @@ fn phase(phase: &str) -> (Runs, Vec<StepPlan>) {
 /// What of `a` may be another one, by how far it is: `yes` or the words of the refusal.
 #[test]
 fn what_was_used_has_to_be_equal() {
-    let changes: [(&str, fn(StepPlan) -> StepPlan); 9] = [
+    type Change = fn(StepPlan) -> StepPlan;
+    let changes: [(&str, Change); 9] = [
         ("when", |step| when(step, "parameters.yes")),
         ("for_each", |step| for_each(step, "{{ three }}")),
         ("action", |step| StepPlan { action: calls("x", "/other").action, ..step }),
@@ -197,7 +198,8 @@ fn what_is_no_version_for_the_run_is_refused() {
         change(&mut migration);
         kept_by(it.clone().when(to(migration)).result).join("; ")
     };
-    let changes: [(fn(&mut Migration), &str); 5] = [
+    type Change = fn(&mut Migration);
+    let changes: [(Change, &str); 5] = [
         (|it| it.workflow.name = "other".to_owned(), "o/other@2 is no version of that"),
         (|it| it.parameters.push(any("more", None)), "parameters.more: it is required (any)"),
         (|it| it.parameters[0].kind = ParameterKind::Boolean, "is no boolean"),

@@ -161,11 +161,7 @@ fn another_version(run: &Run, step: &str, n: u64) -> Command {
 /// What people do to runs.
 fn by_hand(it: &Runs, step: String, n: u64) -> Command {
     let modifications = n.is_multiple_of(5).then(|| json!({"changed": n}));
-    match n % 10 {
-        9 => {
-            let verb = DeadVerb::ALL[(n / 10 % 3) as usize];
-            Command::DeadLetter { step, attempt: None, verb, by: by() }
-        }
+    match n % 9 {
         7 | 8 => another_version(it.state.run().expect("it was created"), &step, n),
         0 | 1 => Command::RetryStep { step, modifications, delay_ms: (n % 3) * 4_000, by: by(), past: None },
         2 => skip_step(&step, n.is_multiple_of(2).then(|| json!(n))),
@@ -173,6 +169,9 @@ fn by_hand(it: &Runs, step: String, n: u64) -> Command {
         4 => Command::Pause { by: by() },
         5 if n.is_multiple_of(5) => Command::Stop { reason: "enough".to_owned() },
         _ if it.state.run().is_some_and(|run| run.paused.is_some()) => Command::Resume { by: by() },
+        _ if n.is_multiple_of(4) => {
+            Command::DeadLetter { step, attempt: None, verb: DeadVerb::ALL[(n / 4 % 3) as usize], by: by() }
+        }
         _ => Command::StepDue { step, attempt: (n % 3) as u32 },
     }
 }
@@ -317,8 +316,13 @@ proptest! {
                 prop_assert_eq!(&it.state, &before);
                 continue;
             }
-            let takes_back =
-                matches!(command, Command::RetryStep { .. } | Command::SkipStep { .. } | Command::Rerun { .. });
+            let takes_back = matches!(
+                command,
+                Command::RetryStep { .. }
+                    | Command::SkipStep { .. }
+                    | Command::Rerun { .. }
+                    | Command::DeadLetter { .. }
+            );
             if !takes_back {
                 // Said twice, it is rejected, does nothing, or is kept for audit.
                 let again = it.clone().when(command);

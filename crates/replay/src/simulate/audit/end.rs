@@ -1,0 +1,186 @@
+//! What is looked at when faults and traffic have stopped, or once for each stream.
+//!
+//! Owns: I9, I10, I18, I19 and I25. Refuses to know: how long it took.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nightshift_domain::{
+    decider::{Duty, Obligation},
+    ids::{ShardId, StreamId},
+    schedule,
+    streams::AnyCommand,
+    time::Timestamp,
+};
+use nightshift_ports::log::RecordedCommand;
+
+use super::Audit;
+use crate::{
+    fixture::GoldenRow,
+    golden::rows_of,
+    history::History,
+    obligations::{may_still_stand, mismatches, receipt},
+    replay::{Options, by_key},
+    simulate::{database::Database, mind::Mind},
+};
+
+impl Audit {
+    /// Everything that can be said at the end.
+    pub fn end(&mut self, db: &Database, (quiet, now): (bool, Timestamp), sampled: &dyn Fn(StreamId) -> bool) {
+        if quiet {
+            let owes = |stream: StreamId| {
+                let first = db.table(stream.shard()).owed.range((stream, String::new())..).next();
+                first.is_some_and(|((owner, _), _)| *owner == stream)
+            };
+            self.stuck_runs(&owes, now);
+            self.stuck_versions(now);
+            let timers = |stream: StreamId| timers_of(db, stream);
+            self.told_slots(&timers, now);
+            for run in std::mem::take(&mut self.requested) {
+                let there = db.stream(run.stream(), 0).next().is_some();
+                self.holds("I25", there, now, || format!("run {run} was asked for and never began"));
+            }
+        } else {
+            let left = unpaid(db, now);
+            self.violated("I25", format!("it does not come to rest; {} are owed: {}", left.len(), few(&left)), now);
+        }
+        self.books(db, now, sampled);
+    }
+
+    /// The table of obligations is the fold of the streams; so are snapshots.
+    fn books(&mut self, db: &Database, now: Timestamp, sampled: &dyn Fn(StreamId) -> bool) {
+        for (nth, table) in db.shards.iter().enumerate() {
+            let mut streams: BTreeSet<StreamId> = table.log.iter().map(|written| written.fact.stream).collect();
+            streams.retain(|stream| sampled(*stream));
+            for stream in streams {
+                let open = self.fold(db, stream, now);
+                let from = (stream, String::new());
+                let kept = table.owed.range(from..).take_while(|((owner, _), _)| *owner == stream);
+                let kept: BTreeSet<&String> = kept.map(|((_, key), _)| key).collect();
+                let wanted: BTreeSet<&String> =
+                    open.keys().filter(|key| stands(db, stream, &open[*key], &kept)).collect();
+                self.holds("I9", kept == wanted, now, || {
+                    let (more, less) = (kept.difference(&wanted), wanted.difference(&kept));
+                    format!("shard {nth} {stream}: owed beyond the fold {more:?}, of the fold not owed {less:?}")
+                });
+            }
+        }
+    }
+
+    /// What a stream owes by its own events; its snapshot is compared on the way.
+    fn fold(&mut self, db: &Database, stream: StreamId, now: Timestamp) -> BTreeMap<String, Obligation> {
+        let (mut mind, mut open) = (Mind::unborn(stream.kind), BTreeMap::new());
+        let snapshot = db.snapshots.get(&stream);
+        for written in db.stream(stream, 0) {
+            let fact = &written.fact;
+            let delta = mind.obligations(stream, &fact.event, fact.at);
+            delta.closes.iter().for_each(|key| drop(open.remove(key)));
+            open.extend(delta.opens.into_iter().map(|obligation| (obligation.key.clone(), obligation)));
+            mind.evolve(&fact.event, fact.at);
+            if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version == fact.version) {
+                let same = snapshot.state.bytes() == mind.bytes();
+                self.holds("I18", same, now, || {
+                    format!("{stream}: the snapshot of version {} is not the fold", fact.version)
+                });
+            }
+        }
+        open
+    }
+
+    /// Decisions of sampled streams are made again.
+    pub fn replay(&mut self, db: &Database, now: Timestamp, sampled: &dyn Fn(StreamId) -> bool) {
+        let options = Options { shard_count: u16::try_from(db.shards.len()).ok(), ..Options::default() };
+        let mut streams: BTreeMap<StreamId, Vec<RecordedCommand>> = BTreeMap::new();
+        for (nth, table) in db.shards.iter().enumerate() {
+            let shard = ShardId(u16::try_from(nth).unwrap_or(0));
+            for kept in table.order.iter().filter_map(|id| table.commands.get(id)).filter(|kept| sampled(kept.stream)) {
+                streams.entry(kept.stream).or_default().push(recorded(shard, kept));
+            }
+        }
+        for (stream, commands) in streams {
+            let mut history = History::new(stream, &options);
+            let mut commands = commands.into_iter().peekable();
+            for written in db.stream(stream, 0) {
+                while let Some(command) = commands.next_if(|command| command.first_seq <= written.fact.seq) {
+                    history.command(command);
+                }
+                history.event(written.recorded(stream.shard()));
+            }
+            commands.for_each(|command| history.command(command));
+            let (report, _) = history.end();
+            self.checks += report.commands;
+            let first = report.diverged.first.first().map(ToString::to_string);
+            let first = first.or_else(|| report.corrupt.first.first().map(ToString::to_string));
+            let first = first.or_else(|| report.undecodable.first.first().map(ToString::to_string));
+            if let Some(what) = first {
+                self.violated("I19", format!("{stream}: {what}"), now);
+            }
+        }
+    }
+
+    /// Rows are the fold of the log.
+    pub fn rows(&mut self, db: &Database, rows: &[GoldenRow], now: Timestamp) {
+        let mut events = Vec::new();
+        for (nth, table) in db.shards.iter().enumerate() {
+            let shard = ShardId(u16::try_from(nth).unwrap_or(0));
+            let upto = db.checkpoints.get(&shard).copied().unwrap_or(0);
+            events.extend(table.log.iter().filter(|written| written.fact.seq <= upto).map(|it| it.recorded(shard)));
+        }
+        match rows_of(events.iter()) {
+            Ok(computed) => {
+                self.checks += computed.len() as u64;
+                let found = mismatches(by_key(rows), by_key(&computed));
+                found.first.iter().take(3).for_each(|row| self.violated("I10", format!("read model {row}"), now));
+            }
+            Err(error) => self.violated("I10", error.to_string(), now),
+        }
+    }
+}
+
+fn recorded(shard: ShardId, kept: &crate::simulate::database::Kept) -> RecordedCommand {
+    let row = &kept.row;
+    let record = nightshift_ports::log::CommandRecord {
+        id: row.id,
+        payload: row.payload.clone(),
+        ctx: row.ctx.clone(),
+        accepted: row.accepted,
+        reply: row.reply.clone(),
+        delta: row.delta.clone(),
+    };
+    RecordedCommand { shard, stream: kept.stream, record, first_seq: kept.first, last_seq: kept.last }
+}
+
+/// Whether what a stream's own events leave open is still owed: another stream may have discharged it.
+fn stands(db: &Database, stream: StreamId, obligation: &Obligation, kept: &BTreeSet<&String>) -> bool {
+    let owed = nightshift_ports::log::Owed { stream, opened_seq: 0, obligation: obligation.clone() };
+    match receipt(stream, obligation) {
+        Some(_) if kept.contains(&obligation.key) && may_still_stand(&owed) => true,
+        Some((shard, id)) => db.command(shard, id).is_none(),
+        None => true,
+    }
+}
+
+fn timers_of(db: &Database, stream: StreamId) -> Vec<Timestamp> {
+    let owed = db.table(stream.shard()).owed.range((stream, String::new())..);
+    let own = owed.take_while(|((owner, _), _)| *owner == stream);
+    own.filter_map(|(_, owed)| match &owed.obligation.duty {
+        Duty::Wake { command, .. } => match &**command {
+            AnyCommand::Schedule(schedule::Command::Fire { nominal }) => Some(*nominal),
+            _ => None,
+        },
+        _ => None,
+    })
+    .collect()
+}
+
+/// What is owed and is no timer of the future.
+pub fn unpaid(db: &Database, now: Timestamp) -> Vec<String> {
+    let all = db.shards.iter().flat_map(|table| table.owed.values());
+    let due = all.filter(|owed| {
+        owed.obligation.duty.class() != nightshift_domain::decider::Class::Timer || owed.obligation.due_at <= now
+    });
+    due.map(|owed| format!("{} {}", owed.stream, owed.obligation.key)).collect()
+}
+
+fn few(all: &[String]) -> String {
+    all.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("; ")
+}
