@@ -84,8 +84,8 @@ async fn see_through(context: &Arc<Context>, choose: &Choose) {
                 Err(error) => tracing::warn!(bulk = %choose.bulk, %error, "letters were not found; looking again"),
             },
             Some(command) => match tell(context, choose, command.clone()).await {
-                Err(NotDone::Unanswered { why }) => {
-                    tracing::warn!(bulk = %choose.bulk, why, "a page of letters was not heard; telling again");
+                Err(error) if error.is_open() => {
+                    tracing::warn!(bulk = %choose.bulk, %error, "a page of letters was not heard; telling again");
                 }
                 Err(error) => {
                     return tracing::error!(bulk = %choose.bulk, %error, "a page of letters was turned down");

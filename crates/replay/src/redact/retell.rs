@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use nightshift_domain::{
     codec::{self, DecodeError, Encoded},
+    content::Digest,
     decider::{Delta, Duty, RecordedCtx},
     deliverable,
     ids::{CommandId, SourceId, StreamId, StreamKind, UserId},
     recorded::Recorded,
-    source,
-    streams::AnyCommand,
+    run, source,
+    streams::{AnyCommand, AnyEvent},
 };
 use nightshift_ports::log::{CommandRecord, RecordedCommand};
 use nightshift_spec::{ZonedCalendar, expressions::Cel};
@@ -207,6 +208,10 @@ impl Telling<'_> {
             let event = Recorded { stream, command_id, type_version, data, meta, ..then.clone() };
             let fold = self.streams.entry(stream).or_insert_with(|| unborn(stream.kind));
             fold.remember(&event).map_err(decode)?;
+            // Answers name what was looked at by its digest.
+            if let (Some(old), Some(new)) = (asked_about(then).map_err(decode)?, asked_about(&event).map_err(decode)?) {
+                self.walker.note_digest(&old.0, &new.0);
+            }
             said.push(event);
         }
         Ok(said)
@@ -227,6 +232,17 @@ impl Telling<'_> {
         }
         Ok(said)
     }
+}
+
+/// The digest of what people are asked about, when they are.
+fn asked_about(recorded: &Recorded) -> Result<Option<Digest>, DecodeError> {
+    if recorded.event_type != "run.approval_requested" {
+        return Ok(None);
+    }
+    Ok(match recorded.decode()? {
+        AnyEvent::Run(run::Event::ApprovalRequested { approval, .. }) => Some(approval.digest),
+        _ => None,
+    })
 }
 
 /// The same outcome, the same events, as many obligations: other values, but no other story.
