@@ -383,7 +383,8 @@ fn the_workflow_in_the_readme_runs_as_it_is_printed() {
     let document = readme.split("```yaml\n").nth(2).and_then(|rest| rest.split("```").next()).expect("a workflow");
     let world = World::sqlite();
     let file = world.write("greeting.yaml", document);
-    let node = &world.node;
+    let programs = readme.split("NIGHTSHIFT_WORKFLOWS_PROGRAMS=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let node = &world.node.clone().with_env("NIGHTSHIFT_WORKFLOWS_PROGRAMS", programs.expect("what may be started"));
     assert!(node.run(&["workflow", "validate", &file]).ok().out.contains("is sound"));
     assert!(node.run(&["workflow", "register", &file]).ok().out.contains("in force"));
     let told = node.run(&["run", "start", "greeting", "-p", "names=[\"Ada\"]", "--watch"]).ok().out;

@@ -155,12 +155,15 @@ impl Dialect {
             }
             conditions.push(if each.is_empty() { "false".to_owned() } else { format!("({})", each.join(" OR ")) });
         }
-        if let Some(search) = &query.search {
+        // A parameter that no column is compared with would be refused.
+        if query.search.as_ref().is_some_and(|search| search.columns.is_empty()) {
+            conditions.push("false".to_owned());
+        } else if let Some(search) = &query.search {
             parameters.push(as_text(ColumnType::Text, &Value::from(search.word.clone())));
             let number = parameters.len();
             let within = |column: &&str| column_type(table, column).map(|_| (self.within)(column, number));
             let each: Vec<String> = search.columns.iter().map(within).collect::<Result<_, _>>()?;
-            conditions.push(if each.is_empty() { "false".to_owned() } else { format!("({})", each.join(" OR ")) });
+            conditions.push(format!("({})", each.join(" OR ")));
         }
         Ok(if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) })
     }

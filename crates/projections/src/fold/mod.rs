@@ -12,6 +12,7 @@ mod bulk;
 mod definition;
 mod deliverable;
 mod fan;
+mod given_up;
 mod notice;
 mod plan;
 mod queue;

@@ -11,7 +11,7 @@ use nightshift_domain::{
 };
 use serde_json::Value;
 
-use super::{Touches, approval, at, fan, own, plan, step};
+use super::{Touches, approval, at, fan, given_up, own, plan, step};
 use crate::{
     rows::{Image, Rows},
     tables::{ORCHESTRATION_RUNS, orchestration_runs as column},
@@ -74,7 +74,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             step::stale(rows, recorded, (step, *attempt), (*token, *succeeded));
         }
         Event::StepDied { step, failure } => step::died(rows, recorded, step, failure),
-        Event::StepSkipped { step, reason } => step::skipped(rows, recorded, step, reason),
+        Event::StepSkipped { step, reason } => given_up::skipped(rows, recorded, step, reason),
         Event::Completed { .. } => over(rows, recorded, "completed", Value::Null),
         Event::Failed { step, failure } => over(rows, recorded, "failed", failed_at(step, failure)),
         Event::Cancelled { reason } => {
@@ -102,7 +102,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::ApprovalDecided { step, answer } => step::answered(rows, recorded, step, answer),
         Event::ApprovalEscalated { step, approval, to } => step::escalated(rows, recorded, (step, *approval), to),
         Event::StepReset { step, not_before, .. } => step::reset(rows, recorded, step, *not_before),
-        Event::StepDiscarded { step, by } => step::discarded(rows, recorded, step, by),
+        Event::StepDiscarded { step, by } => given_up::discarded(rows, recorded, step, by),
         Event::Reopened { .. } => reopened(rows, recorded),
         Event::Paused { by } => paused(rows, recorded, value::text(&by.note)),
         Event::Resumed { .. } => paused(rows, recorded, Value::Null),

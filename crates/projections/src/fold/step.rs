@@ -6,8 +6,8 @@ use nightshift_domain::{
     content::{Failure, FailureClass},
     recorded::Recorded,
     run::{
-        Answer, Approval, ApprovalId, Asked, DEFAULT_QUEUE, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token,
-        Waits, instance_id,
+        Answer, Approval, ApprovalId, DEFAULT_QUEUE, Event, Lease, Migrated, Plan, StepOutput, StepPlan, Token, Waits,
+        instance_id,
     },
     time::Timestamp,
 };
@@ -120,7 +120,7 @@ pub fn edit_step<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str) -> Opt
 }
 
 /// The place in the queue changes its state; what belongs to the state before is cleared.
-fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &str) -> Option<&'a mut Image> {
+pub fn edit_job<'a>(rows: &'a mut Rows, recorded: &Recorded, step: &str, status: &str) -> Option<&'a mut Image> {
     let row = rows.edit(&JOB_QUEUE, &job_key(recorded, step), recorded)?;
     row.set(jobs::status, status).set(jobs::updated_at, at(recorded)).clear(&[
         jobs::lease_until,
@@ -247,14 +247,14 @@ pub fn started(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32
 }
 
 /// How an attempt ended without doing it.
-struct Ending<'a> {
-    class: FailureClass,
-    status_code: Option<u16>,
-    text: &'a str,
+pub struct Ending<'a> {
+    pub class: FailureClass,
+    pub status_code: Option<u16>,
+    pub text: &'a str,
 }
 
 impl Ending<'_> {
-    fn write(&self, attempt: &mut Image, at: Value) {
+    pub fn write(&self, attempt: &mut Image, at: Value) {
         attempt
             .set(attempts::finished_at, at)
             .set(attempts::success, false)
@@ -295,13 +295,13 @@ pub fn completed(rows: &mut Rows, recorded: &Recorded, step: &str, output: &Step
 
 /// What a step was when something new is said of it.
 #[derive(PartialEq, Eq)]
-enum Before {
+pub enum Before {
     Complete,
     Other,
 }
 
 /// Closes what was open about a step, and says whether it was complete.
-fn settle(rows: &mut Rows, recorded: &Recorded, step: &str) -> Before {
+pub fn settle(rows: &mut Rows, recorded: &Recorded, step: &str) -> Before {
     let Some(row) = edit_step(rows, recorded, step) else { return Before::Other };
     let before = if row.text(steps::status) == "completed" { Before::Complete } else { Before::Other };
     let open = std::mem::take(row.get_mut(steps::approval));
@@ -465,69 +465,4 @@ pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure)
 
 fn write_error(job: &mut Image, class: FailureClass, message: &str) {
     job.set(jobs::error_class, class.as_str()).set(jobs::error_text, value::text(message));
-}
-
-/// A person gave a dead step up: it stays dead, and its job is over.
-pub fn discarded(rows: &mut Rows, recorded: &Recorded, step: &str, by: &Asked) {
-    if let Some(row) = edit_step(rows, recorded, step)
-        && let Some(details) = row.get_mut(steps::error_details).as_object_mut()
-    {
-        let said = value::object([("by", value::text(&by.by)), ("note", value::text(&by.note))]);
-        details.insert("discarded".to_owned(), said);
-    }
-    let error = rows
-        .peek(&JOB_QUEUE, &job_key(recorded, step))
-        .map(|job| [jobs::error_class, jobs::error_text].map(|column| (column, job.get(column).clone())));
-    if let Some(job) = edit_job(rows, recorded, step, "cancelled") {
-        for (column, kept) in error.into_iter().flatten() {
-            job.set(column, kept);
-        }
-        job.set(jobs::note, value::text(&format!("discarded by {}{}", by.by, by.said())));
-    }
-}
-
-/// A step will not be done; an attempt that was under way counts as cancelled.
-///
-/// The event does not name that attempt, so its row cannot be among those that were loaded. The row of the step holds all
-/// it was made of, and it is written anew from there.
-pub fn skipped(rows: &mut Rows, recorded: &Recorded, step: &str, reason: &str) {
-    settle(rows, recorded, step);
-    let Some(row) = edit_step(rows, recorded, step) else {
-        return;
-    };
-    let under_way = row.text(steps::status) == "running" && !row.is_null(steps::token);
-    let open = under_way.then(|| attempt_of(row));
-    row.set(steps::status, "skipped")
-        .set(steps::error_details, value::object([("reason", value::text(reason))]))
-        .set(steps::completed_at, at(recorded))
-        .clear(&[steps::next_retry_at, steps::waits_for]);
-    if let Some(job) = edit_job(rows, recorded, step, "cancelled") {
-        job.set(jobs::note, value::text(reason));
-    }
-    if let Some(mut attempt) = open {
-        let ending = Ending { class: FailureClass::Cancelled, status_code: None, text: reason };
-        ending.write(&mut attempt, at(recorded));
-        rows.put(&JOB_ATTEMPTS, attempt_key_of(&attempt), attempt, recorded);
-    }
-}
-
-fn attempt_of(step: &Image) -> Image {
-    let mut row = Image::blank(&JOB_ATTEMPTS);
-    let copied = [
-        (attempts::run_id, steps::run_id),
-        (attempts::step_id, steps::step_id),
-        (attempts::attempt, steps::attempt_number),
-        (attempts::worker, steps::worker),
-        (attempts::token, steps::token),
-        (attempts::started_at, steps::started_at),
-    ];
-    for (to, from) in copied {
-        row.set(to, step.get(from).clone());
-    }
-    row.set(attempts::stale, false);
-    row
-}
-
-fn attempt_key_of(attempt: &Image) -> RowKey {
-    [attempts::run_id, attempts::step_id, attempts::attempt].map(|column| attempt.get(column).clone()).to_vec()
 }

@@ -211,6 +211,23 @@ impl Run {
                 vec![]
             }
             Event::StepCompleted { step, output, how } => self.completed(step, (output, how), moment),
+            Event::ApprovalRequested { .. }
+            | Event::ApprovalDecided { .. }
+            | Event::StepReset { .. }
+            | Event::Migrated(_)
+            | Event::Reopened { .. } => self.turned_by(event, moment),
+            Event::Completed { .. } => self.ended("completed", SpanStatus::Ok, moment),
+            Event::Failed { step, failure } => {
+                let why = SpanStatus::Error(shortened(&format!("step {step}: {}", failure.message)));
+                self.ended("failed", why, moment)
+            }
+            Event::Cancelled { .. } => self.ended("cancelled", SpanStatus::Unset, moment),
+        }
+    }
+
+    /// What people say, and what is done again.
+    fn turned_by(&mut self, event: &Event, moment: Moment) -> Vec<SpanRecord> {
+        match event {
             Event::ApprovalRequested { step, approval } => {
                 self.asked(step, approval, moment.at);
                 vec![]
@@ -233,12 +250,7 @@ impl Run {
                 (self.since, self.reopened) = (moment.at, self.reopened + 1);
                 vec![]
             }
-            Event::Completed { .. } => self.ended("completed", SpanStatus::Ok, moment),
-            Event::Failed { step, failure } => {
-                let why = SpanStatus::Error(shortened(&format!("step {step}: {}", failure.message)));
-                self.ended("failed", why, moment)
-            }
-            Event::Cancelled { .. } => self.ended("cancelled", SpanStatus::Unset, moment),
+            _ => vec![],
         }
     }
 
