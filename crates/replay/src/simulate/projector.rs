@@ -72,7 +72,9 @@ impl Sim<'_> {
         self.world.pages.push(Page { by: at, shard, from, upto, upserts, deletes });
         let wait = self.chance.between(1_000, 60_000);
         self.after_us(wait, Act::Projected(at));
-        self.takeover_here(at.node, 1_000);
+        // Rows are written behind a takeover only when one comes between this and the writing.
+        let usual = if self.settings.sabotage == Some(Sabotage::UnfencedRows) { 100_000 } else { 1_000 };
+        self.takeover_here(at.node, usual);
     }
 
     /// Writes the page and its checkpoint, if nobody was here before.
