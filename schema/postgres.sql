@@ -501,7 +501,7 @@ index CREATE INDEX bulk_jobs_created ON public.bulk_jobs USING btree (created_at
 index CREATE UNIQUE INDEX bulk_jobs_pkey ON public.bulk_jobs USING btree (id)
 index CREATE INDEX bulk_jobs_user ON public.bulk_jobs USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX command_key ON public.command USING btree (shard_id, command_id)
-index CREATE INDEX command_stream ON public.command USING btree (shard_id, stream_id, first_seq, ord)
+index CREATE INDEX command_silent ON public.command USING btree (shard_id, stream_id, first_seq, ord) WHERE (last_seq < first_seq)
 index CREATE UNIQUE INDEX content_retentions_pkey ON public.content_retentions USING btree (source_id, retained_version)
 index CREATE UNIQUE INDEX deliverable_versions_number ON public.deliverable_versions USING btree (deliverable_id, version_number)
 index CREATE UNIQUE INDEX deliverable_versions_pkey ON public.deliverable_versions USING btree (id)

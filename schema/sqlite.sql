@@ -589,7 +589,7 @@ CREATE INDEX bulk_jobs_user on bulk_jobs (user_id, created_at);
 
 CREATE UNIQUE INDEX command_key ON command (shard_id, command_id);
 
-CREATE INDEX command_stream ON command (shard_id, stream_id, first_seq);
+CREATE INDEX command_silent ON command (shard_id, stream_id, first_seq) WHERE last_seq < first_seq;
 
 CREATE UNIQUE INDEX deliverable_versions_number on deliverable_versions (deliverable_id, version_number);
 

@@ -8,6 +8,7 @@
 //! Invariant: an unknown outcome is resolved before anything else is written to that shard.
 
 mod lane;
+mod tail;
 
 use std::{
     collections::HashMap,
@@ -31,6 +32,7 @@ use nightshift_ports::{
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub use self::tail::Tail;
 use crate::observer::Gauges;
 
 /// What one decision wants written.
@@ -96,6 +98,7 @@ pub struct ShardFacts {
 pub struct Journal {
     lanes: Arc<Vec<mpsc::Sender<Entry>>>,
     shards: Arc<HashMap<ShardId, Arc<ShardFacts>>>,
+    tail: Arc<Tail>,
     lost: Arc<AtomicBool>,
 }
 
@@ -139,6 +142,7 @@ impl Journal {
             .collect();
         let shards = Arc::new(facts);
         let lost = Arc::new(AtomicBool::new(false));
+        let tail = Arc::new(Tail::of(shards.keys().copied()));
         let lanes = parts.lanes.max(1);
         let mut senders = Vec::with_capacity(lanes);
         let mut running = Vec::with_capacity(lanes);
@@ -146,10 +150,10 @@ impl Journal {
             let (sender, receiver) = mpsc::channel(LANE_QUEUE_MAX);
             senders.push(sender);
             let own = parts.shards.iter().filter(|owned| usize::from(owned.shard.0) % lanes == n);
-            let lane = lane::Lane::new(&parts, own, &shards, Arc::clone(&lost));
+            let lane = lane::Lane::new(&parts, own, (&shards, &tail), Arc::clone(&lost));
             running.push(lane.run(receiver));
         }
-        (Self { lanes: Arc::new(senders), shards, lost }, running)
+        (Self { lanes: Arc::new(senders), shards, tail, lost }, running)
     }
 
     /// Writes a decision; returns when it is durable or certainly not.
@@ -180,6 +184,12 @@ impl Journal {
     #[must_use]
     pub fn heads(&self) -> Vec<(ShardId, u64)> {
         self.shards.iter().map(|(shard, facts)| (*shard, facts.head.load(Ordering::Acquire))).collect()
+    }
+
+    /// What was written lately, for the one reader that takes it.
+    #[must_use]
+    pub fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// A shard was lost to another owner; this process must not go on.

@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+use futures::future;
 use nightshift_domain::{ids::ShardId, recorded::Recorded, streams::AnyEvent};
 use nightshift_ports::{
     log::{EventLog, StoreError},
@@ -23,14 +24,14 @@ use nightshift_ports::{
 };
 use nightshift_projections::{
     Rows, apply, reads,
-    table::{RowKey, TableDef},
+    table::{Row, RowKey, TableDef},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::watch;
 
 pub use rebuild::{rebuild, rebuild_in};
 
-use crate::{context::Context, faults::Point, port::Port};
+use crate::{context::Context, faults::Point, journal::Tail, port::Port};
 
 /// How many events are folded before their rows are written.
 #[derive(Debug, Clone, Copy)]
@@ -240,8 +241,10 @@ impl Progress {
             .filter(|(shard, head, at)| at < head && !self.poisoned.contains(shard))
             .map(|(shard, _, at)| (shard, at))
             .collect();
-        let stores: (&dyn EventLog, &dyn ReadModels) = (&*self.context.log, &*self.context.read_models);
-        let folded = fold(stores, Generation::Live, &behind, PassSize::default()).await?;
+        let context = &*self.context;
+        let sources: (&dyn EventLog, &dyn ReadModels, _) =
+            (&*context.log, &*context.read_models, Some(context.journal.tail()));
+        let folded = fold_from(sources, Generation::Live, &behind, PassSize::default()).await?;
         for (shard, why) in &folded.poison {
             tracing::error!(%shard, why, "an event cannot be folded; the read models of its shard stop here");
             self.poisoned.insert(*shard);
@@ -289,64 +292,111 @@ pub async fn fold(
     behind: &[(ShardId, u64)],
     size: PassSize,
 ) -> Result<Folded, StoreError> {
+    fold_from((log, read_models, None), generation, behind, size).await
+}
+
+/// As [`fold`]; what a tail has of the log is not read again.
+async fn fold_from(
+    (log, read_models, tail): (&dyn EventLog, &dyn ReadModels, Option<&Tail>),
+    generation: Generation,
+    behind: &[(ShardId, u64)],
+    size: PassSize,
+) -> Result<Folded, StoreError> {
     let mut folded = Folded::default();
+    let (mut pages, mut events) = (Vec::with_capacity(behind.len()), 0);
     for (shard, at) in behind {
-        if folded.page.len() >= size.events {
+        if events >= size.events {
             folded.more = true;
             break;
         }
-        let page = log.read_shard(*shard, *at, size.page).await?;
-        folded.more |= page.len() == size.page as usize;
-        let mut decoded = Vec::with_capacity(page.len());
-        for recorded in page {
-            match recorded.decode() {
-                Ok(event) => decoded.push((recorded, event)),
-                Err(error) => {
-                    folded.poison.push((*shard, format!("event {} of shard {shard}: {error}", recorded.seq)));
-                    break;
-                }
-            }
-        }
-        if let Some((last, _)) = decoded.last() {
-            let batch = rows_of(read_models, generation, (*shard, *at, last.seq), &decoded).await?;
-            folded.batches.push(batch);
-            folded.page.extend(decoded);
-        }
+        let recorded = match tail.and_then(|tail| tail.take(*shard, *at, size.page as usize)) {
+            Some(recorded) => recorded,
+            None => log.read_shard(*shard, *at, size.page).await?,
+        };
+        folded.more |= recorded.len() == size.page as usize;
+        let page = Page::decoded(*shard, *at, recorded, &mut folded.poison);
+        events += page.events.len();
+        pages.extend(Some(page).filter(|page| !page.events.is_empty()));
+    }
+    let mut stored = Stored::fetch(read_models, generation, &pages).await?;
+    for page in pages {
+        folded.batches.extend(page.rows(&mut stored));
+        folded.page.extend(page.events);
     }
     Ok(folded)
 }
 
-async fn rows_of(
-    read_models: &dyn ReadModels,
-    generation: Generation,
-    (shard, from_seq, upto_seq): (ShardId, u64, u64),
-    events: &[(Recorded, AnyEvent)],
-) -> Result<RowBatch, StoreError> {
-    let mut rows = Rows::new();
-    // A shard's rows come from its own events only: before its first page there are none to fetch.
-    if from_seq > 0 {
-        for (table, keys) in wanted(events) {
-            let keys: Vec<RowKey> = keys.into_iter().collect();
-            for row in read_models.rows(generation, table, &keys).await? {
-                rows.load(table, table.key_of(&row), Some(row));
-            }
-        }
-    }
-    // What was not found does not exist, which is what a fold takes an unknown row for.
-    for (recorded, event) in events {
-        apply(&mut rows, recorded, event);
-    }
-    let (upserts, deletes) = rows.take_changed();
-    Ok(RowBatch { shard, from_seq, upto_seq, upserts, deletes })
+/// Some events of one shard.
+struct Page {
+    shard: ShardId,
+    from_seq: u64,
+    events: Vec<(Recorded, AnyEvent)>,
+    /// The rows whose former images they need.
+    wanted: Wanted,
 }
 
-/// The rows whose former images the events of a page need.
-fn wanted(events: &[(Recorded, AnyEvent)]) -> impl Iterator<Item = (&'static TableDef, HashSet<RowKey>)> {
-    let mut wanted: HashMap<&'static str, (&'static TableDef, HashSet<RowKey>)> = HashMap::new();
-    for (recorded, event) in events {
-        for (table, key) in reads(event, recorded) {
-            wanted.entry(table.name).or_insert_with(|| (table, HashSet::new())).1.insert(key);
+/// Keys of rows, by the name of their table.
+type Wanted = HashMap<&'static str, (&'static TableDef, HashSet<RowKey>)>;
+
+impl Page {
+    /// Up to the first event that cannot be decoded.
+    fn decoded(shard: ShardId, from_seq: u64, page: Vec<Recorded>, poison: &mut Vec<(ShardId, String)>) -> Self {
+        let mut events = Vec::with_capacity(page.len());
+        let mut wanted = Wanted::new();
+        for recorded in page {
+            let event = match recorded.decode() {
+                Ok(event) => event,
+                Err(error) => {
+                    poison.push((shard, format!("event {} of shard {shard}: {error}", recorded.seq)));
+                    break;
+                }
+            };
+            // A shard's rows come from its own events only: before its first page there are none to fetch.
+            if from_seq > 0 {
+                for (table, key) in reads(&event, &recorded) {
+                    wanted.entry(table.name).or_insert_with(|| (table, HashSet::new())).1.insert(key);
+                }
+            }
+            events.push((recorded, event));
         }
+        Self { shard, from_seq, events, wanted }
     }
-    wanted.into_values()
+
+    fn rows(&self, stored: &mut Stored) -> Option<RowBatch> {
+        let (last, _) = self.events.last()?;
+        let mut rows = Rows::new();
+        // What was not found does not exist, which is what a fold takes an unknown row for.
+        for (name, (table, keys)) in &self.wanted {
+            for (key, row) in keys.iter().filter_map(|key| stored.take(name, key)) {
+                rows.load(table, key, Some(row));
+            }
+        }
+        for (recorded, event) in &self.events {
+            apply(&mut rows, recorded, event);
+        }
+        let (upserts, deletes) = rows.take_changed();
+        Some(RowBatch { shard: self.shard, from_seq: self.from_seq, upto_seq: last.seq, upserts, deletes })
+    }
+}
+
+/// Former images of rows, by table and key.
+struct Stored(HashMap<&'static str, HashMap<RowKey, Row>>);
+
+impl Stored {
+    /// Those that the pages want: one question for each table, whatever the number of shards.
+    async fn fetch(read_models: &dyn ReadModels, generation: Generation, pages: &[Page]) -> Result<Self, StoreError> {
+        let mut wanted: HashMap<&'static str, (&'static TableDef, Vec<RowKey>)> = HashMap::new();
+        for (name, (table, keys)) in pages.iter().flat_map(|page| &page.wanted) {
+            wanted.entry(name).or_insert_with(|| (table, Vec::new())).1.extend(keys.iter().cloned());
+        }
+        let answers = wanted.into_values().map(|(table, keys)| async move {
+            let rows = read_models.rows(generation, table, &keys).await?;
+            Ok::<_, StoreError>((table.name, rows.into_iter().map(|row| (table.key_of(&row), row)).collect()))
+        });
+        Ok(Self(future::try_join_all(answers).await?.into_iter().collect()))
+    }
+
+    fn take(&mut self, table: &str, key: &RowKey) -> Option<(RowKey, Row)> {
+        self.0.get_mut(table)?.remove_entry(key)
+    }
 }

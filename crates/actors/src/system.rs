@@ -257,7 +257,7 @@ impl System {
         Ok(match self.context.queue.offer(wanted).await {
             Some(Offer { lease: offer, tokens_free }) => {
                 let token = offer.token;
-                let begin = run::Command::Begin { created, offer, tokens_free };
+                let begin = run::Command::Begin { created, offer, tokens_free, at_once: true };
                 (run.stream(), begin.into(), Some(token))
             }
             None => (run.stream(), run::Command::Create(created).into(), None),

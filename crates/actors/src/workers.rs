@@ -260,6 +260,7 @@ async fn see_through(context: &Arc<Context>, attempt: Attempt, stop: &Notify) {
             result,
             offer,
             tokens_free,
+            at_once: true,
         };
         report(context, &attempt, finish).await;
         give_back_unused(context, offered);

@@ -193,6 +193,20 @@ pub fn advanced(at: &BTreeMap<ShardId, u64>, batches: &[RowBatch]) -> Option<BTr
     Some(at)
 }
 
+/// How far batches move each shard, from and to, where the batches of a shard follow each other; `None` otherwise.
+#[must_use]
+pub fn moves(batches: &[RowBatch]) -> Option<BTreeMap<ShardId, (u64, u64)>> {
+    let mut moves = BTreeMap::new();
+    for batch in batches {
+        let (_, upto) = moves.entry(batch.shard).or_insert((batch.from_seq, batch.from_seq));
+        if *upto != batch.from_seq {
+            return None;
+        }
+        *upto = batch.upto_seq;
+    }
+    Some(moves)
+}
+
 /// A key as one text, to compare keys by.
 #[must_use]
 pub fn key_text(key: &[Value]) -> String {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use nightshift_domain::{
+    codec::Encoded,
     ids::{CommandId, ShardId},
     time::Timestamp,
 };
@@ -16,10 +17,10 @@ use nightshift_ports::{
     clock::Clock,
     log::{AppendError, Commit, EventLog, NewEvent, Ownership, Resolution, ShardBatch, Verdict},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{Appended, Entry, NotAppended, Parts, Pending, ShardFacts};
+use super::{Appended, Entry, NotAppended, Parts, Pending, ShardFacts, Tail};
 use crate::observer::Gauges;
 
 /// Events in one group at most. Every page that a commit changes is written whole, so a large group writes less for each
@@ -31,6 +32,21 @@ const GROUP_ENTRIES_MAX: usize = 2_048;
 
 /// First and longest wait between two tries while the store takes nothing, in milliseconds.
 const BACK_OFF_MS: (i64, i64) = (50, 5_000);
+
+/// Who is answered when a commit is written. In the order of the commits of its shard.
+struct Waiting {
+    shard: ShardId,
+    expected_version: u64,
+    reply: oneshot::Sender<Result<Appended, NotAppended>>,
+}
+
+/// A group of which it is known what became.
+struct Written {
+    batches: Vec<ShardBatch>,
+    verdicts: Vec<Verdict>,
+    /// The store answered, so what is written is what was given, under the epoch it was given with.
+    as_given: bool,
+}
 
 struct Head {
     epoch: i64,
@@ -45,6 +61,7 @@ pub(super) struct Lane {
     gauges: Arc<Gauges>,
     heads: HashMap<ShardId, Head>,
     facts: Arc<HashMap<ShardId, Arc<ShardFacts>>>,
+    tail: Arc<Tail>,
     lost: Arc<AtomicBool>,
     committed: Arc<dyn Fn() + Send + Sync>,
 }
@@ -53,7 +70,7 @@ impl Lane {
     pub(super) fn new<'a>(
         parts: &Parts,
         own: impl Iterator<Item = &'a Ownership>,
-        facts: &Arc<HashMap<ShardId, Arc<ShardFacts>>>,
+        (facts, tail): (&Arc<HashMap<ShardId, Arc<ShardFacts>>>, &Arc<Tail>),
         lost: Arc<AtomicBool>,
     ) -> Self {
         let heads = own.map(|own| (own.shard, Head { epoch: own.epoch, seq: own.head, hlc: own.hlc })).collect();
@@ -64,6 +81,7 @@ impl Lane {
             gauges: Arc::clone(&parts.gauges),
             heads,
             facts: Arc::clone(facts),
+            tail: Arc::clone(tail),
             lost,
             committed: Arc::clone(&parts.committed),
         }
@@ -91,46 +109,49 @@ impl Lane {
     async fn write(&mut self, group: Vec<Entry>) {
         let mut parts = vec![group];
         while let Some(part) = parts.pop() {
-            let batches = self.batches(&part);
-            match self.append(&batches).await {
-                Ok(verdicts) => self.settle(part, &batches, &verdicts),
-                Err(contradiction) if part.len() == 1 => answer(part, &Err(NotAppended::Contradiction(contradiction))),
-                Err(_) => parts.extend(halves(part)),
+            let (batches, waiting) = self.batches(part);
+            match self.append(batches).await {
+                Ok(written) => self.settle(waiting, written),
+                Err((contradiction, _)) if waiting.len() == 1 => {
+                    answer(waiting, &Err(NotAppended::Contradiction(contradiction)));
+                }
+                Err((_, batches)) => parts.extend(halves(entries(batches, waiting))),
             }
         }
     }
 
     /// Gives each entry its place in the log.
-    fn batches(&self, group: &[Entry]) -> Vec<ShardBatch> {
+    fn batches(&self, group: Vec<Entry>) -> (Vec<ShardBatch>, Vec<Waiting>) {
         let now = self.clock.now();
         let mut batches: BTreeMap<ShardId, (ShardBatch, u64, u64)> = BTreeMap::new();
-        for entry in group {
-            let shard = entry.pending.stream.shard();
+        let mut waiting = Vec::with_capacity(group.len());
+        for Entry { pending, reply } in group {
+            let shard = pending.stream.shard();
             let head = self.heads.get(&shard);
             let (epoch, seq, hlc) = head.map_or((0, 0, 0), |head| (head.epoch, head.seq, head.hlc));
             let (batch, seq, hlc) = batches
                 .entry(shard)
                 .or_insert_with(|| (ShardBatch { shard, epoch, expected_head: seq, commits: Vec::new() }, seq, hlc));
-            batch.commits.push(commit(&entry.pending, now, seq, hlc));
+            waiting.push(Waiting { shard, expected_version: pending.expected_version, reply });
+            batch.commits.push(commit(pending, now, seq, hlc));
         }
-        batches.into_values().map(|(batch, ..)| batch).collect()
+        (batches.into_values().map(|(batch, ..)| batch).collect(), waiting)
     }
 
     /// Appends until it is known what became of it.
     ///
     /// # Errors
     /// A commit of the group contradicts the log; nothing was written.
-    async fn append(&mut self, batches: &[ShardBatch]) -> Result<Vec<Verdict>, String> {
+    async fn append(&mut self, mut batches: Vec<ShardBatch>) -> Result<Written, (String, Vec<ShardBatch>)> {
         let mut wait_ms = BACK_OFF_MS.0;
-        let mut batches = batches.to_vec();
         loop {
             let began = self.clock.now();
             match self.log.append(&batches).await {
                 Ok(verdicts) => {
                     self.measure(&batches, began);
-                    return Ok(verdicts);
+                    return Ok(Written { batches, verdicts, as_given: true });
                 }
-                Err(AppendError::Contradiction { why }) => return Err(why),
+                Err(AppendError::Contradiction { why }) => return Err((why, batches)),
                 Err(AppendError::NotWritten { why }) => {
                     tracing::warn!(%why, wait_ms, "the store takes nothing; trying again");
                     self.gauges.degraded(true);
@@ -140,7 +161,7 @@ impl Lane {
                 Err(AppendError::Unknown { why }) => {
                     tracing::warn!(%why, "it is not known whether a group was written; resolving");
                     if let Some(verdicts) = self.resolve(&mut batches).await {
-                        return Ok(verdicts);
+                        return Ok(Written { batches, verdicts, as_given: false });
                     }
                 }
             }
@@ -206,11 +227,15 @@ impl Lane {
     }
 
     /// Moves the heads on and answers everybody.
-    fn settle(&mut self, group: Vec<Entry>, batches: &[ShardBatch], verdicts: &[Verdict]) {
+    fn settle(&mut self, waiting: Vec<Waiting>, written: Written) {
+        let Written { batches, verdicts, as_given } = written;
         let mut fenced = Vec::new();
-        for (batch, verdict) in batches.iter().zip(verdicts) {
+        let mut seqs: HashMap<ShardId, std::vec::IntoIter<Option<u64>>> = HashMap::with_capacity(batches.len());
+        for (batch, verdict) in batches.into_iter().zip(verdicts) {
+            let last = |commit: &Commit| commit.events.last().map(|event| event.seq);
+            seqs.insert(batch.shard, batch.commits.iter().map(last).collect::<Vec<_>>().into_iter());
             match verdict {
-                Verdict::Committed => self.advance(batch),
+                Verdict::Committed => self.advance(batch, as_given),
                 Verdict::Fenced => fenced.push(batch.shard),
             }
         }
@@ -219,12 +244,8 @@ impl Lane {
             self.gauges.fenced(fenced.len());
             self.lost.store(true, Ordering::Release);
         }
-        let mut seqs: HashMap<ShardId, std::slice::Iter<'_, Commit>> =
-            batches.iter().map(|batch| (batch.shard, batch.commits.iter())).collect();
-        for Entry { pending, reply } in group {
-            let shard = pending.stream.shard();
-            let commit = seqs.get_mut(&shard).and_then(Iterator::next);
-            let last = commit.and_then(|commit| commit.events.last()).map(|event| event.seq);
+        for Waiting { shard, reply, .. } in waiting {
+            let last = seqs.get_mut(&shard).and_then(Iterator::next).flatten();
             let seq = last.unwrap_or_else(|| self.heads.get(&shard).map_or(0, |head| head.seq));
             let outcome =
                 if fenced.contains(&shard) { Err(NotAppended::Fenced(shard)) } else { Ok(Appended { shard, seq }) };
@@ -233,13 +254,18 @@ impl Lane {
         }
     }
 
-    fn advance(&mut self, batch: &ShardBatch) {
+    fn advance(&mut self, batch: ShardBatch, as_given: bool) {
         let Some(last) = batch.commits.iter().rev().find_map(|commit| commit.events.last()) else { return };
-        if let Some(head) = self.heads.get_mut(&batch.shard) {
-            (head.seq, head.hlc) = (last.seq, last.hlc);
+        let (shard, seq) = (batch.shard, last.seq);
+        if let Some(head) = self.heads.get_mut(&shard) {
+            (head.seq, head.hlc) = (seq, last.hlc);
         }
-        if let Some(facts) = self.facts.get(&batch.shard) {
-            facts.head.store(last.seq, Ordering::Release);
+        // Before anybody is told that there is something.
+        if as_given {
+            self.tail.push(batch);
+        }
+        if let Some(facts) = self.facts.get(&shard) {
+            facts.head.store(seq, Ordering::Release);
         }
     }
 }
@@ -249,30 +275,32 @@ fn witness(batch: &ShardBatch) -> Option<CommandId> {
     batch.commits.iter().find_map(|commit| commit.command.as_ref().map(|command| command.id))
 }
 
-fn commit(pending: &Pending, now: Timestamp, seq: &mut u64, hlc: &mut u64) -> Commit {
-    let mut events = Vec::with_capacity(pending.events.len());
-    for (version, encoded) in (pending.expected_version + 1..).zip(&pending.events) {
+fn commit(pending: Pending, now: Timestamp, seq: &mut u64, hlc: &mut u64) -> Commit {
+    let Pending { stream, expected_version, command, command_id, events, at, meta, opens, closes } = pending;
+    let place = |(version, encoded): (u64, Encoded)| {
         *seq += 1;
         *hlc = next_hlc(*hlc, now);
-        events.push(NewEvent {
-            seq: *seq,
-            version,
-            event_type: encoded.event_type.clone(),
-            type_version: encoded.type_version,
-            hlc: *hlc,
-            data: encoded.data.clone(),
-        });
-    }
-    Commit {
-        stream: pending.stream,
-        command: pending.command.clone(),
-        events,
-        at: pending.at,
-        command_id: pending.command_id,
-        meta: pending.meta.clone(),
-        opens: pending.opens.clone(),
-        closes: pending.closes.clone(),
-    }
+        let Encoded { event_type, type_version, data } = encoded;
+        NewEvent { seq: *seq, version, event_type, type_version, hlc: *hlc, data }
+    };
+    let events = (expected_version + 1..).zip(events).map(place).collect();
+    Commit { stream, command, events, at, command_id, meta, opens, closes }
+}
+
+/// What was to be written, as it was before it had a place.
+fn entries(batches: Vec<ShardBatch>, waiting: Vec<Waiting>) -> Vec<Entry> {
+    let mut commits: HashMap<ShardId, std::vec::IntoIter<Commit>> =
+        batches.into_iter().map(|batch| (batch.shard, batch.commits.into_iter())).collect();
+    let entry = |Waiting { shard, expected_version, reply }: Waiting| {
+        let Commit { stream, command, events, at, command_id, meta, opens, closes } =
+            commits.get_mut(&shard)?.next()?;
+        let encoded =
+            |NewEvent { event_type, type_version, data, .. }: NewEvent| Encoded { event_type, type_version, data };
+        let events = events.into_iter().map(encoded).collect();
+        let pending = Pending { stream, expected_version, command, command_id, events, at, meta, opens, closes };
+        Some(Entry { pending, reply })
+    };
+    waiting.into_iter().filter_map(entry).collect()
 }
 
 /// Milliseconds above, a counter below; never less than the one before, however the wall clock jumps.
@@ -286,7 +314,7 @@ fn halves(mut group: Vec<Entry>) -> [Vec<Entry>; 2] {
     [second, group]
 }
 
-fn answer(group: Vec<Entry>, outcome: &Result<Appended, NotAppended>) {
+fn answer(group: Vec<Waiting>, outcome: &Result<Appended, NotAppended>) {
     for entry in group {
         let _ = entry.reply.send(outcome.clone());
     }

@@ -101,6 +101,12 @@ impl Progress {
                 self.states.insert(step.clone(), "queued");
                 vec![(STEP_QUEUED, json!({"step": self.step(step, Some(*attempt))}))]
             }
+            // Whoever counts what is queued hears of a step that did not have to wait as well.
+            Event::AttemptStarted { step, attempt, .. } if self.states.get(step) != Some(&"queued") => {
+                self.states.insert(step.clone(), "queued");
+                let queued = (STEP_QUEUED, json!({"step": self.step(step, Some(*attempt))}));
+                std::iter::once(queued).chain(self.began(step, *attempt)).collect()
+            }
             Event::AttemptStarted { step, attempt, .. } | Event::StepParked { step, attempt, .. } => {
                 self.began(step, *attempt)
             }

@@ -33,6 +33,8 @@ pub struct Offered<'a> {
     pub lease: &'a Lease,
     /// No bucket limits anything now, so a step that only has to take tokens needs none.
     pub tokens_free: bool,
+    /// Whoever takes it did not wait for it; otherwise both are told.
+    pub at_once: bool,
 }
 
 /// A step whose turn has come: its condition is asked, then its list is made or it is done.
@@ -189,11 +191,15 @@ fn park(tale: &mut Tale<'_>, id: &str, attempt: u32, action: Action) {
     }
 }
 
+/// Puts a step into the queue, or on the place it is offered.
 fn queue(tale: &mut Tale<'_>, id: &str, attempt: u32, offer: &mut Option<Offered<'_>>) {
-    tale.tell(Event::StepQueued { step: id.to_owned(), attempt });
     let gates = |tale: &Tale<'_>| tale.run().and_then(|run| gates(run, id));
     let fits = |offer: &mut Offered<'_>| gates(tale).is_some_and(|gates| gates.are_open(offer.tokens_free));
-    if let Some(offer) = offer.take_if(fits) {
+    let taken = offer.take_if(fits);
+    if !taken.is_some_and(|offer| offer.at_once) {
+        tale.tell(Event::StepQueued { step: id.to_owned(), attempt });
+    }
+    if let Some(offer) = taken {
         let (step, lease) = (id.to_owned(), offer.lease.clone());
         tale.tell(Event::AttemptStarted { step, attempt, lease, buckets: vec![] });
     }

@@ -55,6 +55,10 @@ pub enum Command {
         offer: Lease,
         /// No bucket limits anything now.
         tokens_free: bool,
+        /// A step that takes the offered place at once is not told to have waited for one. Commands of before there was
+        /// this tell both, and are decided again as they were.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
     },
     /// The queue has a place for this step.
     Grant {
@@ -84,6 +88,9 @@ pub enum Command {
         /// No bucket limits anything now, so the place is also for a step that has to take tokens.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         tokens_free: bool,
+        /// As in [`Command::Begin`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
     },
     /// A lease ran out, or its holder is known to be gone.
     Expire {

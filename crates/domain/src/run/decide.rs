@@ -57,8 +57,9 @@ impl Decider for RunDecider {
     fn decide(state: &State, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
         match (state, command) {
             (State::Unborn | State::Barred { .. }, Command::Create(created)) => create(state, created, None, ctx),
-            (State::Unborn | State::Barred { .. }, Command::Begin { created, offer, tokens_free }) => {
-                create(state, created, Some(Offered { lease: offer, tokens_free: *tokens_free }), ctx)
+            (State::Unborn | State::Barred { .. }, Command::Begin { created, offer, tokens_free, at_once }) => {
+                let offer = Offered { lease: offer, tokens_free: *tokens_free, at_once: *at_once };
+                create(state, created, Some(offer), ctx)
             }
             (State::Unborn, Command::Stop { reason }) => Ok(vec![Event::Cancelled { reason: reason.clone() }]),
             (State::Barred { .. }, Command::Stop { .. }) => Ok(vec![]),
@@ -121,9 +122,9 @@ fn over(run: &Run, end: &End, command: &Command) -> Result<Vec<Event>, Rejection
 fn open(state: &State, run: &Run, command: &Command, ctx: &Ctx<'_>) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::Grant { step, attempt, lease, buckets } => grant(run, step, (*attempt, lease), buckets),
-        Command::Finish { step, attempt, token, result, offer, tokens_free } => {
+        Command::Finish { step, attempt, token, result, offer, tokens_free, at_once } => {
             let finished = Finished { step, attempt: *attempt, token: *token, result };
-            let offer = offer.as_ref().map(|lease| Offered { lease, tokens_free: *tokens_free });
+            let offer = offer.as_ref().map(|lease| Offered { lease, tokens_free: *tokens_free, at_once: *at_once });
             attempt::finish((state, run), &finished, offer, ctx)
         }
         Command::Expire { step, attempt, token, reason } => {

@@ -27,7 +27,7 @@ pub enum Event {
         /// The attempt that waits, from 1.
         attempt: u32,
     },
-    /// An attempt began.
+    /// An attempt began: of a step that waited for a place, or of one that found a place when its turn came.
     AttemptStarted {
         /// The step.
         step: String,

@@ -54,7 +54,7 @@ fn of_run(said: &Said<'_>, event: &Event) -> Delta {
         Event::AttemptStarted { step, attempt, lease, .. } => {
             let duty = Duty::Attempt { step: step.clone(), attempt: *attempt, token: lease.token };
             let open = said.owe(key("attempt", step, attempt), lease.until, duty);
-            Delta::none().close(key("job", step, attempt)).open(open)
+            said.settled(step).open(open)
         }
         Event::AttemptSucceeded { step, .. } | Event::LeaseExpired { step, .. } => said.settled(step),
         Event::AttemptFailed { step, attempt, retry_at, .. } => {

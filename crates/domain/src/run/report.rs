@@ -258,6 +258,11 @@ impl Teller<'_> {
             Event::StepQueued { step, attempt } => {
                 vec![progress("orchestration.step.queued", json!({"step": self.step(step, Some(*attempt))}))]
             }
+            // Whoever counts what is queued hears of a step that did not have to wait as well.
+            Event::AttemptStarted { step, attempt, .. } if !self.was_queued(step) => {
+                let queued = progress("orchestration.step.queued", json!({"step": self.step(step, Some(*attempt))}));
+                std::iter::once(queued).chain(self.began(step, *attempt)).collect()
+            }
             Event::AttemptStarted { step, attempt, .. } | Event::StepParked { step, attempt, .. } => {
                 self.began(step, *attempt)
             }
@@ -336,6 +341,11 @@ impl Teller<'_> {
     }
 
     /// Whether the step had made something before people were asked about it.
+    fn was_queued(&self, step: &str) -> bool {
+        let was = self.was.and_then(|run| run.step(step)).map(|(_, step)| &step.status);
+        matches!(was, Some(StepStatus::Queued { .. }))
+    }
+
     fn was_made(&self, step: &str) -> bool {
         let was = self.was.and_then(|run| run.step(step)).map(|(_, step)| &step.status);
         matches!(was, Some(StepStatus::Asking { output: Some(_), .. }))

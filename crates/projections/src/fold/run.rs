@@ -61,6 +61,9 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::StepQueued { step, .. } => step::queued(rows, recorded, step),
         Event::AttemptStarted { step, attempt, lease, .. } => {
             begun(rows, recorded);
+            if !step::is_queued(rows, recorded, step) {
+                step::queued(rows, recorded, step);
+            }
             step::started(rows, recorded, (step, *attempt), lease);
         }
         Event::AttemptSucceeded { step, attempt, output } => {

@@ -175,7 +175,12 @@ fn as_planned(row: &mut Image, index: usize, step: &StepPlan) {
         .set(steps::depends_on, value::json(&step.depends_on));
 }
 
-/// A step waits for a place.
+/// Whether a step waits for a place.
+pub fn is_queued(rows: &mut Rows, recorded: &Recorded, step: &str) -> bool {
+    rows.peek(&ORCHESTRATION_STEPS, &step_key(recorded, step)).is_some_and(|row| *row.get(steps::status) == "queued")
+}
+
+/// A step waits for a place, or did until this instant.
 pub fn queued(rows: &mut Rows, recorded: &Recorded, step: &str) {
     let Some(row) = edit_step(rows, recorded, step) else {
         return;

@@ -274,7 +274,10 @@ impl World {
         result: Result<StepOutput, Failure>,
     ) {
         let step = step.to_owned();
-        self.send(run.stream(), run::Command::Finish { step, attempt, token, result, offer: None, tokens_free: false });
+        self.send(
+            run.stream(),
+            run::Command::Finish { step, attempt, token, result, offer: None, tokens_free: false, at_once: false },
+        );
     }
 }
 

@@ -15,6 +15,8 @@ const OPEN: &[&str] = &["queued", "running", "parked", "asking", "fanned"];
 
 /// States from which a step can begin: it may have failed before, and waited for its retry.
 const READY: &[&str] = &["new", "failed", "lost"];
+/// A step that finds a place when its turn comes does not wait for one.
+const STARTABLE: &[&str] = &["queued", "new", "failed", "lost"];
 
 /// A step as its events left it.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +51,7 @@ pub fn run(events: &[AnyEvent]) -> Vec<String> {
 fn moved(event: &Event) -> Option<(&str, &'static [&'static str], &'static str, u32)> {
     Some(match event {
         Event::StepQueued { step, attempt } => (step, READY, "queued", *attempt),
-        Event::AttemptStarted { step, attempt, .. } => (step, &["queued"], "running", *attempt),
+        Event::AttemptStarted { step, attempt, .. } => (step, STARTABLE, "running", *attempt),
         Event::AttemptSucceeded { step, attempt, .. } => (step, &["running"], "completed", *attempt),
         Event::AttemptFailed { step, attempt, .. } => (step, &["running", "parked"], "failed", *attempt),
         Event::LeaseExpired { step, attempt, .. } => (step, &["running"], "lost", *attempt),

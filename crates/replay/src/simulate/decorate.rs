@@ -76,7 +76,7 @@ fn with_the_open_token(mind: &Mind, command: &AnyCommand) -> AnyCommand {
     });
     let Some((attempt, token)) = open else { return command.clone() };
     let (step, result, offer) = (step.clone(), result.clone(), offer.clone());
-    run::Command::Finish { step, attempt, token, result, offer, tokens_free: false }.into()
+    run::Command::Finish { step, attempt, token, result, offer, tokens_free: false, at_once: false }.into()
 }
 
 fn twisted(sabotage: Sabotage, mind: &Mind, command: &AnyCommand, decided: Decided, ctx: &Ctx<'_>) -> Decided {

@@ -68,10 +68,26 @@ impl Sim<'_> {
         if self.fault(Fault::Leases, 1_500, Class::LeaseLost) {
             self.after_us(takes_us / 2, Act::TaskLost(at, work.clone(), token));
             // The other side has done it all the same, and somebody says so.
-            let finish = Command::Finish { step, attempt, token, result: brought, offer: None, tokens_free: false };
+            let finish = Command::Finish {
+                step,
+                attempt,
+                token,
+                result: brought,
+                offer: None,
+                tokens_free: false,
+                at_once: false,
+            };
             self.after_us(takes_us, Act::Late(work.0.stream(), Rc::new(finish.into())));
         } else if lost || takes_us >= timeout_us {
-            let finish = Command::Finish { step, attempt, token, result: brought, offer: None, tokens_free: false };
+            let finish = Command::Finish {
+                step,
+                attempt,
+                token,
+                result: brought,
+                offer: None,
+                tokens_free: false,
+                at_once: false,
+            };
             let late = timeout_us.max(takes_us) + self.chance.between(0, 10_000_000);
             self.after_us(late, Act::Late(work.0.stream(), Rc::new(finish.into())));
             let failure = Failure::new(FailureClass::Timeout, format!("no result within {} us", timeout_us));
@@ -96,8 +112,9 @@ impl Sim<'_> {
         if let Some(offered) = offered {
             self.nodes[at.node].places.hold(offered, Vec::new());
         }
-        let finish =
-            Rc::new(Command::Finish { step, attempt, token, result: brought, offer, tokens_free: false }.into());
+        let finish = Rc::new(
+            Command::Finish { step, attempt, token, result: brought, offer, tokens_free: false, at_once: true }.into(),
+        );
         if let Some(doing) = self.nodes[at.node].doing.get_mut(work) {
             doing.finishing = true;
             doing.report = Some((finish, offered));

@@ -154,7 +154,7 @@ impl Drive<'_> {
             }
             result => {
                 let result = result.map(|value| self.made(&step, &value));
-                Command::Finish { step, attempt, token, result, offer: None, tokens_free: true }
+                Command::Finish { step, attempt, token, result, offer: None, tokens_free: true, at_once: false }
             }
         };
         self.tell(command);

@@ -57,11 +57,9 @@ impl ReadModels for PostgresStore {
         let mut tx = self.inner.pool.begin().await.map_err(&fault)?;
         // Rows and checkpoint are lost together or not at all, and the log makes them again: no need to wait for the disk.
         sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await.map_err(&fault)?;
-        for batch in batches {
-            if !advance(&mut tx, batch).await.map_err(&fault)? {
-                tx.rollback().await.map_err(&fault)?;
-                return Ok(false);
-            }
+        if !advance(&mut tx, batches).await.map_err(&fault)? {
+            tx.rollback().await.map_err(&fault)?;
+            return Ok(false);
         }
         apply(&mut tx, &self.inner.sql, &rows::net(batches)).await.map_err(&fault)?;
         tx.commit().await.map_err(&fault)?;
@@ -105,16 +103,17 @@ impl ReadModels for PostgresStore {
     }
 }
 
-/// Moves a live checkpoint; false when it was not as expected.
-async fn advance(conn: &mut PgConnection, batch: &RowBatch) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(include_str!("sql/checkpoints_advance.sql"))
+/// Moves live checkpoints; false when one was not as expected.
+async fn advance(conn: &mut PgConnection, batches: &[RowBatch]) -> Result<bool, sqlx::Error> {
+    let Some(moves) = rows::moves(batches) else { return Ok(false) };
+    let moved: i64 = sqlx::query_scalar(include_str!("sql/checkpoints_advance.sql"))
         .bind(LIVE)
-        .bind(i32::from(batch.shard.0))
-        .bind(number(batch.from_seq))
-        .bind(number(batch.upto_seq))
-        .execute(conn)
+        .bind(moves.keys().map(|shard| i32::from(shard.0)).collect::<Vec<_>>())
+        .bind(moves.values().map(|(from, _)| number(*from)).collect::<Vec<_>>())
+        .bind(moves.values().map(|(_, upto)| number(*upto)).collect::<Vec<_>>())
+        .fetch_one(conn)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(usize::try_from(moved).is_ok_and(|moved| moved == moves.len()))
 }
 
 /// Writes changes: of each table one statement for what is gone, and one for what is there.

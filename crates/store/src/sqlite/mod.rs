@@ -1,9 +1,10 @@
-//! The store in one file: SQLite in WAL mode with `synchronous=FULL`.
+//! The store in one file: SQLite in WAL mode with `synchronous=FULL`, but for commits of read models.
 //!
 //! Owns: one connection that writes, some that read, the lock that keeps a second process away.
 //! Refuses to know: who calls.
 //!
 //! Invariant: a write is one transaction begun IMMEDIATE on the writing connection, so nothing is ever upgraded.
+//! Invariant: whoever takes the writing connection finds it with `synchronous=FULL`.
 
 mod append;
 mod cells;
@@ -54,6 +55,8 @@ struct Writer {
     conn: SqliteConnection,
     /// A transaction begun by [`append`] may be open: its caller went away in the middle.
     begun: bool,
+    /// Commits may not wait for the disk.
+    relaxed: bool,
 }
 
 impl SqliteStore {
@@ -108,11 +111,28 @@ impl SqliteStore {
             .ok_or_else(|| StoreError::Failed { doing: "write", why: "it was opened read-only".to_owned() })?;
         let mut writer = writer.lock().await;
         writer.settle().await;
+        writer.strict().await.map_err(failed("wait for the disk again"))?;
         Ok(writer)
     }
 }
 
 impl Writer {
+    /// Commits do not wait for the disk until [`SqliteStore::writer`] is asked again: what they wrote is synced with the next
+    /// commit that does.
+    async fn relax(&mut self) -> Result<(), sqlx::Error> {
+        self.relaxed = true;
+        sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    async fn strict(&mut self) -> Result<(), sqlx::Error> {
+        if self.relaxed {
+            sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut self.conn).await?;
+            self.relaxed = false;
+        }
+        Ok(())
+    }
+
     /// Ends a transaction that was left open.
     async fn settle(&mut self) {
         if self.begun {

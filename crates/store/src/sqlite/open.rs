@@ -104,7 +104,7 @@ impl SqliteStore {
             .connect_with(connect_options(&options.path).pragma("cache_size", READER_CACHE).read_only(true))
             .await
             .map_err(OpenError::database("open the file for reading"))?;
-        let writer = (!options.read_only).then(|| Mutex::new(Writer { conn, begun: false }));
+        let writer = (!options.read_only).then(|| Mutex::new(Writer { conn, begun: false, relaxed: false }));
         let sql = SqlBook::new(options.tables, tables::sql_of);
         let (staging, path) = (Mutex::new(None), options.path);
         Ok(Self { inner: Arc::new(Inner { info, writer, readers, staging, path, sql, lock }) })

@@ -27,9 +27,15 @@ const PLANS: &[(&str, &str, &str)] = &[
     (include_str!("sql/command.sql"), "SELECT", "command USING INDEX command_key (shard_id=? AND command_id=?)"),
     (
         include_str!("sql/read_commands.sql"),
-        "SELECT shard_id",
-        "command USING INDEX command_stream (shard_id=? AND stream_id=? AND first_seq>? AND first_seq<?)",
+        "WITH mine",
+        "command USING INDEX command_silent (shard_id=? AND stream_id=? AND first_seq>?)",
     ),
+    (
+        include_str!("sql/read_commands.sql"),
+        "WITH mine",
+        "e USING INDEX event_stream (shard_id=? AND stream_id=? AND stream_version>?)",
+    ),
+    (include_str!("sql/read_commands.sql"), "WITH mine", "c USING INDEX command_key (shard_id=? AND command_id=?)"),
     (
         include_str!("sql/owed.sql"),
         "SELECT",

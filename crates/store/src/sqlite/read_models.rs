@@ -55,12 +55,13 @@ impl ReadModels for SqliteStore {
         }
         let fault = failed("write read models");
         let mut writer = self.writer().await?;
+        // Rows and checkpoint are lost together or not at all, and the log makes them again: no need to wait for the disk.
+        // The next append does, and with what it wrote so is this.
+        writer.relax().await.map_err(&fault)?;
         let mut tx = writer.conn.begin_with("BEGIN IMMEDIATE").await.map_err(&fault)?;
-        for batch in batches {
-            if !advance(&mut tx, batch).await.map_err(&fault)? {
-                tx.rollback().await.map_err(&fault)?;
-                return Ok(false);
-            }
+        if !advance(&mut tx, batches).await.map_err(&fault)? {
+            tx.rollback().await.map_err(&fault)?;
+            return Ok(false);
         }
         for change in rows::net(batches) {
             apply(&mut tx, &self.inner.sql.of(change.table).live, &change).await.map_err(&fault)?;
@@ -106,16 +107,17 @@ impl ReadModels for SqliteStore {
     }
 }
 
-/// Moves a live checkpoint; false when it was not as expected.
-async fn advance(conn: &mut SqliteConnection, batch: &RowBatch) -> Result<bool, sqlx::Error> {
+/// Moves live checkpoints; false when one was not as expected.
+async fn advance(conn: &mut SqliteConnection, batches: &[RowBatch]) -> Result<bool, sqlx::Error> {
+    let Some(moves) = rows::moves(batches) else { return Ok(false) };
+    let want = |(shard, (from, upto)): (&ShardId, &(u64, u64))| (shard.0, number(*from), number(*upto));
+    let wanted: Vec<_> = moves.iter().map(want).collect();
     let done = sqlx::query(include_str!("sql/checkpoints_advance.sql"))
         .bind(LIVE)
-        .bind(batch.shard.0)
-        .bind(number(batch.from_seq))
-        .bind(number(batch.upto_seq))
+        .bind(serde_json::json!(wanted).to_string())
         .execute(conn)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done.rows_affected() == moves.len() as u64)
 }
 
 /// Writes the change of one table: what is gone, then what is there.
@@ -168,5 +170,36 @@ impl SqliteStore {
         let mut writer = self.writer().await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut writer.conn).await.map_err(failed("make a table"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::sqlite::OpenOptions;
+
+    /// `PRAGMA synchronous` of the writing connection: 1 is NORMAL, 2 is FULL.
+    async fn synchronous(writer: &mut super::super::Writer) -> i64 {
+        let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut writer.conn).await.expect("asked");
+        row.get(0)
+    }
+
+    #[tokio::test]
+    async fn only_read_models_are_written_without_waiting_for_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store =
+            SqliteStore::open(OpenOptions::at(folder.path().join("sync.db"), Uuid::nil(), &[])).await.expect("opened");
+        let batch =
+            |from_seq, upto_seq| [RowBatch { shard: ShardId(3), from_seq, upto_seq, upserts: vec![], deletes: vec![] }];
+        assert!(store.write(Generation::Live, &batch(0, 4)).await.expect("written"));
+        assert!(!store.write(Generation::Live, &batch(0, 5)).await.expect("turned away"));
+        // Whoever writes next, and whatever became of the write before, waits for the disk.
+        let inner = store.inner.writer.as_ref().expect("it writes");
+        assert_eq!(synchronous(&mut *inner.lock().await).await, 1);
+        assert_eq!(synchronous(&mut *store.writer().await.expect("the writer")).await, 2);
+        assert_eq!(store.places(LIVE).await.expect("checkpoints"), [(ShardId(3), 4)]);
     }
 }

@@ -244,9 +244,8 @@ impl EventFold {
             return vec![];
         };
         times.started_at = Some(at);
-        let Some(queued_at) = times.queued_at.take() else {
-            return vec![];
-        };
+        // A step that found a place at once did not wait.
+        let queued_at = times.queued_at.take().unwrap_or(at);
         let labels = vec![Arc::clone(&definition), self.step_label(definition, label)];
         vec![Sample { metric: Metric::StepQueueSeconds, labels, value: seconds(queued_at, at) }]
     }

@@ -257,8 +257,9 @@ impl Run {
     fn started(&mut self, step: &str, attempt: u32, lease: &Lease, at: Timestamp) {
         self.totals.attempts += 1;
         let Some(step) = self.steps.get(step) else { return };
-        let queue_micros = step.queued_since.take().map(|since| at.micros_since(since).max(0));
-        self.totals.queue_micros += queue_micros.unwrap_or(0);
+        // A step that found a place at once did not wait.
+        let queue_micros = step.queued_since.take().map_or(0, |since| at.micros_since(since).max(0));
+        self.totals.queue_micros += queue_micros;
         step.round.begin();
         step.open = Some(Open { attempt, since: at, by: By::Worker { lease: lease.clone(), queue_micros } });
     }
@@ -320,7 +321,7 @@ impl Run {
                 attributes.push(("worker", text(&lease.worker)));
                 attributes.push(("lease.token", text(lease.token)));
                 attributes.push(("idempotency.key", text(key)));
-                attributes.extend(queue_micros.map(|micros| ("queue.wait_ms", Value::Int(micros / 1_000))));
+                attributes.push(("queue.wait_ms", Value::Int(queue_micros / 1_000)));
             }
             By::Wait(what) => attributes.push(("waits.for", Value::Text(what))),
         }

@@ -70,7 +70,7 @@ pub enum By {
         /// Its lease.
         lease: Lease,
         /// How long the step waited for it.
-        queue_micros: Option<i64>,
+        queue_micros: i64,
     },
     /// Nobody: it waits for this.
     Wait(String),

@@ -250,7 +250,15 @@ impl History {
 
     pub fn finish(&mut self, step: &str, result: Result<StepOutput, Failure>) -> &mut Self {
         let (attempt, token) = (self.attempt(step), self.token(step));
-        self.tell(Command::Finish { step: step.to_owned(), attempt, token, result, offer: None, tokens_free: false });
+        self.tell(Command::Finish {
+            step: step.to_owned(),
+            attempt,
+            token,
+            result,
+            offer: None,
+            tokens_free: false,
+            at_once: false,
+        });
         self
     }
 
@@ -263,6 +271,7 @@ impl History {
             result: Ok(draft()),
             offer: None,
             tokens_free: false,
+            at_once: false,
         });
         self
     }

@@ -207,9 +207,17 @@ impl Draw {
         let result = if self.full || self.bool() { Ok(self.output()) } else { Err(self.failure()) };
         let mut commands = vec![
             C::Create(self.created()),
-            C::Begin { created: self.created(), offer: self.lease(), tokens_free: self.bool() },
+            C::Begin { created: self.created(), offer: self.lease(), tokens_free: self.bool(), at_once: false },
             C::Grant { step: step(), attempt, lease: self.lease(), buckets: self.list(Self::text) },
-            C::Finish { step: step(), attempt, token, result, offer: self.opt(Self::lease), tokens_free: false },
+            C::Finish {
+                step: step(),
+                attempt,
+                token,
+                result,
+                offer: self.opt(Self::lease),
+                tokens_free: false,
+                at_once: false,
+            },
             C::Expire { step: step(), attempt, token, reason: self.text() },
             C::RetryDue { step: step(), attempt },
             C::Cancel { reason: self.text() },

@@ -101,7 +101,15 @@ fn output() -> StepOutput {
 }
 
 fn finish(step: &str, attempt: u32, nonce: u64, result: Result<StepOutput, Failure>) -> Command {
-    Command::Finish { step: step.to_owned(), attempt, token: token(nonce), result, offer: None, tokens_free: false }
+    Command::Finish {
+        step: step.to_owned(),
+        attempt,
+        token: token(nonce),
+        result,
+        offer: None,
+        tokens_free: false,
+        at_once: false,
+    }
 }
 
 fn done(step: &str, attempt: u32, nonce: u64) -> Command {
@@ -157,12 +165,13 @@ fn an_offered_place_goes_to_what_became_ready_and_an_unused_one_leaves_no_trace(
             result: Ok(output()),
             offer: Some(lease(77)),
             tokens_free: false,
+            at_once: true,
         };
         it.when(command)
     };
     let running = chain().after(grant("a", 1, 1));
     offer(running.clone(), "a")
-        .then_facts(&["attempt_succeeded", "step_queued", "attempt_started"])
+        .then_facts(&["attempt_succeeded", "attempt_started"])
         .owes(&["attempt:b:1"])
         .after(done("b", 1, 77));
     // Nothing became ready, or the result is not the open one: the place was not taken.

@@ -228,14 +228,22 @@ fn gates_name_queue_buckets_and_keys() {
         (behind(plan(2)), true, true),
         (StepPlan { id: "d".to_owned(), ..behind(plan(0)) }, true, false),
     ] {
-        let facts = |told: &[&'static str]| [told, if starts { &["attempt_started"][..] } else { &[] }].concat();
-        let offer = Some(lease(77));
-        let (step, result) = ("a".to_owned(), Ok(output()));
-        let command = Command::Finish { step, attempt: 1, token: token(1), result, offer, tokens_free };
-        let told = facts(&["attempt_succeeded", "step_queued"]);
-        flow(1, steps(second.clone())).after(grant("a", 1, 1)).when(command).then_facts(&told);
-        let first = StepPlan { depends_on: vec![], ..second };
-        let begin = Command::Begin { created: asked_for(1, vec![first]), offer: lease(77), tokens_free };
-        given::<RunDecider>(id().stream(), []).when(begin).then_facts(&facts(&["created", "step_queued"]));
+        // Whoever takes a place at once did not wait for one; what was recorded before tells both.
+        for at_once in [false, true] {
+            let facts = |told: &'static str| match (starts, at_once) {
+                (false, _) => vec![told, "step_queued"],
+                (true, false) => vec![told, "step_queued", "attempt_started"],
+                (true, true) => vec![told, "attempt_started"],
+            };
+            let owed = if starts { "attempt" } else { "job" };
+            let (step, result, offer) = ("a".to_owned(), Ok(output()), Some(lease(77)));
+            let command = Command::Finish { step, attempt: 1, token: token(1), result, offer, tokens_free, at_once };
+            let it = flow(1, steps(second.clone())).after(grant("a", 1, 1)).when(command);
+            it.then_facts(&facts("attempt_succeeded")).owes(&[&format!("{owed}:{}:1", second.id)]);
+            let first = StepPlan { depends_on: vec![], ..second.clone() };
+            let begin = Command::Begin { created: asked_for(1, vec![first]), offer: lease(77), tokens_free, at_once };
+            let it = given::<RunDecider>(id().stream(), []).when(begin).then_facts(&facts("created"));
+            it.owes(&[&format!("{owed}:{}:1", second.id)]);
+        }
     }
 }

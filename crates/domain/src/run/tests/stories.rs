@@ -86,7 +86,15 @@ enum Next {
 
 fn finished(result: Result<StepOutput, Failure>, (step, attempt, token): (&str, u32, Token), n: u64) -> Command {
     let offer = n.is_multiple_of(2).then(|| lease(n + 1_000));
-    Command::Finish { step: step.to_owned(), attempt, token, result, offer, tokens_free: n.is_multiple_of(4) }
+    Command::Finish {
+        step: step.to_owned(),
+        attempt,
+        token,
+        result,
+        offer,
+        tokens_free: n.is_multiple_of(4),
+        at_once: n.is_multiple_of(3),
+    }
 }
 
 /// What the one that is owed to does.

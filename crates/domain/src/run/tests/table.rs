@@ -331,7 +331,7 @@ fn command(verb: &str) -> Command {
         "create" => Command::Create(created(1, vec![step("a", &[])])),
         "begin" => {
             let created = created(1, vec![step("a", &[])]);
-            Command::Begin { created, offer: lease(1), tokens_free: false }
+            Command::Begin { created, offer: lease(1), tokens_free: false, at_once: false }
         }
         "grant" => grant("a", 1, 1),
         "finish" => done("a", 1, 1),

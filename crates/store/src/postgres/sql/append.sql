@@ -27,7 +27,8 @@ new_events AS (
            AS n (shard_id, seq, stream_kind, stream_id, stream_version, event_type, type_version, hlc, at, command_id, meta, data)
       JOIN mine USING (shard_id)
 ),
--- Only commands before the first event of the batch can share a `first_seq` with commands of earlier batches.
+-- Only commands before the first event of the batch can share a `first_seq` with commands of earlier batches, which then
+-- made no events.
 new_commands AS (
     INSERT INTO command (shard_id, command_id, stream_kind, stream_id, first_seq, last_seq, ord, accepted,
                          payload, ctx, reply, delta)
@@ -35,7 +36,7 @@ new_commands AS (
            n.ord + CASE WHEN n.first_seq = mine.head + 1
                         THEN COALESCE((SELECT max(k.ord) + 1 FROM command k
                                         WHERE k.shard_id = n.shard_id AND k.stream_id = n.stream_id
-                                          AND k.first_seq = n.first_seq), 0)
+                                          AND k.first_seq = n.first_seq AND k.last_seq < k.first_seq), 0)
                         ELSE 0 END,
            n.accepted, n.payload, n.ctx, n.reply, n.delta
       FROM unnest($16::int[], $17::uuid[], $18::text[], $19::uuid[], $20::bigint[], $21::bigint[], $22::bigint[],

@@ -1,4 +1,8 @@
--- Compare and set: $1 name, $2 shard, $3 expected (0 for none), $4 new. A row is changed if and only if it was as expected.
+-- Compare and set, many at once: $1 name, $2 rows of JSON [shard, expected (0 for none), new]. As many rows are changed as
+-- were as expected.
+UPDATE projection SET seq = want.value ->> 2
+  FROM json_each($2) AS want
+ WHERE projection.shard_id = want.value ->> 0 AND projection.name = $1 AND projection.seq = want.value ->> 1;
 INSERT INTO projection (name, shard_id, seq)
-SELECT $1, $2, $4 WHERE $3 = 0 OR EXISTS (SELECT 1 FROM projection WHERE shard_id = $2 AND name = $1)
-ON CONFLICT (shard_id, name) DO UPDATE SET seq = excluded.seq WHERE projection.seq = $3;
+SELECT $1, value ->> 0, value ->> 2 FROM json_each($2) WHERE value ->> 1 = 0
+ON CONFLICT (shard_id, name) DO NOTHING;
