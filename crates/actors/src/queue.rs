@@ -12,6 +12,7 @@ pub mod limits;
 pub mod order;
 pub mod overlay;
 mod past;
+mod taken;
 mod view;
 
 use std::{
@@ -31,6 +32,7 @@ use nightshift_domain::{
 use order::Order;
 use past::Past;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use taken::Taken;
 pub use view::{HeldBy, Holder, QueueView, Waiting};
 
 use crate::{
@@ -146,7 +148,7 @@ pub struct Places {
     /// Those of a paused queue keep no work open: nobody sees to them.
     jobs: HashMap<Key, (Job, Option<OpenWork>)>,
     held: HashMap<HeldBy, VecDeque<Key>>,
-    taken: HashMap<Token, Vec<Named>>,
+    taken: Taken,
     named: HashMap<Named, usize>,
     buckets: HashMap<String, Bucket>,
     refill_at: Option<Timestamp>,
@@ -167,7 +169,7 @@ impl Actor for QueueActor {
             order: Order::default(),
             jobs: HashMap::new(),
             held: HashMap::new(),
-            taken: HashMap::new(),
+            taken: Taken::default(),
             named: HashMap::new(),
             buckets: HashMap::new(),
             refill_at: None,
@@ -236,7 +238,7 @@ impl Places {
     }
 
     fn free(&self) -> usize {
-        self.places().saturating_sub(self.taken.len())
+        self.places().saturating_sub(self.taken.places())
     }
 
     fn places(&self) -> usize {
@@ -245,11 +247,11 @@ impl Places {
 
     fn hold(&mut self, token: Token, names: Vec<Named>) {
         names.iter().for_each(|named| *self.named.entry(named.clone()).or_default() += 1);
-        self.taken.insert(token, names);
+        self.taken.hold(token, names);
     }
 
     fn release(&mut self, token: Token) {
-        for named in self.taken.remove(&token).unwrap_or_default() {
+        for named in self.taken.release(token) {
             if let Some(held) = self.named.get_mut(&named) {
                 *held -= 1;
                 if *held == 0 {
@@ -440,7 +442,7 @@ impl Places {
     /// A free place, or the one that the run has, unless it is somebody else's turn.
     fn offer(&mut self, wanted: &Wanted) -> Option<Offer> {
         let Wanted { run, user, priority, instead_of } = wanted;
-        let keeps = |token: &Token| self.taken.contains_key(token) && self.taken.len() <= self.places();
+        let keeps = |token: &Token| self.taken.may_hand_on(*token) && self.taken.places() <= self.places();
         let is_there = instead_of.as_ref().map_or_else(|| self.free() > 0, keeps);
         // Who gets it passes no gates, so those of its queue must be open.
         let counted = self.limits.places(&Named::Queue(DEFAULT_QUEUE.to_owned())).is_some();
@@ -449,7 +451,10 @@ impl Places {
             return None;
         }
         let lease = self.lease(*run);
-        self.hold(lease.token, Vec::new());
+        match instead_of {
+            Some(elder) => self.taken.hand_on(*elder, lease.token),
+            None => self.hold(lease.token, Vec::new()),
+        }
         Some(Offer { lease, tokens_free: self.limits.rates.is_empty() })
     }
 }

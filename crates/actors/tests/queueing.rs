@@ -17,6 +17,7 @@ use nightshift_actors::{
     system::System,
 };
 use nightshift_domain::ids::{DefinitionId, RunId};
+use nightshift_ports::log::EventLog;
 use serde_json::json;
 use support::{MONDAY_8, Stage, begin, idle, progress, register};
 
@@ -165,6 +166,30 @@ async fn order_with(waiting: &str) -> Vec<String> {
 async fn a_place_stays_with_its_run_unless_another_user_waits() {
     assert_eq!(order_with("ann").await, ["first:a", "first:b", "second:a", "second:b"]);
     assert_eq!(order_with("bob").await, ["first:a", "second:a", "first:b", "second:b"]);
+}
+
+/// The place of an attempt that ends serves the next one of its run, and counts once while it changes hands.
+#[tokio::test]
+async fn with_a_place_for_each_run_no_step_waits_when_all_end_at_once() {
+    let mut stage = Stage::new();
+    let settings = Settings { concurrency: 3, ..Settings::default() };
+    let system = stage.start_with(Arc::new(NoFaults), settings).await;
+    let gate = stage.world.close_gate();
+    let chain = "name: chain\nsteps:\n  - {id: a, llm: {prompt: x}}\n  - {id: b, llm: {prompt: y}, depends_on: a}\n";
+    let chain = register(&system, chain).await;
+    let runs = begin_all(&system, chain, "ann", 3).await;
+    assert_eq!((stage.world.begun().len(), system.queue().await.taken), (3, 3));
+    gate.add_permits(3);
+    idle().await;
+    let view = system.queue().await;
+    assert_eq!((stage.world.begun().len(), view.taken, view.waiting.len()), (6, 3, 0));
+    gate.add_permits(3);
+    system.settled().await;
+    assert_eq!(system.queue().await.taken, 0);
+    for run in runs {
+        let told = stage.store.read_stream(run.stream(), 0, 100).await.expect("read");
+        assert!(told.iter().all(|event| event.event_type != "run.step_queued"), "{told:?}");
+    }
 }
 
 #[tokio::test]

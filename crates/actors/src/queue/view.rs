@@ -90,7 +90,7 @@ impl Places {
         let (named, buckets) = (self.taken_by_name(), self.tokens());
         QueueView {
             waiting: all,
-            taken: self.taken.len(),
+            taken: self.taken.places(),
             places: self.places(),
             named,
             holders: self.holders(),
@@ -113,7 +113,7 @@ impl Places {
     fn taken_by_name(&self) -> Vec<(Named, usize)> {
         let mut named = self.named.clone();
         // A place that was kept for the next step of its run is of the queue of steps that name none.
-        let kept = self.taken.values().filter(|names| names.is_empty()).count();
+        let kept = self.taken.nameless();
         if kept > 0 {
             *named.entry(Named::Queue(DEFAULT_QUEUE.to_owned())).or_default() += kept;
         }
