@@ -525,7 +525,7 @@ index CREATE UNIQUE INDEX intent_events_pkey ON public.intent_events USING btree
 index CREATE INDEX intent_events_type ON public.intent_events USING btree (event_type, created_at)
 index CREATE INDEX intent_events_user ON public.intent_events USING btree (user_id, created_at)
 index CREATE UNIQUE INDEX job_attempts_pkey ON public.job_attempts USING btree (run_id, step_id, attempt)
-index CREATE INDEX job_queue_letters ON public.job_queue USING btree (status, job_id COLLATE "C")
+index CREATE INDEX job_queue_letters ON public.job_queue USING btree (status, job_id COLLATE "C") WHERE (status = 'dead'::text)
 index CREATE INDEX job_queue_next ON public.job_queue USING btree (next_run_at, status, priority)
 index CREATE INDEX job_queue_order ON public.job_queue USING btree (priority, created_at)
 index CREATE UNIQUE INDEX job_queue_pkey ON public.job_queue USING btree (job_id)

@@ -621,7 +621,7 @@ CREATE INDEX intent_events_type on intent_events (event_type, created_at);
 
 CREATE INDEX intent_events_user on intent_events (user_id, created_at);
 
-CREATE INDEX job_queue_letters ON job_queue (status, job_id);
+CREATE INDEX job_queue_letters ON job_queue (status, job_id) WHERE status = 'dead';
 
 CREATE INDEX job_queue_next on job_queue (next_run_at, status, priority);
 

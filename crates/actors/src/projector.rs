@@ -17,7 +17,7 @@ use std::{
 };
 
 use futures::future;
-use nightshift_domain::{ids::ShardId, recorded::Recorded, streams::AnyEvent};
+use nightshift_domain::{ids::ShardId, recorded::Recorded, streams::AnyEvent, time::Timestamp};
 use nightshift_ports::{
     log::{EventLog, StoreError},
     read_models::{Generation, ReadModels, RowBatch},
@@ -171,11 +171,21 @@ impl ProjectorHandle {
 /// The actor.
 pub struct ProjectorActor;
 
+/// A pass that took longer than this is followed by a rest as long, in milliseconds: under load the rows of what is short
+/// are written once, not at each of its steps, and appends have the disk for half of the time.
+const REST_AFTER_MS: i64 = 5;
+
+/// The longest rest, in milliseconds.
+const REST_MS_MAX: i64 = 200;
+
 /// What it remembers.
 pub struct Progress {
     context: Arc<Context>,
+    myself: ActorRef<ProjectorMsg>,
     checkpoints: Option<Checkpoints>,
     poisoned: HashSet<ShardId>,
+    /// Until when it rests, and since when.
+    rest: Option<(Timestamp, Timestamp)>,
 }
 
 impl Actor for ProjectorActor {
@@ -185,10 +195,10 @@ impl Actor for ProjectorActor {
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<ProjectorMsg>,
+        myself: ActorRef<ProjectorMsg>,
         context: Arc<Context>,
     ) -> Result<Progress, ActorProcessingErr> {
-        Ok(Progress { context, checkpoints: None, poisoned: HashSet::new() })
+        Ok(Progress { context, myself, checkpoints: None, poisoned: HashSet::new(), rest: None })
     }
 
     async fn handle(
@@ -200,11 +210,19 @@ impl Actor for ProjectorActor {
         if matches!(message, ProjectorMsg::Fail) {
             return Err("it was told to fail".into());
         }
+        if progress.rests() {
+            return Ok(());
+        }
         let context = Arc::clone(&progress.context);
         context.projector.nudged.store(false, Ordering::Release);
+        let began = context.clock_port.now();
         match progress.pass().await {
-            Ok(true) => context.projector.nudge(),
-            Ok(false) => {}
+            Ok(more) => {
+                progress.rest_after(began);
+                if more {
+                    context.projector.nudge();
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "the read models could not be written; trying again");
                 progress.checkpoints = None;
@@ -228,6 +246,28 @@ impl Actor for ProjectorActor {
 }
 
 impl Progress {
+    /// True while it rests; it is nudged at the end of that. Nudges until then are as one.
+    fn rests(&mut self) -> bool {
+        let Some((since, until)) = self.rest.take() else { return false };
+        let now = self.context.clock_port.now();
+        // A clock that was set back is not waited for.
+        if now < since || now >= until {
+            return false;
+        }
+        let (clock, myself) = (Arc::clone(&self.context.clock_port), self.myself.clone());
+        crate::tasks::spawn(async move {
+            clock.sleep_until(until).await;
+            let _ = myself.cast(ProjectorMsg::Pass);
+        });
+        true
+    }
+
+    fn rest_after(&mut self, began: Timestamp) {
+        let now = self.context.clock_port.now();
+        let took_ms = now.micros_since(began) / 1_000;
+        self.rest = (took_ms > REST_AFTER_MS).then(|| (now, now.plus_ms(took_ms.min(REST_MS_MAX))));
+    }
+
     /// Folds what is new; true when there is more.
     async fn pass(&mut self) -> Result<bool, StoreError> {
         let checkpoints = match &self.checkpoints {

@@ -50,6 +50,8 @@ pub struct TableDef {
     pub columns: &'static [Column],
     /// Names of the key columns.
     pub key: &'static [&'static str],
+    /// Names of other columns that keep the value the row began with: no index of them alone is touched when it changes.
+    pub fixed: &'static [&'static str],
 }
 
 impl TableDef {

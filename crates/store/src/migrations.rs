@@ -30,7 +30,7 @@ macro_rules! migrations {
     };
 }
 
-migrations!(1 "0001_log", 2 "0002_read_models", 3 "0003_workflows", 4 "0004_queue", 5 "0005_bulk_jobs", 6 "0006_silent_commands");
+migrations!(1 "0001_log", 2 "0002_read_models", 3 "0003_workflows", 4 "0004_queue", 5 "0005_bulk_jobs", 6 "0006_fewer_pages");
 
 fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
     let migration = |&(number, name, sql): &(i64, &'static str, &'static str)| {

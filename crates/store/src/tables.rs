@@ -179,6 +179,10 @@ impl Dialect {
         Ok(match value {
             Value::Null if comparison == "=" => format!("t.{} IS NULL", quote(column)),
             Value::Null => "false".to_owned(),
+            // An index of the rows of one state is used only by a question that names the state.
+            Value::String(word) if (*column, comparison) == ("status", "=") && is_word(word) => {
+                format!("t.{} = '{word}'", quote(column))
+            }
             value => {
                 parameters.push(as_text(kind, value));
                 let parameter = (self.parameter)(parameters.len(), kind);
@@ -229,9 +233,9 @@ pub(crate) fn all_quoted(table: &TableDef) -> String {
     quoted_list(all_columns(table).map(|(name, _)| name))
 }
 
-/// `column = excluded.column` for all but the key.
+/// `column = excluded.column` for all but the key and what is fixed.
 pub(crate) fn assignments(table: &TableDef) -> String {
-    let others = all_columns(table).filter(|(name, _)| !table.key.contains(name));
+    let others = all_columns(table).filter(|(name, _)| !table.key.contains(name) && !table.fixed.contains(name));
     others.map(|(name, _)| format!("{0} = excluded.{0}", quote(name))).collect::<Vec<_>>().join(", ")
 }
 
@@ -242,6 +246,11 @@ impl Serialize for Cleaned<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if has_nul(self.0) { clean(self.0.clone()).serialize(serializer) } else { self.0.serialize(serializer) }
     }
+}
+
+/// Small letters and underlines only, so it may stand in a statement.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 fn has_nul(value: &Value) -> bool {

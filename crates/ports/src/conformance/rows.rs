@@ -27,6 +27,7 @@ static THINGS: TableDef = TableDef {
         column("score", ColumnType::Real, true),
     ],
     key: &["id"],
+    fixed: &[],
 };
 
 /// A key of two columns, and words of SQL as names.
@@ -34,6 +35,7 @@ static PAIRS: TableDef = TableDef {
     name: "conformance_pairs",
     columns: &[column("order", ColumnType::Text, false), column("select", ColumnType::Int, false)],
     key: &["order", "select"],
+    fixed: &[],
 };
 
 /// The tables that a store for this suite must have.

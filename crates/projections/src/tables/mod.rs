@@ -4,11 +4,11 @@
 //! Refuses to know: how a row comes to be (`fold`), SQL.
 
 /// Declares a table: its [`TableDef`](crate::table::TableDef), the place of each column, and what each means.
-/// `| null` behind a type says that the column may be null.
+/// `| null` behind a type says that the column may be null; `fixed` names columns that keep their first value.
 macro_rules! table {
     (
         $(#[doc = $doc:literal])+
-        $def:ident = $name:ident key($($key:ident),+) {
+        $def:ident = $name:ident key($($key:ident),+) $(fixed($($fixed:ident),+))? {
             $($(#[doc = $meaning:literal])+ $column:ident: $kind:ident $(| $null:ident)?,)+
         }
     ) => {
@@ -21,6 +21,7 @@ macro_rules! table {
                 nullable: [$(stringify!($null),)? ""].len() == 2,
             }),+],
             key: &[$(stringify!($key)),+],
+            fixed: &[$($(stringify!($fixed)),+)?],
         };
 
         /// Places of the columns.

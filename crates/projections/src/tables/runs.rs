@@ -2,7 +2,8 @@
 
 table! {
     /// Executions: one row for each run of a plan.
-    ORCHESTRATION_RUNS = orchestration_runs key(id) {
+    ORCHESTRATION_RUNS = orchestration_runs key(id)
+    fixed(user_id, deliverable_id, version_number, root_run_id, parent_orchestration_run_id, created_at) {
         /// Identity; the shard is inside.
         id: Uuid,
         /// Name and version of the definition, e.g. `deliverable.produce@1`.
@@ -119,7 +120,7 @@ table! {
 
 table! {
     /// Places in the queue: one row for each step that ever waited for one.
-    JOB_QUEUE = job_queue key(job_id) {
+    JOB_QUEUE = job_queue key(job_id) fixed(workflow_run_id, priority) {
         /// `run/step`.
         job_id: Text,
         /// The run.

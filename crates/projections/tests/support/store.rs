@@ -13,12 +13,18 @@ use serde_json::Value;
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Store {
     pub tables: BTreeMap<&'static str, BTreeMap<String, Row>>,
+    /// The log is one that no decider would write: columns that are fixed may change.
+    pub astray: bool,
 }
 
 impl Store {
     /// Folds a log in pages of these sizes, over and over, each as a projector does it.
     pub fn folded(log: &[(Recorded, AnyEvent)], pages: &[usize]) -> Self {
-        let mut store = Self::default();
+        Self::default().fold(log, pages)
+    }
+
+    pub fn fold(self, log: &[(Recorded, AnyEvent)], pages: &[usize]) -> Self {
+        let mut store = self;
         let mut rest = log;
         for size in pages.iter().cycle() {
             if rest.is_empty() {
@@ -51,7 +57,11 @@ impl Store {
             let row = image.into_row(table);
             check(table, &row);
             let key = text_of(&table.key_of(&row));
-            self.tables.entry(table.name).or_default().insert(key, row);
+            let rows = self.tables.entry(table.name).or_default();
+            for column in rows.get(&key).iter().filter(|_| !self.astray).flat_map(|_| table.fixed) {
+                assert_eq!(rows[&key][*column], row[*column], "{} keeps {column}", table.name);
+            }
+            rows.insert(key, row);
         }
         for (table, key) in deletes {
             self.tables.entry(table.name).or_default().remove(&text_of(&key));

@@ -1,9 +1,12 @@
 //! Which index each statement uses: a plan that scans a table passes every other test and stops a large store.
 
+use nightshift_ports::read_models::Query;
+use nightshift_projections::tables::JOB_QUEUE;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use super::{OpenOptions, SqliteStore};
+use super::{OpenOptions, SqliteStore, tables::DIALECT};
 
 /// Statement, table, and the columns of the key or index that its plan must use.
 const PLANS: &[(&str, &str, &str)] = &[
@@ -53,6 +56,26 @@ fn statement<'a>(file: &'a str, begins: &str) -> &'a str {
         &text[from..]
     });
     statements.into_iter().find(|text| text.starts_with(begins)).expect("a statement of the file")
+}
+
+/// An index of one state is used only when the statement names the state.
+#[tokio::test]
+async fn the_dead_are_found_by_their_own_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store =
+        SqliteStore::open(OpenOptions::at(folder.path().join("plans.db"), Uuid::nil(), &[])).await.expect("opened");
+    for (status, found) in [("dead", true), ("success", false), ("no 'word'", false)] {
+        let equals = vec![("status", Value::from(status))];
+        let query = Query { equals, order: vec![("job_id", false)], ..Query::default() };
+        let question = DIALECT.question(&JOB_QUEUE, &query).expect("a question");
+        let mut asked = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", question.sql)));
+        for parameter in question.parameters {
+            asked = asked.bind(parameter);
+        }
+        let rows = asked.fetch_all(&store.inner.readers).await.expect("explained");
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert_eq!(plan.iter().any(|line| line.contains("job_queue_letters")), found, "{status}: {plan:#?}");
+    }
 }
 
 #[tokio::test]
