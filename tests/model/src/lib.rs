@@ -12,4 +12,5 @@ pub mod append;
 pub mod explore;
 pub mod lease;
 pub mod runs;
+pub mod schedule;
 pub mod stream;

@@ -25,9 +25,8 @@ fn world(engine: Engine, orders: Vec<Order>, faults: Faults) -> Append {
 }
 
 #[test]
-fn probe() {
+fn probe() { use nightshift_model::append::*;
     for (name, orders, faults) in [
-        ("1 none", one_shard(), Faults::NONE),
         ("1 crash", one_shard(), Faults { crashes: 1, ..Faults::NONE }),
         ("1 unknown", one_shard(), Faults { unknown: 1, unheard: 1, ..Faults::NONE }),
         ("1 stall", one_shard(), Faults { stalls: 1, ..Faults::NONE }),
@@ -35,10 +34,11 @@ fn probe() {
         ("2 stall unknown", two_shards(), Faults { stalls: 1, unknown: 1, unheard: 0, ..Faults::NONE }),
         ("2 crash stall", two_shards(), Faults { crashes: 1, stalls: 1, ..Faults::NONE }),
     ] {
+        for mutation in [None, Some(Mutation::AllOrNothing)] {
         for engine in [Engine::Sqlite, Engine::Postgres] {
             let began = std::time::Instant::now();
-            let e = explore(&world(engine, orders.clone(), faults), STATES_MAX);
-            println!("{name} {} {:?}: {e}", engine.name(), began.elapsed());
-        }
+            let e = explore(&Append { mutation, ..world(engine, orders.clone(), faults) }, STATES_MAX);
+            println!("{name} {} {mutation:?} {:?}: {e}", engine.name(), began.elapsed());
+        }}
     }
 }

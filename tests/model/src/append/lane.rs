@@ -214,7 +214,7 @@ impl Append {
         if self.mutation == Some(Mutation::AcknowledgeEarly) {
             batches.iter().flat_map(|batch| &batch.cmds).for_each(|cmd| tell(state, n, *cmd));
         }
-        let (snapshot, landed, awaited, ruled_out) = (None, None, true, false);
+        let (snapshot, landed, awaited, ruled_out) = (None, None, true, Vec::new());
         state.net.push(Transaction { by: session, batches, snapshot, landed, awaited, ruled_out });
     }
 
@@ -243,11 +243,12 @@ impl Append {
                     (true, true) => "written",
                     (true, false) => "written unheard",
                     (false, true) => "fenced",
-                    (false, false) => "fenced behind the question",
+                    (false, false) => "fenced unheard",
                 });
             }
-            if ruled_out && verdicts.contains(&true) {
-                state.broken.push(Broken::new(NEVER, format!("session {by}: {batches:?}")));
+            let never = |(batch, written): &(&Batch, &bool)| **written && ruled_out.contains(&batch.shard);
+            if let Some((batch, _)) = batches.iter().zip(verdicts).find(never) {
+                state.broken.push(Broken::new(NEVER, format!("session {by}: {batch:?}")));
             }
             if verdicts.contains(&true) && verdicts.contains(&false) {
                 seen.note("one shard written, one fenced");
@@ -256,6 +257,26 @@ impl Append {
         state.net[t].landed = Some(landed);
         // What it saw is of no use any more.
         state.net[t].snapshot = None;
+    }
+
+    /// A transaction to which nobody listens, and of which the store would write nothing, makes no difference any more:
+    /// epochs and heads only grow.
+    pub(super) fn forget_the_hopeless(&self, state: &mut State, seen: &mut Seen) {
+        let (db, orders, mutation) = (&state.db, &self.orders, self.mutation);
+        state.net.retain(|transaction| {
+            if transaction.awaited {
+                return true;
+            }
+            if transaction.landed.is_some() {
+                return false;
+            }
+            let landed = db.clone().append(&transaction.batches, transaction.snapshot.as_deref(), orders, mutation);
+            let hopeless = matches!(landed, Landed::Done(verdicts) if !verdicts.contains(&true));
+            if hopeless {
+                seen.note("fenced behind the question");
+            }
+            !hopeless
+        });
     }
 
     /// `Lane::settle`, and `Shell::not_appended` where a commit contradicts the log.
@@ -359,7 +380,7 @@ impl Append {
             let late = state.net.iter_mut().filter(|transaction| {
                 transaction.by == session && transaction.batches.iter().any(|batch| batch.cmds.contains(&cmd))
             });
-            late.for_each(|transaction| transaction.ruled_out = true);
+            late.for_each(|transaction| transaction.ruled_out.push(shard));
         }
         self.found(state, n, if there { Found::Written } else { Found::NotWritten }, seen);
     }
@@ -373,12 +394,30 @@ impl Append {
         if found.len() < many {
             return;
         }
-        let written = found.contains(&Found::Written);
-        if written || found.iter().all(|found| *found == Found::Lost) {
-            let verdicts: Vec<bool> = found.iter().map(|found| *found != Found::Lost).collect();
-            self.settle(state, n, &verdicts, seen);
-        } else {
-            group.stage = Stage::Ready;
+        let found = std::mem::take(found);
+        if self.mutation == Some(Mutation::AllOrNothing) {
+            let written = found.contains(&Found::Written);
+            if written || found.iter().all(|found| *found == Found::Lost) {
+                let verdicts: Vec<bool> = found.iter().map(|found| *found != Found::Lost).collect();
+                self.settle(state, n, &verdicts, seen);
+            } else {
+                group.stage = Stage::Ready;
+            }
+            return;
+        }
+        // What is to be written again stays; the rest is settled.
+        let batches = std::mem::take(&mut group.batches);
+        let (again, known): (Vec<_>, Vec<_>) =
+            batches.into_iter().zip(found).partition(|(_, found)| *found == Found::NotWritten);
+        if !again.is_empty() && !known.is_empty() {
+            seen.note("resolved: in part");
+        }
+        let verdicts: Vec<bool> = known.iter().map(|(_, found)| *found == Found::Written).collect();
+        group.batches = known.into_iter().map(|(batch, _)| batch).collect();
+        self.settle(state, n, &verdicts, seen);
+        if let (false, Process::Up(life)) = (again.is_empty(), &mut state.nodes[usize::from(n)].process) {
+            let batches = again.into_iter().map(|(batch, _)| batch).collect();
+            life.group = Some(Group { batches, stage: Stage::Ready });
         }
     }
 }

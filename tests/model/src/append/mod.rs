@@ -80,6 +80,8 @@ pub enum Mutation {
     Sequence,
     /// A lane that does not hear what became of a transaction waits for ever.
     Wait,
+    /// What was found out of one shard of a transaction is taken for true of all its shards.
+    AllOrNothing,
 }
 
 /// The world: what is to be written, and what goes wrong.
@@ -128,8 +130,8 @@ pub struct Transaction {
     pub landed: Option<database::Landed>,
     /// Its process still listens.
     pub awaited: bool,
-    /// Its process was told that it was not and never will be written.
-    pub ruled_out: bool,
+    /// Shards of which its process was told that it was not and never will be written there.
+    pub ruled_out: Vec<u8>,
 }
 
 /// What a client knows.
@@ -242,7 +244,7 @@ impl Model for Append {
     fn start(&self) -> State {
         let shards = self.orders.iter().map(|order| order.shard + 1).max().unwrap_or(1);
         let down = Node { process: Process::Down, lives: false };
-        State {
+        let mut state = State {
             db: Database::new(shards),
             sessions: 0,
             nodes: [down.clone(), down],
@@ -252,7 +254,9 @@ impl Model for Append {
             epochs: Vec::new(),
             broken: Vec::new(),
             asked: Asked::default(),
-        }
+        };
+        self.happen(&mut state, Step::Start(0), &mut Seen::default());
+        state
     }
 
     fn steps(&self, state: &State) -> Vec<Step> {
@@ -281,7 +285,7 @@ impl Model for Append {
         let mut after = state.clone();
         after.asked.0.clear();
         self.happen(&mut after, *step, seen);
-        after.net.retain(|transaction| transaction.landed.is_none() || transaction.awaited);
+        self.forget_the_hopeless(&mut after, seen);
         after.net.sort();
         after
     }
@@ -299,7 +303,7 @@ impl Model for Append {
     }
 
     fn broken(&self, state: &State) -> Vec<Broken> {
-        rules::broken(self, state)
+        rules::check(self, state)
     }
 
     fn is_fault(&self, step: &Step) -> bool {

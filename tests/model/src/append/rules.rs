@@ -24,7 +24,7 @@ pub const LOST: &str = "only who has lost a shard is told so";
 /// Places.
 pub const DENSE: &str = "the places of a shard have no gap, and nobody shares one";
 
-pub(super) fn broken(model: &Append, state: &State) -> Vec<Broken> {
+pub(super) fn check(model: &Append, state: &State) -> Vec<Broken> {
     let mut broken = state.broken.clone();
     let shards = (0..).zip(&state.db.shards);
     for (nth, shard) in shards {
