@@ -172,6 +172,34 @@ struct Search<'a, M: Model> {
     transitions: usize,
 }
 
+/// The shortest way to each class of step, for whoever wants to go them elsewhere. `classes` is asked about the state behind
+/// each step, and told how many states there were before it.
+pub fn ways<M: Model>(
+    model: &M,
+    states_max: usize,
+    classes: impl Fn(&M::State, usize) -> Vec<String>,
+) -> BTreeMap<String, Vec<M::Step>> {
+    let mut search = Search::of(model, None);
+    let start = model.start();
+    search.meet(&start, (0, 0));
+    let (mut level, mut first) = (vec![(0, start)], BTreeMap::new());
+    while !level.is_empty() && search.ways.len() < states_max {
+        let mut met = |search: &Search<'_, M>, state: &M::State, way: Way| {
+            for class in classes(state, search.ways.len()) {
+                first.entry(class).or_insert(way);
+            }
+        };
+        level = search.widen(level, &mut met).0;
+    }
+    let whole = |(from, nth): Way| {
+        let mut steps = path(model, &search.ways, from);
+        let state = steps.iter().fold(model.start(), |state, step| model.take(&state, step, &mut Seen::default()));
+        steps.push(model.steps(&state)[nth as usize].clone());
+        steps
+    };
+    first.into_iter().map(|(class, way)| (class, whole(way))).collect()
+}
+
 /// Looks at everything that can be reached, but at no more than `states_max` states.
 ///
 /// Stops at the first fault.
@@ -185,23 +213,14 @@ pub fn explore_for<M: Model>(model: &M, states_max: usize, property: &'static st
 }
 
 fn search<M: Model>(model: &M, states_max: usize, property: Option<&'static str>) -> Explored {
-    let mut search = Search {
-        model,
-        property,
-        known: HashMap::new(),
-        ways: Vec::new(),
-        fair: Vec::new(),
-        at_rest: Vec::new(),
-        seen: Seen::default(),
-        transitions: 0,
-    };
+    let mut search = Search::of(model, property);
     let start = model.start();
     search.meet(&start, (0, 0));
     let (mut depth, mut complete) = (0, true);
     let mut found = search.fault(&start).map(|broken| search.story(broken, 0));
     let mut level = vec![(0, start)];
     while found.is_none() {
-        let (next, fault) = search.widen(level);
+        let (next, fault) = search.widen(level, &mut |_, _, _| {});
         found = fault;
         if next.is_empty() {
             break;
@@ -220,7 +239,15 @@ fn search<M: Model>(model: &M, states_max: usize, property: Option<&'static str>
     Explored { states, transitions, depth, at_rest, complete, seen: search.seen, found }
 }
 
-impl<M: Model> Search<'_, M> {
+/// Who wants to know of each step: the search so far, the state behind it, and how it was reached.
+type Met<'m, 'a, M> = &'m mut dyn FnMut(&Search<'a, M>, &<M as Model>::State, Way);
+
+impl<'a, M: Model> Search<'a, M> {
+    fn of(model: &'a M, property: Option<&'static str>) -> Self {
+        let (known, ways, fair, at_rest) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { model, property, known, ways, fair, at_rest, seen: Seen::default(), transitions: 0 }
+    }
+
     /// The number of a state, and whether it is new.
     fn meet(&mut self, state: &M::State, way: Way) -> (u32, bool) {
         let digest = Sha256::digest(self.model.key(state));
@@ -247,13 +274,15 @@ impl<M: Model> Search<'_, M> {
     }
 
     /// All states one step further, and the first fault among them.
-    fn widen(&mut self, level: Vec<(u32, M::State)>) -> (Vec<(u32, M::State)>, Option<Found>) {
+    fn widen(&mut self, level: Vec<(u32, M::State)>, met: Met<'_, 'a, M>) -> (Vec<(u32, M::State)>, Option<Found>) {
         let mut next = Vec::new();
         for (from, state) in level {
             for (nth, step) in self.model.steps(&state).into_iter().enumerate() {
                 let after = self.model.take(&state, &step, &mut self.seen);
                 self.transitions += 1;
-                let (to, new) = self.meet(&after, (from, u32::try_from(nth).unwrap_or(u32::MAX)));
+                let way = (from, u32::try_from(nth).unwrap_or(u32::MAX));
+                met(self, &after, way);
+                let (to, new) = self.meet(&after, way);
                 if !self.model.is_fault(&step) && to != from {
                     self.fair.push((to, from));
                 }

@@ -75,6 +75,8 @@ pub enum Mutation {
     KeepClosed,
     /// Places are given without counting.
     NoPlaces,
+    /// A step that is done again counts its attempts from one.
+    Forgetful,
 }
 
 /// The world.
@@ -282,7 +284,7 @@ impl Model for Leases {
             watch: Watch::default(),
         };
         let create = nightshift_domain::run::Command::Create(runs::created(steps, many));
-        self.tell(&mut state, &create, None, false, &mut Seen::default());
+        self.tell(&mut state, &create, None, &mut Seen::default());
         state
     }
 

@@ -9,6 +9,7 @@
 //! Each property has a mutation that breaks it on purpose, and a test that the search tells the way to it.
 
 pub mod append;
+pub mod approval;
 pub mod explore;
 pub mod lease;
 pub mod runs;

@@ -92,7 +92,7 @@ impl Append {
             }
             return;
         };
-        steps.extend((node.lives && left.stalls > 0).then_some(Step::Expire(n)));
+        steps.extend((node.lives && left.stalls > 0).then_some(Step::Stall(n)));
         steps.extend((!node.lives).then_some(Step::Notice(n)));
         steps.extend((left.crashes > 0).then_some(Step::Crash(n)));
         match life.group.as_ref().map(|group| &group.stage) {
@@ -118,13 +118,11 @@ impl Append {
         match step {
             Step::See(n) => state.nodes[usize::from(n)].process = Process::Starting,
             Step::Start(n) => self.begin(state, n, seen),
-            Step::Expire(n) => {
-                let node = &mut state.nodes[usize::from(n)];
-                node.lives = false;
-                if matches!(node.process, Process::Up(_)) {
-                    state.left.stalls -= 1;
-                    seen.note("session ran out under a process");
-                }
+            Step::Expire(n) => state.nodes[usize::from(n)].lives = false,
+            Step::Stall(n) => {
+                state.left.stalls -= 1;
+                seen.note("session ran out under a process");
+                state.nodes[usize::from(n)].lives = false;
             }
             Step::Notice(n) => end(state, n),
             Step::Crash(n) => {

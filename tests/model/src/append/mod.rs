@@ -7,6 +7,7 @@
 //! while it goes on, or does not hear what became of its transaction, which may still be written long afterwards.
 
 pub mod database;
+pub mod held;
 mod lane;
 mod rules;
 
@@ -14,6 +15,7 @@ use std::fmt;
 
 pub use database::{Call, Engine};
 use database::{Batch, Database, Shard};
+use rules::check;
 pub use lane::{Life, Stage};
 pub use rules::*;
 
@@ -183,8 +185,10 @@ pub enum Step {
     See(u8),
     /// It takes all shards over.
     Start(u8),
-    /// A session runs out: of a process that ended, or of one that has no time to renew it.
+    /// The session of a process that ended runs out.
     Expire(u8),
+    /// The session of a process that goes on runs out: it had no time to renew it.
+    Stall(u8),
     /// A process hears that its session has run out, and ends.
     Notice(u8),
     /// A client hands its command in.
@@ -220,6 +224,7 @@ impl fmt::Display for Step {
             Self::See(n) => write!(f, "{} sees that nobody else lives", name(n)),
             Self::Start(n) => write!(f, "{} takes all shards over", name(n)),
             Self::Expire(n) => write!(f, "the session of {} runs out", name(n)),
+            Self::Stall(n) => write!(f, "{} stands still until its session has run out", name(n)),
             Self::Notice(n) => write!(f, "{} hears that its session has run out, and ends", name(n)),
             Self::Submit(c, n) => write!(f, "command {c} is handed to {}", name(n)),
             Self::GiveUp(c) => write!(f, "the client of command {c} waits no longer"),
@@ -303,13 +308,18 @@ impl Model for Append {
     }
 
     fn broken(&self, state: &State) -> Vec<Broken> {
-        rules::check(self, state)
+        check(self, state)
     }
 
     fn is_fault(&self, step: &Step) -> bool {
         matches!(
             step,
-            Step::GiveUp(_) | Step::LoseAnswer(_) | Step::Refuse(_) | Step::LoseRaise(_) | Step::Crash(_)
+            Step::Stall(_)
+                | Step::GiveUp(_)
+                | Step::LoseAnswer(_)
+                | Step::Refuse(_)
+                | Step::LoseRaise(_)
+                | Step::Crash(_)
         )
     }
 

@@ -4,7 +4,7 @@
 
 use nightshift_domain::{
     decider::{Duty, Obligation},
-    run::{self, Asked, Command, Lease, State as RunState, StepStatus, Token},
+    run::{Asked, Command, Lease, State as RunState, StepStatus, Token},
     streams::AnyCommand,
 };
 
@@ -102,7 +102,7 @@ impl Leases {
             Step::Cancel => {
                 state.left.cancels -= 1;
                 seen.note("cancelled");
-                self.tell(state, &Command::Cancel { reason: "enough".to_owned() }, None, true, seen);
+                self.tell(state, &Command::Cancel { reason: "enough".to_owned() }, None, seen);
             }
             Step::Retry(step) => {
                 state.left.retries -= 1;
@@ -110,7 +110,8 @@ impl Leases {
                 let step = self.steps[*step].to_owned();
                 let retry = Command::RetryStep { step, modifications: None, delay_ms: 0, by, past: None };
                 seen.note("done again by hand");
-                self.tell(state, &retry, None, true, seen);
+                let upon = self.is(Mutation::Forgetful).then(|| forgetful(&state.run.state));
+                self.tell_upon(state, upon, &retry, None, seen);
             }
         }
     }
@@ -133,7 +134,7 @@ impl Leases {
                 let lease = Lease { token: work.token, until: state.now, worker: "w".to_owned() };
                 let step = self.steps[work.step].to_owned();
                 let grant = Command::Grant { step, attempt: work.attempt, lease, buckets: vec![] };
-                let taken = self.tell(state, &grant, None, true, seen);
+                let taken = self.tell(state, &grant, None, seen);
                 let holds = memory(state).working.iter().any(|other| other.token == work.token);
                 if !taken && !holds && last {
                     seen.note("grant turned down");
@@ -148,7 +149,7 @@ impl Leases {
                 let (attempt, token) = (work.attempt, work.token);
                 let expire = Command::Expire { step, attempt, token, reason: "gone".to_owned() };
                 state.watch.expires(work, state.up.as_ref());
-                self.tell(state, &expire, None, true, seen);
+                self.tell(state, &expire, None, seen);
             }
         }
     }
@@ -165,7 +166,8 @@ impl Leases {
         let (attempt, token) = (told.attempt, told.token);
         let finish = Command::Finish { step, attempt, token, result, offer: None, tokens_free: false };
         state.watch.reports(work, open);
-        self.tell(state, &finish, None, true, seen);
+        let upon = (self.is(Mutation::StaleState) && open != Some(*work)).then(|| state.before.clone());
+        self.tell_upon(state, upon, &finish, None, seen);
         state.watch.reported();
         if last {
             let up = memory(state);
@@ -187,7 +189,7 @@ impl Leases {
         let Duty::Wake { command, .. } = state.run.owed[key].duty.clone() else { unreachable!("it is a timer") };
         let AnyCommand::Run(command) = *command else { unreachable!("it is the run's") };
         seen.note("retry due");
-        self.tell(state, &command, last.then_some(key), true, seen);
+        self.tell(state, &command, last.then_some(key), seen);
     }
 
     /// `Lost::give_up`: the place is free and the run is told; what was begun may go on outside.
@@ -263,22 +265,30 @@ impl Leases {
         }
     }
 
-    /// Decides, hands over what is owed since, and lets go of what is owed no longer. Says whether it was taken.
     pub(super) fn tell(
         &self,
         state: &mut State,
-        command: &run::Command,
+        command: &Command,
         discharges: Option<&str>,
-        watched: bool,
         seen: &mut Seen,
     ) -> bool {
-        let upon = match command {
-            Command::Finish { .. } if self.is(Mutation::StaleState) => state.before.clone(),
-            _ => state.run.state.clone(),
-        };
+        self.tell_upon(state, None, command, discharges, seen)
+    }
+
+    /// Decides, hands over what is owed since, and lets go of what is owed no longer. Says whether it was taken. `upon`:
+    /// another state to decide upon, for mutations.
+    fn tell_upon(
+        &self,
+        state: &mut State,
+        upon: Option<RunState>,
+        command: &Command,
+        discharges: Option<&str>,
+        seen: &mut Seen,
+    ) -> bool {
+        let before = state.run.state.clone();
         let owed = state.run.owed.clone();
-        let told = state.run.tell_upon(&upon, command, state.now, discharges, &self.outside);
-        state.before = upon;
+        let told = state.run.tell_upon(upon.as_ref().unwrap_or(&before), command, state.now, discharges, &self.outside);
+        state.before = before;
         if self.is(Mutation::KeepClosed) {
             let kept = told.closed.iter().filter_map(|key| owed.get(key).cloned());
             state.run.keep(kept.collect());
@@ -288,9 +298,7 @@ impl Leases {
                 state.run.discharge(&owed.key);
             });
         }
-        if watched {
-            told.events().iter().for_each(|event| state.watch.sees(event, seen));
-        }
+        told.events().iter().for_each(|event| state.watch.sees(event, seen));
         // Nobody hears of what was written behind the back of a process that ended.
         if state.up.is_some() {
             told.opened.iter().for_each(|owed| self.hand_over(state, &owed.duty));
@@ -325,4 +333,13 @@ impl Leases {
 
 fn memory(state: &mut State) -> &mut Memory {
     state.up.as_mut().expect("the step is for a process that runs")
+}
+
+/// The same, but for the numbers of attempts.
+fn forgetful(state: &RunState) -> RunState {
+    let mut state = state.clone();
+    if let RunState::Open(run) | RunState::Over(run, _) = &mut state {
+        run.steps.iter_mut().for_each(|step| (step.attempts, step.former_attempts) = (0, 0));
+    }
+    state
 }
