@@ -38,7 +38,7 @@ const TIMEOUT_MS: u64 = 60_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Faults {
     /// Answers of each person.
-    pub answers: u8,
+    pub answers: [u8; 2],
     /// The process ends.
     pub crashes: u8,
     /// A timer is told once more.
@@ -53,7 +53,7 @@ pub struct Faults {
 
 impl Faults {
     /// Nothing but one answer of each.
-    pub const NONE: Self = Self { answers: 1, crashes: 0, duplicates: 0, replacements: 0, reruns: 0, cancels: 0 };
+    pub const NONE: Self = Self { answers: [1, 1], crashes: 0, duplicates: 0, replacements: 0, reruns: 0, cancels: 0 };
 }
 
 /// What is broken on purpose.
@@ -218,7 +218,7 @@ impl Model for Approvals {
             now: Timestamp(0),
             nonces: 0,
             views: [None, None],
-            answers: [self.faults.answers; 2],
+            answers: self.faults.answers,
             errands: BTreeSet::new(),
             left: self.faults,
             watch: Watch::default(),

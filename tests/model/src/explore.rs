@@ -313,8 +313,12 @@ impl<'a, M: Model> Search<'a, M> {
                 }
             }
         }
-        // Numbers grow with the distance from the beginning.
-        let stuck = reaches.iter().position(|reaches| !reaches)?;
+        // Numbers grow with the distance from the beginning. Where nothing leads on, the story is told to its end.
+        let mut leads_on = vec![false; self.ways.len()];
+        self.fair.iter().for_each(|(_, from)| leads_on[*from as usize] = true);
+        let stuck = |state: &usize| !reaches[*state];
+        let end = (0..self.ways.len()).filter(stuck).find(|state| !leads_on[*state]);
+        let stuck = end.or_else(|| (0..self.ways.len()).find(stuck))?;
         let stuck = u32::try_from(stuck).unwrap_or(u32::MAX);
         Some(self.story(Broken::new(STUCK, "here it cannot, though nothing more goes wrong"), stuck))
     }

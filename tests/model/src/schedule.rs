@@ -25,9 +25,10 @@ use crate::{
 };
 
 /// Seconds between two due instants.
-pub const PERIOD_S: i64 = 120;
+pub const PERIOD_S: i64 = 180;
 
-/// How far the clock goes in one step, in seconds: an instant is late after one step, and missed after two.
+/// How far the clock goes in one step, in seconds: an instant is late after one step, and missed
+/// after two.
 pub const STEP_S: i64 = 60;
 
 /// How often each thing may happen.
@@ -299,15 +300,7 @@ impl Model for Schedules {
     }
 
     fn is_fault(&self, step: &Step) -> bool {
-        matches!(
-            step,
-            Step::SetBack
-                | Step::FireTwice(..)
-                | Step::Pause
-                | Step::Retime
-                | Step::ByHand
-                | Step::Crash
-        )
+        matches!(step, Step::SetBack | Step::FireTwice(..) | Step::Pause | Step::Retime | Step::ByHand | Step::Crash)
     }
 
     fn at_rest(&self, state: &State) -> bool {

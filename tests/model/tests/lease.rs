@@ -18,7 +18,7 @@ const NONE: Faults = Faults::NONE;
 
 #[test]
 fn attempts_that_fail_and_processes_that_end() {
-    let faults = Faults { crashes: 1, failures: 2, duplicates: 1, ..NONE };
+    let faults = Faults { crashes: 2, failures: 2, duplicates: 1, ..NONE };
     let explored = explore(&Leases::of(&["a"], Retry, 2, 1, faults), STATES_MAX);
     let classes = [
         "begun again after a loss",
@@ -42,7 +42,7 @@ fn attempts_that_fail_and_processes_that_end() {
 
 #[test]
 fn leases_that_are_lost_and_renewed_while_the_run_is_cancelled() {
-    let faults = Faults { renewals: 1, lost: 1, duplicates: 1, cancels: 1, ..NONE };
+    let faults = Faults { crashes: 1, renewals: 1, lost: 1, duplicates: 1, cancels: 1, ..NONE };
     let explored = explore(&Leases::of(&["a"], Retry, 2, 1, faults), STATES_MAX);
     let classes = ["cancelled", "epoch raised by its owner", "expired", "late result", "task lost"];
     assert_holds("a step whose task is lost", &explored, &classes);
@@ -50,7 +50,7 @@ fn leases_that_are_lost_and_renewed_while_the_run_is_cancelled() {
 
 #[test]
 fn what_must_never_be_done_again() {
-    let faults = Faults { crashes: 1, lost: 1, duplicates: 1, retries: 1, ..NONE };
+    let faults = Faults { crashes: 1, lost: 1, failures: 1, duplicates: 1, retries: 1, ..NONE };
     let explored = explore(&Leases::of(&["a"], Never, 2, 1, faults), STATES_MAX);
     let classes = ["crash: work under way", "dead", "done again by hand", "expired", "late result"];
     assert_holds("a step that must never be done again", &explored, &classes);
@@ -58,7 +58,7 @@ fn what_must_never_be_done_again() {
 
 #[test]
 fn two_steps_for_one_place() {
-    let faults = Faults { crashes: 1, cancels: 1, ..NONE };
+    let faults = Faults { crashes: 1, lost: 1, cancels: 1, duplicates: 1, ..NONE };
     let explored = explore(&Leases::of(&["a", "b"], Retry, 1, 1, faults), STATES_MAX);
     let classes = ["begun again after a loss", "cancelled", "grant turned down", "late result"];
     assert_holds("two steps for one place", &explored, &classes);

@@ -123,8 +123,7 @@ impl Database {
     /// None: no row.
     pub fn raise(&mut self, owner: Session, shard: u8, epoch: u8, mutation: Option<Mutation>) -> Option<u8> {
         let shard = &mut self.shards[usize::from(shard)];
-        let believed =
-            if mutation == Some(Mutation::AskOnce) { shard.epoch == epoch } else { shard.epoch >= epoch };
+        let believed = if mutation == Some(Mutation::AskOnce) { shard.epoch == epoch } else { shard.epoch >= epoch };
         if shard.owner != Some(owner) || !believed {
             return None;
         }

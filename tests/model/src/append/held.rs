@@ -52,7 +52,8 @@ fn class(state: &State, call: &Call) -> String {
         }
         Call::Append(batches, landed) => {
             let of = |batch: &Batch| {
-                let (epoch, head) = (shard(batch.shard).epoch.cmp(&batch.epoch), shard(batch.shard).head() > batch.head);
+                let (epoch, head) =
+                    (shard(batch.shard).epoch.cmp(&batch.epoch), shard(batch.shard).head() > batch.head);
                 format!("[epoch is {epoch:?}, head moved {head}, {} commands]", batch.cmds.len())
             };
             let batches: Vec<String> = batches.iter().map(of).collect();

@@ -13,10 +13,10 @@ mod rules;
 
 use std::fmt;
 
-pub use database::{Call, Engine};
 use database::{Batch, Database, Shard};
-use rules::check;
+pub use database::{Call, Engine};
 pub use lane::{Life, Stage};
+use rules::check;
 pub use rules::*;
 
 use crate::explore::{Broken, Model, Seen, bytes_of};

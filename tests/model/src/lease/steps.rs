@@ -265,13 +265,7 @@ impl Leases {
         }
     }
 
-    pub(super) fn tell(
-        &self,
-        state: &mut State,
-        command: &Command,
-        discharges: Option<&str>,
-        seen: &mut Seen,
-    ) -> bool {
+    pub(super) fn tell(&self, state: &mut State, command: &Command, discharges: Option<&str>, seen: &mut Seen) -> bool {
         self.tell_upon(state, None, command, discharges, seen)
     }
 

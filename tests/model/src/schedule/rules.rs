@@ -140,7 +140,8 @@ impl Schedules {
             (None, Some((from, None))) => *from,
             (None, _) => return None,
         };
-        let excused = |at: i64| watch.pauses.iter().any(|(from, upto)| *from < at && upto.is_some_and(|upto| at <= upto));
+        let excused =
+            |at: i64| watch.pauses.iter().any(|(from, upto)| *from < at && upto.is_some_and(|upto| at <= upto));
         let instants = (1..).map(|nth| nth * PERIOD_S).skip_while(|at| *at <= STEP_S).take_while(|at| *at <= upto);
         let gap = instants.into_iter().find(|at| !watch.covered.contains_key(at) && !excused(*at))?;
         Some(Broken::new(EACH, format!("nothing is said of {gap} s, the open timer is {open:?}")))
@@ -156,9 +157,8 @@ impl Schedules {
         if let Some(old) = told.iter().find(|piece| piece.age > window) {
             return Some(format!("{old:?} is told, older than the window"));
         }
-        let late = pieces.iter().find(|piece| {
-            piece.skipped.is_some() && !missed(piece) && !of(SkipReason::Paused)(piece)
-        });
+        let late =
+            pieces.iter().find(|piece| piece.skipped.is_some() && !missed(piece) && !of(SkipReason::Paused)(piece));
         if let Some(late) = late {
             return Some(format!("{late:?} is only late and passed over"));
         }
@@ -180,7 +180,8 @@ impl Schedules {
             // The newest stands for all.
             CatchUp::Latest => {
                 let newest = pieces.iter().map(|piece| piece.nominal).max();
-                let wrong = made_up.iter().any(|piece| Some(piece.nominal) != newest) || passed.clone().any(|piece| Some(piece.nominal) == newest);
+                let wrong = made_up.iter().any(|piece| Some(piece.nominal) != newest)
+                    || passed.clone().any(|piece| Some(piece.nominal) == newest);
                 wrong.then(|| format!("the newest does not stand for all: {pieces:?}"))
             }
             // The oldest first, and as many as are allowed.
@@ -204,7 +205,8 @@ impl Schedules {
             }
         }
         let still = state.schedule.owes("slot:").filter(|owed| !heard.iter().any(|slot| slot.id.0 == owed.key)).count();
-        (heard.len() + still < watch.slots.len())
-            .then(|| Broken::new(HEARD, format!("{:?} were due, {heard:?} were heard and {still} will be", watch.slots)))
+        (heard.len() + still < watch.slots.len()).then(|| {
+            Broken::new(HEARD, format!("{:?} were due, {heard:?} were heard and {still} will be", watch.slots))
+        })
     }
 }
