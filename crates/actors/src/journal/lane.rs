@@ -174,13 +174,14 @@ impl Lane {
         self.gauges.appended(events, self.clock.now().micros_since(began));
     }
 
-    /// Finds out shard by shard. Some when all is decided; none when the rest must be written again under new epochs.
+    /// Finds out shard by shard. Some when all is decided; none when all of it must be written again under new epochs.
     ///
-    /// A group is one transaction, so either all of its batches were written or none was.
+    /// A group is one transaction, but each shard counts for itself: one that arrives between two questions is fenced where
+    /// the epoch was raised already and written where it was not. What it was not written to is written now.
     async fn resolve(&mut self, batches: &mut [ShardBatch]) -> Option<Vec<Verdict>> {
         let mut found = Vec::with_capacity(batches.len());
         for batch in batches.iter_mut() {
-            // A batch without a command record only discharges; what became of the others tells.
+            // A batch without a command record only discharges; to do that twice is to do it once.
             let Some(command) = witness(batch) else {
                 found.push(None);
                 continue;
@@ -191,15 +192,36 @@ impl Lane {
                 self.new_epoch(batch.shard, epoch);
             }
             self.gauges.resolved(matches!(resolution, Resolution::Written { .. }));
-            found.push(Some(resolution));
+            found.push(match resolution {
+                Resolution::Written { .. } => Some(Verdict::Committed),
+                Resolution::NotWritten { .. } => None,
+                Resolution::Lost => Some(Verdict::Fenced),
+            });
         }
-        let written = found.iter().any(|found| matches!(found, Some(Resolution::Written { .. })));
-        let lost = |found: &Option<Resolution>| matches!(found, Some(Resolution::Lost));
-        if !written && !found.iter().all(lost) {
+        if found.iter().all(Option::is_none) {
             return None;
         }
-        let verdict = |found| if lost(found) { Verdict::Fenced } else { Verdict::Committed };
-        Some(found.iter().map(verdict).collect())
+        let missing: Vec<ShardBatch> =
+            batches.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(batch, _)| batch.clone()).collect();
+        let mut written = self.append_missing(missing).await.into_iter();
+        let verdict = |found: Option<Verdict>| found.or_else(|| written.next()).unwrap_or(Verdict::Fenced);
+        Some(found.into_iter().map(verdict).collect())
+    }
+
+    /// The rest of a group of which a part is durable. When it contradicts the log, the process starts again from there:
+    /// it cannot be taken apart any more.
+    async fn append_missing(&mut self, missing: Vec<ShardBatch>) -> Vec<Verdict> {
+        let count = missing.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        match Box::pin(self.append(missing)).await {
+            Ok(written) => written.verdicts,
+            Err((why, _)) => {
+                tracing::error!(%why, "what is missing of a group contradicts the log");
+                vec![Verdict::Fenced; count]
+            }
+        }
     }
 
     async fn ask(&self, shard: ShardId, epoch: i64, command: CommandId) -> Resolution {
