@@ -45,9 +45,12 @@ fn named_or_built() -> PathBuf {
     profile_folder.join("nightshift")
 }
 
-/// `target/debug` for a test at `target/debug/deps/name-hash`.
+/// `target/debug` for a test at `target/debug/deps/name-hash`, and for a helper at `target/debug/name`.
 fn profile_folder() -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows where it is");
-    let deps = exe.parent().expect("a file is in a folder");
-    deps.parent().expect("tests are built into the folder `deps` of their profile").to_path_buf()
+    let folder = exe.parent().expect("a file is in a folder");
+    if folder.file_name().is_none_or(|name| name != "deps") {
+        return folder.to_path_buf();
+    }
+    folder.parent().expect("tests are built into the folder `deps` of their profile").to_path_buf()
 }
