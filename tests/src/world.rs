@@ -241,5 +241,11 @@ impl Drop for World {
 }
 
 fn node_in(folder: &Path, name: &str) -> Node {
-    Node { data_dir: folder.join(name), home: folder.to_path_buf(), settings: Vec::new(), env: Vec::new(), through: Vec::new() }
+    Node {
+        data_dir: folder.join(name),
+        home: folder.to_path_buf(),
+        settings: Vec::new(),
+        env: Vec::new(),
+        through: Vec::new(),
+    }
 }

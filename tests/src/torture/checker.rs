@@ -5,6 +5,8 @@
 
 mod books;
 mod outside;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +99,8 @@ struct Seen<'h> {
     requests: Vec<Request<'h>>,
     /// Runs as they are said to have ended, by their id.
     runs: BTreeMap<&'h str, Entry<'h>>,
+    /// First and last entry of each fault; they come one after another.
+    faults: Vec<(u64, u64)>,
 }
 
 impl<'h> Seen<'h> {
@@ -121,16 +125,18 @@ impl<'h> Seen<'h> {
         });
         let requests = requests.collect();
         let runs = by_kind.get("run").into_iter().flatten().map(|run| (run.text("run"), *run)).collect();
-        Self { by_kind, requests, runs }
+        let marks: Vec<Entry<'_>> = by_kind.get("fault").cloned().unwrap_or_default();
+        let faults = marks.chunks(2).map(|pair| (pair[0].n(), pair.get(1).map_or(u64::MAX, |end| end.n()))).collect();
+        Self { by_kind, requests, runs, faults }
     }
 
     fn all(&self, kind: &str) -> &[Entry<'h>] {
         self.by_kind.get(kind).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a fault began or ended between two entries.
+    /// Whether a fault went on at some time between two entries.
     fn is_disturbed(&self, from: u64, to: u64) -> bool {
-        self.all("fault").iter().any(|fault| (from..=to).contains(&fault.n()))
+        self.faults.iter().any(|(begin, end)| *begin <= to && *end >= from)
     }
 
     /// Requests of each run's step and item, in order.

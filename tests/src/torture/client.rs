@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::{
     agents::drawn,
     history::History,
-    orders::{CHAIN, DOCUMENT, FAN, FLOWS, HEARS, ONCE, ASK},
+    orders::{ASK, CHAIN, DOCUMENT, FAN, FLOWS, HEARS, ONCE},
 };
 use crate::http;
 
@@ -61,7 +61,7 @@ pub struct Desk {
     rests: AtomicBool,
 }
 
-/// The desk and its people; they go home with [`Client::close`].
+/// The desk and its people; they go home with [`Client::close`], or with the value.
 pub struct Client {
     /// The desk.
     pub desk: Arc<Desk>,
@@ -94,17 +94,12 @@ impl Client {
         Self { desk, people }
     }
 
-    /// Places no more orders, and waits until each is heard of and over. True when all are.
-    pub fn close(&mut self, limit: Duration) -> bool {
-        self.desk.rest(true);
-        let over = crate::within(limit, || self.desk.is_idle().then_some(())).is_some();
+    /// Everybody goes home, without waiting for answers.
+    pub fn close(&mut self) {
         self.desk.closed.store(true, Ordering::SeqCst);
-        if over {
-            for person in self.people.drain(..) {
-                let _ = person.join();
-            }
+        for person in self.people.drain(..) {
+            let _ = person.join();
         }
-        over
     }
 }
 
@@ -320,7 +315,8 @@ impl Desk {
         let mut all = Vec::new();
         loop {
             let page = format!("{path}&limit=100&offset={}", all.len());
-            let (status, said) = self.ask(("GET", &page), None, &Value::Null).map_err(|error| format!("{page}: {error}"))?;
+            let (status, said) =
+                self.ask(("GET", &page), None, &Value::Null).map_err(|error| format!("{page}: {error}"))?;
             if status != 200 {
                 return Err(format!("{page}: {status}: {said}"));
             }

@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use crate::Stopwatch;
 
+/// What does not come about while the program is dead.
+const PROGRESS: [&str; 6] = ["asked", "mail", "accepted", "seen", "cancelled", "decided"];
+
 /// The history; shared by everything outside of the program.
 pub struct History {
     clock: Stopwatch,
@@ -22,6 +25,8 @@ pub struct History {
 
 struct Inside {
     entries: Vec<Value>,
+    /// Entries that tell of progress of the program.
+    progress: usize,
     file: File,
 }
 
@@ -33,7 +38,7 @@ impl History {
     #[must_use]
     pub fn at(path: &Path) -> Self {
         let file = File::create(path).expect("a file for the history");
-        Self { clock: Stopwatch::start(), inside: Mutex::new(Inside { entries: Vec::new(), file }) }
+        Self { clock: Stopwatch::start(), inside: Mutex::new(Inside { entries: Vec::new(), progress: 0, file }) }
     }
 
     /// Writes an entry, an object with `what`, and gives its number.
@@ -46,8 +51,15 @@ impl History {
         entry["n"] = n.into();
         entry["ms"] = u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX).into();
         writeln!(inside.file, "{entry}").expect("the history is written");
+        inside.progress += usize::from(PROGRESS.iter().any(|what| entry["what"] == **what));
         inside.entries.push(entry);
         n
+    }
+
+    /// How many entries there are of what only a program that lives brings about.
+    #[must_use]
+    pub fn progress(&self) -> usize {
+        self.inside().progress
     }
 
     /// How many entries there are.

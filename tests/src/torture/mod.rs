@@ -29,7 +29,7 @@ use crate::{Stopwatch, lcg::Lcg};
 const QUIET_LIMIT: Duration = Duration::from_secs(240);
 
 /// A storm as it is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Storm {
     /// On which database.
     pub database: Database,
@@ -41,8 +41,20 @@ pub struct Storm {
     pub limit: Duration,
     /// Orders open at once.
     pub open_max: usize,
-    /// Progress is printed.
+    /// Progress is printed, and kills are many.
     pub is_long: bool,
+    /// Only these faults; empty: all there are.
+    pub only: Vec<Fault>,
+}
+
+impl Storm {
+    /// The faults that it is made of.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut all = Fault::of(self.database);
+        all.retain(|fault| self.only.is_empty() || self.only.contains(fault));
+        all
+    }
 }
 
 /// Lives through a storm. None on a machine without the database.
@@ -60,7 +72,7 @@ pub fn live_through(storm: &Storm) -> Option<Report> {
     let mut told = 0;
     loop {
         let is_late = watch.elapsed() >= storm.limit;
-        let is_enough = stage.counts.kills() >= storm.kills && stage.counts.missing(storm.database).is_empty();
+        let is_enough = stage.counts.kills() >= storm.kills && stage.counts.missing(&storm.faults()).is_empty();
         if is_late || is_enough {
             break;
         }
@@ -71,7 +83,12 @@ pub fn live_through(storm: &Storm) -> Option<Report> {
         stage.strike(fault);
         if storm.is_long && stage.counts.kills() / 25 > told {
             told = stage.counts.kills() / 25;
-            println!("torture: {name}: {} kills in {:?}, {} entries", stage.counts.kills(), watch.elapsed(), stage.history.len());
+            println!(
+                "torture: {name}: {} kills in {:?}, {} entries",
+                stage.counts.kills(),
+                watch.elapsed(),
+                stage.history.len()
+            );
         }
     }
     println!("torture: {name}: the storm is over after {:?}; waiting until everything has ended", watch.elapsed());
@@ -80,8 +97,8 @@ pub fn live_through(storm: &Storm) -> Option<Report> {
 
 /// Each kind once, in an order that follows from the seed, and kills between them so that they are many.
 fn a_round(storm: &Storm, chance: &mut Lcg) -> Vec<Fault> {
-    let mut round = Fault::of(storm.database);
-    if storm.is_long {
+    let mut round = storm.faults();
+    if storm.is_long && storm.only.is_empty() {
         let kills = [Fault::KillLoad, Fault::KillPoint, Fault::KillLoad, Fault::KillStart];
         round.extend((0..80).map(|nth| kills[nth % kills.len()]));
         if storm.database == Database::Postgres {

@@ -30,7 +30,7 @@ const POINTS: [(&str, u64); 10] = [
 ];
 
 /// A point that is not passed often enough in this time is left; then the kill is by signal.
-const POINT_LIMIT: Duration = Duration::from_millis(1_500);
+const POINT_LIMIT: Duration = Duration::from_millis(2_500);
 
 impl Stage {
     /// Brings a fault about, with the daemon up before it where it takes one.
@@ -42,7 +42,7 @@ impl Stage {
             Fault::KillStart | Fault::KillPoint => {}
             _ => {
                 self.up();
-                self.go_on(25, 900);
+                self.go_on(16, 20_000);
             }
         }
         let done = match fault {

@@ -50,11 +50,11 @@ impl Report {
                 findings.violations.push(Violation { rule: "the program's own checks agree", what });
             }
         }
-        let kept = (!findings.violations.is_empty()).then(|| stage.world.keep());
+        let kept = (!findings.violations.is_empty()).then(|| stage.keep());
         Self {
-            storm: *storm,
+            storm: storm.clone(),
             counts: stage.counts.clone(),
-            missing: stage.counts.missing(storm.database),
+            missing: stage.counts.missing(&storm.faults()),
             findings,
             gave_up: stage.gave_up,
             seconds: watch.elapsed().as_secs(),
@@ -71,8 +71,10 @@ impl Report {
     /// For programs.
     #[must_use]
     pub fn json(&self) -> Value {
-        let faults: Value = self.counts.0.iter().map(|(fault, times)| (fault.name().to_owned(), json!(times))).collect();
-        let outside: Value = self.findings.tally.0.iter().map(|(what, times)| ((*what).to_owned(), json!(times))).collect();
+        let faults: Value =
+            self.counts.0.iter().map(|(fault, times)| (fault.name().to_owned(), json!(times))).collect();
+        let outside: Value =
+            self.findings.tally.0.iter().map(|(what, times)| ((*what).to_owned(), json!(times))).collect();
         let violations: Vec<Value> =
             self.findings.violations.iter().map(|broken| json!({"rule": broken.rule, "what": broken.what})).collect();
         json!({

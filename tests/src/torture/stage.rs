@@ -162,11 +162,11 @@ impl Stage {
         self.disk.as_ref().map_or_else(|| self.nodes[0].data_dir.clone(), Disk::outside)
     }
 
-    /// Lets the outside see some more, at most for a while.
+    /// Lets the program get on by some steps, at most for a while.
     pub fn go_on(&mut self, entries: u64, limit_ms: u64) {
-        let wanted = self.history.len() + usize::try_from(self.chance.below(entries)).unwrap_or(0);
+        let wanted = self.history.progress() + usize::try_from(self.chance.below(entries)).unwrap_or(0);
         let limit = Duration::from_millis(limit_ms);
-        let _ = crate::within(limit, || (self.history.len() >= wanted).then_some(()));
+        let _ = crate::within(limit, || (self.history.progress() >= wanted).then_some(()));
     }
 
     /// `kill -9` of the daemon that runs.
@@ -194,19 +194,41 @@ impl Stage {
     /// # Errors
     /// Something does not end.
     pub fn settle(&mut self, limit: Duration) -> Result<(), String> {
-        self.up();
-        if !self.client.close(limit) {
-            let open = self.client.desk.open();
-            return Err(format!("orders that never end: {open:?}\n{}", self.daemon.as_ref().map(Daemon::log).unwrap_or_default()));
+        self.client.desk.rest(true);
+        // What was done to it last may end it a little later.
+        let idle = crate::within(limit, || {
+            self.up();
+            self.client.desk.is_idle().then_some(())
+        });
+        if idle.is_none() {
+            let (open, log) = (self.client.desk.open(), self.daemon.as_ref().map(Daemon::log).unwrap_or_default());
+            return Err(format!("orders that never end: {open:?}\n{log}"));
         }
+        self.client.close();
         let mut last = Value::Null;
         let quiet = crate::within(limit, || {
+            self.up();
             let done = self.nodes[0].run(&["db", "info", "--json"]);
             last = if done.code == 0 { done.json()["open_obligations"].clone() } else { json!(done.err) };
             (last == 0).then_some(())
         });
         quiet.ok_or_else(|| format!("work is still owed: {last}"))?;
         self.client.desk.read_books()
+    }
+
+    /// Leaves what there is for people to look at; a store in memory is copied beside the rest.
+    #[must_use]
+    pub fn keep(&mut self) -> PathBuf {
+        if let Some(disk) = &self.disk {
+            let copies = self.world.path("kept-store");
+            let files = fs::read_dir(disk.outside()).into_iter().flatten().filter_map(Result::ok);
+            let _ = fs::create_dir_all(&copies);
+            for file in files {
+                // A folder of large payloads is no file; the log is.
+                let _ = fs::copy(file.path(), copies.join(file.file_name()));
+            }
+        }
+        self.world.keep()
     }
 
     /// Ends the daemon in order.

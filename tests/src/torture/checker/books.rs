@@ -23,9 +23,11 @@ pub fn orders(seen: &Seen<'_>, found: &mut Findings) {
     for entry in seen.all("accepted").iter().filter(|entry| entry.text("flow") != DOCUMENT) {
         let id = entry.text("id");
         let runs = runs.get(id);
-        found.check("what was acknowledged is there", runs.is_some_and(|runs| entry.text("run").is_empty() || runs.contains(entry.text("run"))), || {
-            format!("{} at {}: there is {runs:?}", entry.0, entry.n())
-        });
+        found.check(
+            "what was acknowledged is there",
+            runs.is_some_and(|runs| entry.text("run").is_empty() || runs.contains(entry.text("run"))),
+            || format!("{} at {}: there is {runs:?}", entry.0, entry.n()),
+        );
         accepted.entry(id).or_default().insert(entry.text("run"));
     }
     for (id, answers) in &accepted {
@@ -52,8 +54,11 @@ pub fn documents(seen: &Seen<'_>, found: &mut Findings) {
     let orders: BTreeSet<&str> = wanted.keys().chain(versions.keys()).copied().collect();
     for about in orders {
         let (asked, made) = (wanted.get(about).map_or(0, BTreeSet::len), versions.get(about).map_or(0, Vec::len));
-        found.check("each document is one version", asked == made, || format!("{about}: {asked} asked for, {made} made"));
-        let numbers: BTreeSet<u64> = versions.get(about).into_iter().flatten().map(|version| version.number("number")).collect();
+        found.check("each document is one version", asked == made, || {
+            format!("{about}: {asked} asked for, {made} made")
+        });
+        let numbers: BTreeSet<u64> =
+            versions.get(about).into_iter().flatten().map(|version| version.number("number")).collect();
         let dense = numbers.iter().copied().eq(1..=made as u64);
         found.check("versions are numbered without gaps", dense, || format!("{about}: {numbers:?}"));
     }
@@ -62,10 +67,14 @@ pub fn documents(seen: &Seen<'_>, found: &mut Findings) {
     for version in seen.all("version") {
         let mail = version.text("mail");
         *mails.entry(mail).or_default() += 1;
-        found.check("a version arrives", version.text("status") == "delivered" && arrived.contains(mail), || version.0.to_string());
+        found.check("a version arrives", version.text("status") == "delivered" && arrived.contains(mail), || {
+            version.0.to_string()
+        });
     }
     let strange: Vec<&&str> = arrived.iter().filter(|mail| !mails.contains_key(**mail)).collect();
-    found.check("a version is sent under one Message-ID", strange.is_empty(), || format!("mails of no version: {strange:?}"));
+    found.check("a version is sent under one Message-ID", strange.is_empty(), || {
+        format!("mails of no version: {strange:?}")
+    });
     found.check("a Message-ID is one version's", mails.values().all(|times| *times == 1), || format!("{mails:?}"));
     found.count("versions", seen.all("version").len());
 }
@@ -93,7 +102,9 @@ pub fn ends(seen: &Seen<'_>, found: &mut Findings) {
         }
     }
     // Before anything was sent, a fault leaves as much in doubt.
-    let asked = distinct(seen.requests.iter().filter(|request| request.entry.text("step") == "pay").map(|request| request.place().0));
+    let asked = distinct(
+        seen.requests.iter().filter(|request| request.entry.text("step") == "pay").map(|request| request.place().0),
+    );
     let cancelled = distinct(seen.all("cancel").iter().map(|cancel| cancel.text("run")));
     for (id, run) in &seen.runs {
         let status = run.text("status");
@@ -112,7 +123,9 @@ pub fn ends(seen: &Seen<'_>, found: &mut Findings) {
                     });
                     let kept = run.0["results"][*step].to_string();
                     let same = made.iter().all(|value| kept.contains(&format!("\"{value}\"")));
-                    found.check("what an agent answered is what is kept", same, || format!("{step}: {made:?}, kept is {kept}"));
+                    found.check("what an agent answered is what is kept", same, || {
+                        format!("{step}: {made:?}, kept is {kept}")
+                    });
                 }
             }
             "failed" => {

@@ -8,8 +8,14 @@ use crate::torture::orders::{FLOWS, Flow};
 /// An answer that came sooner than this came in time, whatever the program was doing.
 const IN_TIME_MS: u64 = 2_000;
 
-/// What was on its way when a cancellation was acknowledged has arrived after this.
-const ON_ITS_WAY_MS: u64 = 2_000;
+/// What was on its way when a cancellation was acknowledged has arrived after this, on a machine that has much to do.
+const ON_ITS_WAY_MS: u64 = 15_000;
+
+/// What a process sent before it died has been read after this.
+const ARRIVES_MS: u64 = 3_000;
+
+/// No process stands still for longer.
+const FROZEN_MS: u64 = 60_000;
 
 fn flow_of(seen: &Seen<'_>, request: &Request<'_>) -> Option<&'static Flow> {
     Flow::named(seen.runs.get(request.entry.text("run"))?.text("flow"))
@@ -22,9 +28,11 @@ pub fn keys(seen: &Seen<'_>, found: &mut Findings) {
     for request in &seen.requests {
         let entry = request.entry;
         owners.entry(entry.text("key")).or_default().insert(request.place());
-        found.check("an attempt has a key and a token", !entry.text("key").is_empty() && !entry.text("token").is_empty(), || {
-            entry.0.to_string()
-        });
+        found.check(
+            "an attempt has a key and a token",
+            !entry.text("key").is_empty() && !entry.text("token").is_empty(),
+            || entry.0.to_string(),
+        );
         if let Some(before) = tokens.insert(entry.text("token"), entry.n()) {
             found.check("an attempt goes out once", false, || format!("{} and {before} have one token", entry.n()));
         }
@@ -109,31 +117,61 @@ pub fn order(seen: &Seen<'_>, found: &mut Findings) {
             let given = request.entry.text("before");
             let right = given.is_empty() || made.get(&(run, before)) == Some(&given);
             found.check("a step is given what was made", right, || {
-                format!("run {run}: {step} was given {given:?} at {}, {before} made {:?}", request.entry.n(), made.get(&(run, before)))
+                format!(
+                    "run {run}: {step} was given {given:?} at {}, {before} made {:?}",
+                    request.entry.n(),
+                    made.get(&(run, before))
+                )
             });
         }
         let asks = flow.asks == Some(step);
-        found.check("behind a question after its answer", !asks || decided.get(run).is_some_and(|sent| *sent < began), || {
-            format!("run {run}: {step} began at {began}, somebody decided at {:?}", decided.get(run))
-        });
+        found.check(
+            "behind a question after its answer",
+            !asks || decided.get(run).is_some_and(|sent| *sent < began),
+            || format!("run {run}: {step} began at {began}, somebody decided at {:?}", decided.get(run)),
+        );
     }
 }
 
-/// Nothing of a run begins after its cancellation was acknowledged, but for what was on its way.
+/// Nothing of a run begins after its cancellation was acknowledged, but for what was on its way: for a while, and no longer
+/// than its process lives.
 pub fn cancelled(seen: &Seen<'_>, found: &mut Findings) {
+    let ends = |classes: &'static [&str]| {
+        let ends = seen.all("fault").iter().filter(|fault| fault.text("phase") == "end");
+        ends.filter(move |fault| classes.iter().any(|class| fault.text("class").starts_with(class)))
+    };
     for cancelled in seen.all("cancelled") {
-        // A process that stood still and was replaced has work of its own under way when it wakes up.
-        let frozen = seen.all("fault").iter().filter(|fault| fault.text("class").starts_with("freeze") && fault.text("phase") == "end");
-        let woke = frozen.map(|fault| fault.ms()).find(|ms| *ms >= cancelled.ms()).unwrap_or(0);
-        let until = cancelled.ms().max(woke.min(cancelled.ms() + 60_000)) + ON_ITS_WAY_MS;
+        let after = |end: &&Entry<'_>| end.n() > cancelled.n();
+        let died = ends(&["kill_load", "kill_start", "kill_point", "kill_idle", "terminate"]).find(after);
+        // A process that stood still while it was replaced has work of its own under way when it wakes up.
+        let woke = ends(&["freeze"]).find(after).filter(|end| end.ms() < cancelled.ms() + FROZEN_MS);
+        let slow = cancelled.ms().max(woke.map_or(0, |end| end.ms())) + ON_ITS_WAY_MS;
+        let until = died.map_or(slow, |end| slow.min(end.ms() + ARRIVES_MS));
         let run = cancelled.text("run");
         for request in seen.requests.iter().filter(|request| request.entry.text("run") == run) {
-            found.check("nothing begins after a cancellation", request.entry.ms() <= until, || {
-                format!("run {run} was cancelled at {}, and {} asked at {}", cancelled.n(), request.entry.text("step"), request.entry.n())
+            let entry = request.entry;
+            // What it comes behind, or the attempt before it.
+            let mut causes =
+                seen.requests.iter().filter(|other| other.entry.text("run") == run && other.entry.n() < entry.n());
+            let caused = entry.n() > cancelled.n()
+                && causes.any(|cause| cause.entry.n() > cancelled.n() && comes_before(seen, cause, request));
+            found.check("nothing begins after a cancellation", entry.ms() <= until && !caused, || {
+                format!(
+                    "run {run} was cancelled at {}, and {} asked at {}",
+                    cancelled.n(),
+                    entry.text("step"),
+                    entry.n()
+                )
             });
         }
     }
     found.count("cancellations acknowledged", seen.all("cancelled").len());
+}
+
+/// Whether one request has to be over before the other can begin.
+fn comes_before(seen: &Seen<'_>, one: &Request<'_>, other: &Request<'_>) -> bool {
+    let edges = flow_of(seen, other).map_or(&[][..], |flow| flow.edges);
+    one.place() == other.place() || edges.contains(&(one.entry.text("step"), other.entry.text("step")))
 }
 
 /// A mail comes again under its Message-ID only when it was not answered or a fault lies between.
