@@ -34,7 +34,16 @@ fn named_or_built() -> PathBuf {
     let target = profile_folder.parent().expect("the folder of a profile lies in the target folder");
     // With the package of the tests, so that features are unified as in the build of the tests, and nothing is
     // compiled twice.
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What the test runner tells us of our own package. Build scripts that look at these variables would run again, and all
+    // that stands on them would be compiled again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_BIN_") {
+            cargo.env_remove(name);
+        }
+    }
+    let built = cargo
         .current_dir(repo_root())
         .args(["build", "--locked", "--quiet", "-p", "nightshift", "-p", "nightshift-tests", "--bin", "nightshift"])
         .args(["--profile", profile, "--target-dir"])
@@ -45,9 +54,12 @@ fn named_or_built() -> PathBuf {
     profile_folder.join("nightshift")
 }
 
-/// `target/debug` for a test at `target/debug/deps/name-hash`.
+/// `target/debug` for a test at `target/debug/deps/name-hash`, and for a helper at `target/debug/name`.
 fn profile_folder() -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows where it is");
-    let deps = exe.parent().expect("a file is in a folder");
-    deps.parent().expect("tests are built into the folder `deps` of their profile").to_path_buf()
+    let folder = exe.parent().expect("a file is in a folder");
+    if folder.file_name().is_none_or(|name| name != "deps") {
+        return folder.to_path_buf();
+    }
+    folder.parent().expect("tests are built into the folder `deps` of their profile").to_path_buf()
 }

@@ -110,6 +110,12 @@ impl Daemon {
         self.ends_within(LIMIT).unwrap_or_else(|| panic!("the daemon does not end:\n{}", self.log()))
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     ///
     /// # Panics

@@ -169,7 +169,7 @@ fn serve(mut stream: TcpStream, shared: &Shared, answer: &dyn Fn(&Asked, usize) 
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
 
-fn read_request(stream: &TcpStream) -> io::Result<Asked> {
+pub(crate) fn read_request(stream: &TcpStream) -> io::Result<Asked> {
     let mut reader = BufReader::new(stream);
     let (first, headers) = read_head(&mut reader)?;
     let mut words = first.split(' ');
@@ -206,8 +206,22 @@ pub fn ask(
     headers: &[(&str, &str)],
     body: &str,
 ) -> io::Result<(u16, BTreeMap<String, String>, String)> {
+    ask_within(Duration::from_secs(60), address, (method, path), headers, body)
+}
+
+/// The same, when no word of the answer may take longer than `limit`.
+///
+/// # Errors
+/// Nobody listens, or the answer breaks off or does not come.
+pub fn ask_within(
+    limit: Duration,
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<(u16, BTreeMap<String, String>, String)> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(limit))?;
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));

@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod server;
 pub mod sink;
 pub mod tidy;
+pub mod torture;
 mod wait;
 pub mod world;
 

@@ -39,10 +39,19 @@ impl Database {
     /// The server refuses it.
     #[must_use]
     pub fn end_sessions(&self) -> u32 {
-        let count = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
-                     where datname = current_database() and pid <> pg_backend_pid()";
-        psql(&self.url, count).trim().parse().expect("a count")
+        end_sessions(&self.url)
     }
+}
+
+/// Ends every session of the database at `url` but the one that asks.
+///
+/// # Panics
+/// The server refuses it.
+#[must_use]
+pub fn end_sessions(url: &str) -> u32 {
+    let count = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                 where datname = current_database() and pid <> pg_backend_pid()";
+    psql(url, count).trim().parse().expect("a count")
 }
 
 impl Drop for Database {

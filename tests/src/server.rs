@@ -1,7 +1,7 @@
 //! A PostgreSQL server of one test's own, with settings that the shared one must not have.
 //!
-//! Owns: its folder, its processes, and that both are gone with the value. It listens on a socket in that folder and
-//! nowhere else, so any number of them run side by side.
+//! Owns: its folder, its processes, and that both are gone with the value. It listens on a socket in that folder, and on
+//! loopback when it is asked to, so any number of them run side by side.
 //! Refuses to know: what is unsafe about a setting.
 
 use std::{
@@ -26,6 +26,8 @@ pub struct Server {
     /// PostgreSQL refuses to run as root: then it is somebody else's.
     user: Option<&'static str>,
     process: Option<Child>,
+    /// Where it listens on loopback.
+    port: Option<u16>,
 }
 
 impl Server {
@@ -38,7 +40,7 @@ impl Server {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("nightshift-pg.").tempdir().expect("a folder");
         let user = getuid().is_root().then(|| if has_user("postgres") { "postgres" } else { "nobody" });
-        let it = Self { folder, programs, user, process: None };
+        let it = Self { folder, programs, user, process: None, port: None };
         if let Some(user) = user {
             let id = |flag| said(program("id").args([flag, user])).trim().parse().expect("an id");
             chown(it.folder.path(), Some(id("-u")), Some(id("-g"))).expect("the folder is ours");
@@ -59,6 +61,29 @@ impl Server {
     /// # Panics
     /// It does not.
     pub fn start(&mut self, settings: &[(&str, &str)]) {
+        assert!(self.try_start(settings), "the server ended:\n{}", self.log());
+    }
+
+    /// Starts it on a port of loopback as well, the same after each start, and waits until it answers. After a crash it
+    /// first brings its files in order, and has to wait for the last of the processes that are left over.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn start_on_loopback(&mut self, settings: &[(&str, &str)]) {
+        eventually("the server to start on loopback", LIMIT, || {
+            let port = *self.port.get_or_insert_with(free_port);
+            let port = port.to_string();
+            let ours = [("listen_addresses", "127.0.0.1"), ("port", port.as_str())];
+            let is_up = self.try_start(&[&ours, settings].concat());
+            if !is_up && self.log().contains("Address already in use") {
+                self.port = None;
+            }
+            is_up.then_some(())
+        });
+    }
+
+    /// False: it ended instead.
+    fn try_start(&mut self, settings: &[(&str, &str)]) -> bool {
         let log = fs::File::create(self.folder.path().join("server.log")).expect("a log");
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path()).args(["-c", "listen_addresses="]);
@@ -66,14 +91,27 @@ impl Server {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
-        eventually("the server to answer", LIMIT, || {
-            let ended = process.try_wait().expect("a child can be waited for");
-            assert!(ended.is_none(), "the server ended, {ended:?}:\n{}", self.log());
+        let is_up = eventually("the server to answer", LIMIT, || {
+            if process.try_wait().expect("a child can be waited for").is_some() {
+                return Some(false);
+            }
             let mut ready = program(self.programs.join("pg_isready"));
-            let status = ready.arg("-q").arg("-h").arg(self.folder.path()).status().expect("pg_isready runs");
-            status.success().then_some(())
+            ready.arg("-q").arg("-h").arg(self.folder.path());
+            if let Some(port) = self.port {
+                ready.arg("-p").arg(port.to_string());
+            }
+            ready.status().expect("pg_isready runs").success().then_some(true)
         });
-        self.process = Some(process);
+        self.process = is_up.then_some(process);
+        is_up
+    }
+
+    /// `kill -9` of its first process; the others notice it and end.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 
     /// Stops it, if it runs, and waits until it has ended.
@@ -103,6 +141,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://nightshift@localhost/postgres?host={}", self.folder.path().display())
+    }
+
+    /// Host and port on loopback.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        self.port.map(|port| format!("127.0.0.1:{port}"))
     }
 
     /// What it wrote since its start.
@@ -135,6 +179,12 @@ impl Drop for Server {
             let _ = process.wait();
         }
     }
+}
+
+/// Nobody has it now; whoever takes it before the server does is noticed at the start.
+fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    probe.local_addr().expect("a bound port").port()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a database server is a program")]

@@ -61,6 +61,8 @@ pub struct Node {
     pub settings: Vec<(String, String)>,
     /// Variables of every command.
     pub env: Vec<(String, String)>,
+    /// A program that is given each command with its arguments, and carries it out somewhere else; none: empty.
+    pub through: Vec<String>,
 }
 
 impl Node {
@@ -82,7 +84,11 @@ impl Node {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the program under test is a process of its own")]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary::nightshift());
+        let mut words = self.through.iter();
+        let mut command = Command::new(words.next().map_or_else(|| binary::nightshift().into(), PathBuf::from));
+        if !self.through.is_empty() {
+            command.args(words).arg(binary::nightshift());
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("HOME", &self.home).env("USER", "tester").current_dir(&self.home);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -171,7 +177,14 @@ impl World {
     /// Another node on the same store, with a data folder of its own.
     #[must_use]
     pub fn other_node(&self, name: &str) -> Node {
-        Node { settings: self.node.settings.clone(), ..node_in(self.folder.path(), name) }
+        let (settings, env) = (self.node.settings.clone(), self.node.env.clone());
+        Node { settings, env, ..node_in(self.folder.path(), name) }
+    }
+
+    /// Leaves the folder where it is when the value goes, for people to look at.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_path_buf()
     }
 
     /// A path in the folder.
@@ -228,5 +241,11 @@ impl Drop for World {
 }
 
 fn node_in(folder: &Path, name: &str) -> Node {
-    Node { data_dir: folder.join(name), home: folder.to_path_buf(), settings: Vec::new(), env: Vec::new() }
+    Node {
+        data_dir: folder.join(name),
+        home: folder.to_path_buf(),
+        settings: Vec::new(),
+        env: Vec::new(),
+        through: Vec::new(),
+    }
 }

@@ -114,7 +114,9 @@ async fn act(
     let text = canonical(&outcome.value);
     if text.len() > INLINE_BYTES_MAX {
         let (digest, bytes) = (digest_of(text.as_bytes()), text.len() as u64);
-        context.performers.blobs.put(&digest, text.into_bytes()).await.map_err(store_failed)?;
+        // It was done: a step that must not be done twice is not tried again for it.
+        let not_kept = |error| Failure { class: FailureClass::Lost, ..store_failed(error) };
+        context.performers.blobs.put(&digest, text.into_bytes()).await.map_err(not_kept)?;
         outcome.value = Json::Null;
         outcome.kept = Some(Kept { digest, bytes });
     }

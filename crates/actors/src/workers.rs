@@ -289,7 +289,8 @@ async fn bounded(context: &Arc<Context>, attempt: &Attempt) -> Result<StepOutput
     tokio::select! {
         done = work => done.unwrap_or_else(|panic| {
             let text = crate::tasks::panic_text(&*panic);
-            Err(Failure::new(FailureClass::Transient, format!("the performer panicked: {text}")))
+            // Before or after it was done, nobody knows.
+            Err(Failure::new(FailureClass::Lost, format!("the performer panicked: {text}")))
         }),
         () = context.clock_port.sleep_until(deadline) => {
             let message = format!("no result within {} ms, nor {SLACK_MS} ms later", attempt.timeout_ms);

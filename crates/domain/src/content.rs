@@ -209,7 +209,7 @@ pub enum FailureClass {
     RateLimited,
     /// Somebody asked to stop.
     Cancelled,
-    /// The lease ran out or its holder died.
+    /// Nobody knows whether it was done: the lease ran out, its holder died, or the connection broke before the answer.
     Lost,
 }
 

@@ -132,6 +132,18 @@ pub(crate) fn no_answer(whom: &str, error: reqwest::Error) -> Failure {
     failure(class, format!("{whom}: {}{hint}", chain(&error.without_url())))
 }
 
+/// The same of a request that may have done something. It was not sent where nobody listens; otherwise the other side may
+/// have done what it was asked, and a step that must not be done twice is not tried again.
+pub(crate) fn broke_off(whom: &str, error: reqwest::Error) -> Failure {
+    let reached = !error.is_connect();
+    let mut failure = no_answer(whom, error);
+    if reached && failure.class == FailureClass::Transient {
+        failure.class = FailureClass::Lost;
+        failure.message.push_str("; it is not known whether it was done");
+    }
+    failure
+}
+
 /// An error and its causes in one line; a cause that repeats what was said is left out.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

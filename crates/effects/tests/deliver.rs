@@ -103,7 +103,7 @@ async fn answers_of_webhooks_are_classed() {
             "elsewhere",
         ),
         (answer("200 OK", &[], r#"{"ok":false,"error":"no such room"}"#), FailureClass::Permanent, "no such room"),
-        (Act::Close, FailureClass::Transient, "127.0.0.1"),
+        (Act::Close, FailureClass::Lost, "127.0.0.1"),
     ] {
         let server = Http::start(vec![act]).await;
         let hook = Destination::Webhook { url: format!("{}/?key=secret", server.url), secret: None };

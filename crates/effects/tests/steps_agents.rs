@@ -107,7 +107,7 @@ async fn agents_and_modes_that_are_not_there_are_permanent() {
 
 #[tokio::test]
 async fn what_agents_answer_is_classed() {
-    use FailureClass::{Permanent, RateLimited, Timeout, Transient};
+    use FailureClass::{Lost, Permanent, RateLimited, Timeout, Transient};
     for (act, class, status, says) in [
         (r#"{"success":false,"payload":{"content":"model overloaded"}}"#, Transient, 200, "model overloaded"),
         (r#"{"success":false,"payload":{"metadata":{"retryable":true,"reason":"later"}}}"#, Transient, 200, "later"),
@@ -129,7 +129,7 @@ async fn what_agents_answer_is_classed() {
     .into_iter()
     .chain([
         (Act::Hang, Timeout, 599, "agent writer did not answer within 300 ms"),
-        (Act::Reset, Transient, 599, "agent writer"),
+        (Act::Reset, Lost, 599, "agent writer"),
         (Act::Flood, Permanent, 200, "too large"),
         (answer("503 Service Unavailable", &["retry-after: 4"], ""), RateLimited, 503, "wait 4 s"),
         (answer("302 Found", &["location: http://127.0.0.1:1/"], ""), Permanent, 302, "302"),

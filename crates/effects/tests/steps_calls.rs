@@ -162,16 +162,16 @@ async fn a_service_token_that_is_not_there_stops_the_calls_that_need_it() {
 /// Every bad agent ends in its class, and the performers go on as before.
 #[tokio::test]
 async fn bad_agents_end_in_a_class_of_failure() {
-    use FailureClass::{Permanent, RateLimited, Timeout, Transient};
+    use FailureClass::{Lost, Permanent, RateLimited, Timeout, Transient};
     let json_type = "content-type: application/json";
     let html = "<!doctype html><title>Bad gateway</title><p>Please try again";
     for (act, class, status, says) in [
         (Act::Hang, Timeout, 599, "did not answer within 300 ms"),
         (Act::Stall, Timeout, 599, "did not answer within 300 ms"),
-        (Act::Reset, Transient, 599, "GET http://127.0.0.1"),
-        (Act::Close, Transient, 599, "GET http://127.0.0.1"),
-        (Act::Short, Transient, 599, "GET http://127.0.0.1"),
-        (Act::Answer(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), Transient, 599, "GET http://127.0.0.1"),
+        (Act::Reset, Lost, 599, "GET http://127.0.0.1"),
+        (Act::Close, Lost, 599, "GET http://127.0.0.1"),
+        (Act::Short, Lost, 599, "GET http://127.0.0.1"),
+        (Act::Answer(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), Lost, 599, "GET http://127.0.0.1"),
         (Act::Flood, Permanent, 200, "too large: it sent more than 4194304 bytes, and at most 4194304 are read"),
         (Act::Huge, Permanent, 200, "too large: it announced 10737418240 bytes"),
         (answer("200 OK", &["content-type: text/html"], html), Permanent, 200, "BAD_SCHEMA"),

@@ -3,7 +3,7 @@
 //! Owns: every reading of the machine's clock and of its random numbers.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::OnceLock,
     time::{Duration, Instant, SystemTime},
 };
@@ -13,6 +13,8 @@ use nightshift_domain::time::Timestamp;
 use nightshift_ports::clock::{Clock, IdSource};
 use nightshift_spec::order_file::PathKind;
 use uuid::Uuid;
+
+use crate::app::environment;
 
 /// The machine's clock: the wall for instants, the monotonic clock for how long to sleep.
 #[derive(Debug, Default, Clone, Copy)]
@@ -26,7 +28,7 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "the clock port's own reading")]
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX).saturating_add(moved_us()))
     }
 
     async fn sleep_until(&self, at: Timestamp) {
@@ -37,6 +39,17 @@ impl Clock for SystemClock {
             tokio::time::sleep(Duration::from_micros(left).min(NAP)).await;
         }
     }
+}
+
+/// By how much torture moved the wall clock of this process, in microseconds: `NIGHTSHIFT_TORTURE_CLOCK` names a file that
+/// holds milliseconds, and is read anew each time. Nobody else sets it, and then this is nothing.
+fn moved_us() -> i64 {
+    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let Some(file) = FILE.get_or_init(|| environment().remove("NIGHTSHIFT_TORTURE_CLOCK").map(PathBuf::from)) else {
+        return 0;
+    };
+    let ms: Option<i64> = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    ms.unwrap_or_default().saturating_mul(1_000)
 }
 
 /// Milliseconds since the process asked for the first time; for measuring, never for deciding.

@@ -88,7 +88,7 @@ pub(super) async fn post(clients: &Clients, hook: &Hook<'_>, posting: Posting<'_
     if let Some(parent) = posting.traceparent {
         request = request.header("traceparent", parent);
     }
-    let response = request.body(posting.body).send().await.map_err(|error| http::no_answer(&whom, error))?;
+    let response = request.body(posting.body).send().await.map_err(|error| http::broke_off(&whom, error))?;
     accepted(response, &whom, (posting.id, posting.now)).await
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn perform(
             .json(&task(agent, wire, input, call))
             .send()
             .await
-            .map_err(|error| http::no_answer(&whom, error))?;
+            .map_err(|error| http::broke_off(&whom, error))?;
         let asked = Asked { whom: &whom, now: call.now, bytes_max: steps.config.answer_bytes_max, secrets: &secrets };
         answer::read(response, &asked).await
     };

@@ -59,7 +59,7 @@ pub(super) async fn read(mut response: Response, asked: &Asked<'_>) -> Result<An
         return Err(too_large(asked, status, &format!("announced {announced} bytes")));
     }
     let (body, more) =
-        http::bounded_body(&mut response, asked.bytes_max).await.map_err(|error| http::no_answer(asked.whom, error))?;
+        http::bounded_body(&mut response, asked.bytes_max).await.map_err(|error| http::broke_off(asked.whom, error))?;
     if more {
         return Err(too_large(asked, status, &format!("sent more than {} bytes", body.len())));
     }
@@ -71,8 +71,8 @@ pub(super) async fn read(mut response: Response, asked: &Asked<'_>) -> Result<An
 
 /// Marks a failure that is no answer of the other side: it was not reached, broke off, or took too long.
 pub(super) fn no_answer(failure: Failure) -> Failure {
-    let none =
-        failure.status_code.is_none() && matches!(failure.class, FailureClass::Transient | FailureClass::Timeout);
+    let is_none = matches!(failure.class, FailureClass::Transient | FailureClass::Timeout | FailureClass::Lost);
+    let none = failure.status_code.is_none() && is_none;
     Failure { status_code: if none { Some(NO_ANSWER) } else { failure.status_code }, ..failure }
 }
 

@@ -180,7 +180,7 @@ async fn send(steps: &Steps, mut request: Request, token: Option<&str>, whom: &s
         if let Some(token) = token.filter(|_| steps.base.as_ref().is_some_and(|base| base.holds(&request.url))) {
             sending = sending.bearer_auth(token);
         }
-        let response = sending.send().await.map_err(|error| http::no_answer(whom, error))?;
+        let response = sending.send().await.map_err(|error| http::broke_off(whom, error))?;
         match next_place(&response, &request, whom)? {
             Some(url) => request.url = url,
             None => return Ok(response),
