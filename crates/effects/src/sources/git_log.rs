@@ -31,7 +31,7 @@ struct Change {
 
 /// One commit.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Commit {
+pub(crate) struct Commit {
     pub sha: String,
     merge: bool,
     author: String,
@@ -52,7 +52,7 @@ pub(super) fn short(sha: &str) -> &str {
 }
 
 /// Reads commits in the order printed. With `truncated` the last one is dropped, as it may be cut.
-pub(super) fn parse(printed: &[u8], truncated: bool) -> Vec<Commit> {
+pub(crate) fn parse(printed: &[u8], truncated: bool) -> Vec<Commit> {
     let text = String::from_utf8_lossy(printed);
     let mut fields = text.split('\0').peekable();
     let mut commits = Vec::new();
@@ -104,7 +104,7 @@ fn numstat(field: &str) -> Option<(Option<(u64, u64)>, &str)> {
 
 impl Commit {
     /// What a reader would read of the commit: subject, body, changed files.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = self.subject.clone();
         if !self.body.is_empty() {
             text = format!("{text}\n\n{}", self.body);
@@ -123,7 +123,7 @@ impl Commit {
         text
     }
 
-    pub(super) fn into_item(self, link: String, text: Text) -> Item {
+    pub(crate) fn into_item(self, link: String, text: Text) -> Item {
         let facts = self.facts();
         Item {
             item_id: self.sha,
