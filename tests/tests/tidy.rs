@@ -49,6 +49,7 @@ const RULES: Rules = Rules {
         },
         Allowed { name: "nightshift", own: ALL, third_party: None },
         Allowed { name: "tests", own: ALL_AND_BINARY, third_party: None },
+        Allowed { name: "fuzz", own: ALL_AND_BINARY, third_party: None },
     ],
     dev: &["proptest", "tempfile", "serde_json", "rmpv", "tokio"],
     exclusive: &[("sqlx", "store"), ("ractor", "actors"), ("opentelemetry", "telemetry"), ("cel", "spec")],

@@ -37,6 +37,22 @@ pub struct Run {
     pub until_s: Option<u64>,
     /// No input is longer, whatever the target says of itself.
     pub bytes_max: usize,
+    /// More processor time than this for one input is a fault, in milliseconds.
+    pub input_ms_max: u64,
+    /// So many words are repeated until an input is as long as it may be.
+    pub long_max: usize,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            seed: 20_261_121,
+            iterations: None,
+            until_s: None,
+            bytes_max: usize::MAX,
+            input_ms_max: watch::INPUT_MS_MAX, long_max: usize::MAX,
+        }
+    }
 }
 
 /// An input that breaks a property.
@@ -79,7 +95,7 @@ struct Course<'t> {
 #[must_use]
 pub fn fuzz(target: &Target, corpus: Vec<Vec<u8>>, run: Run) -> Tally {
     let bytes_max = run.bytes_max.min(target.bytes_max);
-    let watch = Watch::over(target.name);
+    let watch = Watch::over(target.name, run.input_ms_max);
     let chance = Chance::new(run.seed);
     let (pool, answers) = (Vec::new(), BTreeSet::new());
     let words = (target.words)();
@@ -87,7 +103,7 @@ pub fn fuzz(target: &Target, corpus: Vec<Vec<u8>>, run: Run) -> Tally {
     for input in corpus {
         course.attempt(input);
     }
-    for input in course.long_ones() {
+    for input in course.long_ones(run.long_max) {
         course.attempt(input);
     }
     let mut left = run.iterations.unwrap_or(u64::MAX);
@@ -107,11 +123,15 @@ pub fn fuzz(target: &Target, corpus: Vec<Vec<u8>>, run: Run) -> Tally {
 impl Course<'_> {
     /// Each word of the target, and each opening of brackets, as often as there is room for: what costs more than its
     /// length shows here.
-    fn long_ones(&self) -> Vec<Vec<u8>> {
+    fn long_ones(&mut self, most: usize) -> Vec<Vec<u8>> {
         const BRACKETS: [&str; 9] = ["[", "{", "(", "{\"a\":", "- ", "[[]", "\"", "\\", "\n"];
         let pieces = self.words.iter().map(String::as_str).chain(BRACKETS).filter(|piece| !piece.is_empty());
         let long = |piece: &str| piece.as_bytes().iter().copied().cycle().take(self.bytes_max).collect::<Vec<u8>>();
         let mut inputs: Vec<Vec<u8>> = pieces.map(long).collect();
+        while inputs.len() > most {
+            let at = self.chance.below(inputs.len());
+            inputs.swap_remove(at);
+        }
         if let Some(frame) = self.target.frame {
             inputs = inputs.iter().map(|input| [frame.0.as_bytes(), input, frame.1.as_bytes()].concat()).collect();
         }

@@ -18,7 +18,7 @@ use std::{
 use crate::Target;
 
 /// More processor time than this for one input is a fault: inputs are small, and builds for tests are slow.
-const INPUT_MS_MAX: u64 = 10_000;
+pub const INPUT_MS_MAX: u64 = 10_000;
 /// An input that is not done after so long will not be.
 const STUCK: Duration = Duration::from_secs(180);
 
@@ -74,6 +74,7 @@ pub struct Watch {
     path: PathBuf,
     beat: mpsc::Sender<()>,
     began_ms: u64,
+    input_ms_max: u64,
 }
 
 impl Watch {
@@ -82,7 +83,7 @@ impl Watch {
     /// # Panics
     /// The folder for findings cannot be written.
     #[must_use]
-    pub fn over(name: &'static str) -> Self {
+    pub fn over(name: &'static str, input_ms_max: u64) -> Self {
         hook();
         let folder = folder(name);
         fs::create_dir_all(&folder).expect("the folder for findings can be made");
@@ -102,7 +103,7 @@ impl Watch {
                 }
             }
         });
-        Self { name, open, path, beat, began_ms: used_ms() }
+        Self { name, open, path, beat, began_ms: used_ms(), input_ms_max }
     }
 
     /// Shows the target one input: a number that stands for its answer, and the processor time in milliseconds.
@@ -120,8 +121,9 @@ impl Watch {
         let ms = used_ms().saturating_sub(before);
         match said {
             Err(_) => Err(last.unwrap_or(Fault { place: "nowhere".to_owned(), message: "a panic".to_owned() })),
-            Ok(_) if ms > INPUT_MS_MAX => {
-                let message = format!("{} bytes took {ms} ms of processor time; at most {INPUT_MS_MAX}", input.len());
+            Ok(_) if ms > self.input_ms_max => {
+                let message =
+                    format!("{} bytes took {ms} ms of processor time; at most {}", input.len(), self.input_ms_max);
                 Err(Fault { place: "time".to_owned(), message })
             }
             Ok(answer) => Ok((number_of(&answer), ms)),
