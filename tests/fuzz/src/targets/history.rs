@@ -40,8 +40,8 @@ pub const HISTORY: Target = Target {
 
 /// A list of `{"type": payload}` and `{"command": command}`; the line in front names the kind of stream.
 fn live(input: &[u8]) -> String {
-    let (head, mut rest) = headed(input);
-    let Ok(Value::Array(steps)) = rmpv::decode::read_value(&mut rest) else { return "no list".to_owned() };
+    let (head, rest) = headed(input);
+    let Some(Value::Array(steps)) = crate::trees::unpacked(rest) else { return "no list".to_owned() };
     match StreamKind::parse(&head).unwrap_or(StreamKind::Run) {
         StreamKind::Deliverable => lived::<DeliverableDecider>(&steps).0,
         StreamKind::Run => lived::<RunDecider>(&steps).0,
@@ -116,8 +116,8 @@ fn keep<D: Decider>(event: &D::Event) -> String {
 }
 
 /// A step of an input: a name, and MessagePack.
-fn step(name: &str, mut data: &[u8]) -> Option<Value> {
-    let value = rmpv::decode::read_value(&mut data).ok()?;
+fn step(name: &str, data: &[u8]) -> Option<Value> {
+    let value = crate::trees::unpacked(data)?;
     Some(Value::Map(vec![(Value::from(name), value)]))
 }
 
@@ -191,8 +191,8 @@ fn inner(command: &AnyCommand) -> Vec<u8> {
 /// The last states of the seeds' streams, as inputs of the target for kept values.
 pub fn states() -> Vec<Vec<u8>> {
     let state = |input: &Vec<u8>| -> Option<Vec<u8>> {
-        let (head, mut rest) = headed(input);
-        let Ok(Value::Array(steps)) = rmpv::decode::read_value(&mut rest) else { return None };
+        let (head, rest) = headed(input);
+        let Some(Value::Array(steps)) = crate::trees::unpacked(rest) else { return None };
         let data = match StreamKind::parse(&head)? {
             StreamKind::Deliverable => codec::to_bytes(&lived::<DeliverableDecider>(&steps).1),
             StreamKind::Run => codec::to_bytes(&lived::<RunDecider>(&steps).1),

@@ -151,8 +151,7 @@ fn stable<T: codec::Kept>(what: &str, data: &[u8]) -> String {
 
 /// What kinds of values there are in which order, for telling inputs apart.
 fn shape(data: &[u8]) -> String {
-    let mut rest = data;
-    let tree = rmpv::decode::read_value(&mut rest).unwrap_or(rmpv::Value::Nil);
+    let tree = crate::trees::unpacked(data).unwrap_or(rmpv::Value::Nil);
     let mut out = String::new();
     shape_of(&tree, 0, &mut out);
     out
