@@ -3,7 +3,7 @@
 //! Owns: making an unused store for each promise.
 
 use std::sync::{
-    Arc,
+    Arc, LazyLock,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -16,7 +16,7 @@ use nightshift_ports::{
     read_models::Query,
     store::Store,
 };
-use nightshift_projections::tables::ALL;
+use nightshift_projections::{table::TableDef, tables::ALL};
 use nightshift_store::{
     OpenError,
     postgres::{self, PostgresStore, create_database, drop_database},
@@ -87,6 +87,10 @@ async fn postgres_keeps_its_promises() {
     drop_database(&database(&base, &name(made.load(Ordering::Relaxed) - 1))).await.expect("removed");
 }
 
+/// The tables of the product, but for the one that holds more than its key together: random rows would break that.
+static TRACED: LazyLock<Vec<&'static TableDef>> =
+    LazyLock::new(|| ALL.iter().copied().filter(|table| table.name != "deliverable_versions").collect());
+
 /// Seeds and steps of the random traces over the tables of the product. A failure says both, for these variables.
 fn traces() -> (Vec<u64>, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
@@ -109,7 +113,7 @@ async fn random_traces_end_alike_in_sqlite() {
             ..sqlite::OpenOptions::at(path, derive("traces", &[]), ALL)
         };
         eprintln!("trace: SQLite, seed {seed}, {steps} steps");
-        trace(&SqliteStore::open(options).await.expect("opened"), ALL, seed, steps).await;
+        trace(&SqliteStore::open(options).await.expect("opened"), &TRACED, seed, steps).await;
     }
 }
 
@@ -125,7 +129,7 @@ async fn random_traces_end_alike_in_postgres() {
             ..postgres::OpenOptions::at(&url, derive("traces", &[]), ALL)
         };
         eprintln!("trace: PostgreSQL, seed {seed}, {steps} steps");
-        trace(&PostgresStore::open(options).await.expect("opened"), ALL, seed, steps).await;
+        trace(&PostgresStore::open(options).await.expect("opened"), &TRACED, seed, steps).await;
         drop_database(&url).await.expect("removed");
     }
 }
