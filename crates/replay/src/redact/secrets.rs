@@ -317,6 +317,11 @@ fn value_behind(text: &str, at: usize, always: bool) -> Option<Place> {
 
 /// At least eight characters, not a word: letters and digits mixed, or many different characters.
 fn looks_drawn(value: &str) -> bool {
+    // A token stands for a secret that was found already: what is left without it is judged.
+    if let Some(at) = value.find(TOKEN) {
+        let end = at + TOKEN.len() + run_of(value, at + TOKEN.len(), |byte| byte.is_ascii_digit());
+        return looks_drawn(&[&value[..at], &value[end..]].concat());
+    }
     let bytes = value.as_bytes();
     let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
     let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
@@ -388,6 +393,7 @@ mod tests {
         for (text, clean) in [
             ("password=secret, the secret", "password=redacted-secret-1, the redacted-secret-1"),
             ("passwd=redacted", "passwd=redacted-secret-1"),
+            ("apikey=pwd=hunter", "apikey=pwd=redacted-secret-1"),
             ("pwd=hunter pwd=hunter22 hunter22", "pwd=redacted-secret-1 pwd=redacted-secret-2 redacted-secret-2"),
         ] {
             let mut secrets = Secrets::default();

@@ -59,7 +59,7 @@ pub const ORDER: Target = Target {
     words: order_words,
     frame: None,
     bytes_max: 16 << 10,
-    short: 800,
+    short: 500,
     run: order,
 };
 
@@ -71,7 +71,7 @@ pub const SCHEDULE: Target = Target {
     words: order_words,
     frame: None,
     bytes_max: 4 << 10,
-    short: 500,
+    short: 300,
     run: schedule,
 };
 
@@ -126,7 +126,7 @@ pub const CRON: Target = Target {
     },
     frame: None,
     bytes_max: 2 << 10,
-    short: 700,
+    short: 400,
     run: cron,
 };
 

@@ -69,8 +69,8 @@ pub const REDACTION: Target = Target {
         ])
     },
     frame: None,
-    bytes_max: 24 << 10,
-    short: 1_500,
+    bytes_max: 12 << 10,
+    short: 700,
     run: redaction,
 };
 

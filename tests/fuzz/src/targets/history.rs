@@ -34,7 +34,7 @@ pub const HISTORY: Target = Target {
     words: super::log::names,
     frame: None,
     bytes_max: 96 << 10,
-    short: 700,
+    short: 500,
     run: live,
 };
 

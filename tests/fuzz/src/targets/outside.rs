@@ -88,7 +88,7 @@ pub const GIT_LOG: Target = Target {
     },
     frame: None,
     bytes_max: 16 << 10,
-    short: 2_000,
+    short: 1500,
     run: git_log,
 };
 
@@ -133,7 +133,7 @@ pub const MAIL: Target = Target {
     },
     frame: None,
     bytes_max: 12 << 10,
-    short: 1_500,
+    short: 600,
     run: mail,
 };
 

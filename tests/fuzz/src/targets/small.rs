@@ -215,7 +215,7 @@ pub const CONFIG: Target = Target {
     words: config_words,
     frame: None,
     bytes_max: 12 << 10,
-    short: 500,
+    short: 300,
     run: config,
 };
 
