@@ -87,9 +87,20 @@ async fn postgres_keeps_its_promises() {
     drop_database(&database(&base, &name(made.load(Ordering::Relaxed) - 1))).await.expect("removed");
 }
 
-/// The tables of the product, but for the one that holds more than its key together: random rows would break that.
+/// Tables of the product whose schema has no rules beside types and keys: random rows fit. The columns of the others have
+/// fixed words, of which the folds' own tests are full.
+const FREE: [&str; 7] = [
+    "sync_registry",
+    "platform_items",
+    "platform_content_items",
+    "content_retentions",
+    "activity_log",
+    "intent_events",
+    "queue_pauses",
+];
+
 static TRACED: LazyLock<Vec<&'static TableDef>> =
-    LazyLock::new(|| ALL.iter().copied().filter(|table| table.name != "deliverable_versions").collect());
+    LazyLock::new(|| ALL.iter().copied().filter(|table| FREE.contains(&table.name)).collect());
 
 /// Seeds and steps of the random traces over the tables of the product. A failure says both, for these variables.
 fn traces() -> (Vec<u64>, u64) {
@@ -101,7 +112,7 @@ fn traces() -> (Vec<u64>, u64) {
     (seeds, number("NIGHTSHIFT_TRACE_STEPS").unwrap_or(400))
 }
 
-/// Everything a store does, and the rows of every table of the product: of the queue and of bulk jobs too.
+/// Everything a store does, and rows of tables of the product beside those of the suite.
 #[tokio::test]
 async fn random_traces_end_alike_in_sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
