@@ -103,6 +103,7 @@ static TRACED: LazyLock<Vec<&'static TableDef>> =
     LazyLock::new(|| ALL.iter().copied().filter(|table| FREE.contains(&table.name)).collect());
 
 /// Seeds and steps of the random traces over the tables of the product. A failure says both, for these variables.
+#[expect(clippy::disallowed_methods, reason = "a test may be told other seeds")]
 fn traces() -> (Vec<u64>, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let seeds = match number("NIGHTSHIFT_TRACE_SEED") {

@@ -50,7 +50,8 @@ impl Default for Run {
             iterations: None,
             until_s: None,
             bytes_max: usize::MAX,
-            input_ms_max: watch::INPUT_MS_MAX, long_max: usize::MAX,
+            input_ms_max: watch::INPUT_MS_MAX,
+            long_max: usize::MAX,
         }
     }
 }

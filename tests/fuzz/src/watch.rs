@@ -68,7 +68,6 @@ fn hook() {
 
 /// Watches one run.
 pub struct Watch {
-    name: &'static str,
     /// The input under way.
     open: File,
     path: PathBuf,
@@ -103,7 +102,7 @@ impl Watch {
                 }
             }
         });
-        Self { name, open, path, beat, began_ms: used_ms(), input_ms_max }
+        Self { open, path, beat, began_ms: used_ms(), input_ms_max }
     }
 
     /// Shows the target one input: a number that stands for its answer, and the processor time in milliseconds.
@@ -139,12 +138,6 @@ impl Watch {
     /// The run is over.
     pub fn end(self) {
         let _ = fs::remove_file(&self.path);
-    }
-
-    /// What it watches.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.name
     }
 }
 

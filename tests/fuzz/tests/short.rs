@@ -10,6 +10,7 @@ use nightshift_fuzz::{
     trees::Form,
 };
 
+#[expect(clippy::disallowed_methods, reason = "a test may be told another seed")]
 fn seed() -> u64 {
     std::env::var("NIGHTSHIFT_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(Run::default().seed)
 }
