@@ -3,20 +3,20 @@
 //! Owns: making an unused store for each promise.
 
 use std::sync::{
-    Arc,
+    Arc, LazyLock,
     atomic::{AtomicU32, Ordering},
 };
 
 use nightshift_domain::{ids::derive, time::Timestamp};
 use nightshift_ports::{
     clock::ManualClock,
-    conformance::{PROBES, SHARDS, run_all},
+    conformance::{PROBES, SHARDS, run_all, trace},
     log::EventLog,
     memory::MemoryStore,
     read_models::Query,
     store::Store,
 };
-use nightshift_projections::tables::ALL;
+use nightshift_projections::{table::TableDef, tables::ALL};
 use nightshift_store::{
     OpenError,
     postgres::{self, PostgresStore, create_database, drop_database},
@@ -85,6 +85,65 @@ async fn postgres_keeps_its_promises() {
     })
     .await;
     drop_database(&database(&base, &name(made.load(Ordering::Relaxed) - 1))).await.expect("removed");
+}
+
+/// Tables of the product whose schema has no rules beside types and keys: random rows fit. The columns of the others have
+/// fixed words, of which the folds' own tests are full.
+const FREE: [&str; 7] = [
+    "sync_registry",
+    "platform_items",
+    "platform_content_items",
+    "content_retentions",
+    "activity_log",
+    "intent_events",
+    "queue_pauses",
+];
+
+static TRACED: LazyLock<Vec<&'static TableDef>> =
+    LazyLock::new(|| ALL.iter().copied().filter(|table| FREE.contains(&table.name)).collect());
+
+/// Seeds and steps of the random traces over the tables of the product. A failure says both, for these variables.
+#[expect(clippy::disallowed_methods, reason = "a test may be told other seeds")]
+fn traces() -> (Vec<u64>, u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let seeds = match number("NIGHTSHIFT_TRACE_SEED") {
+        Some(seed) => vec![seed],
+        None => (1..=number("NIGHTSHIFT_TRACE_SEEDS").unwrap_or(2)).collect(),
+    };
+    (seeds, number("NIGHTSHIFT_TRACE_STEPS").unwrap_or(400))
+}
+
+/// Everything a store does, and rows of tables of the product beside those of the suite.
+#[tokio::test]
+async fn random_traces_end_alike_in_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (seeds, steps) = traces();
+    for seed in seeds {
+        let path = folder.path().join(format!("{seed}.db"));
+        let options = sqlite::OpenOptions {
+            shard_count: Some(SHARDS),
+            ..sqlite::OpenOptions::at(path, derive("traces", &[]), ALL)
+        };
+        eprintln!("trace: SQLite, seed {seed}, {steps} steps");
+        trace(&SqliteStore::open(options).await.expect("opened"), &TRACED, seed, steps).await;
+    }
+}
+
+#[tokio::test]
+async fn random_traces_end_alike_in_postgres() {
+    let Some(base) = postgres_url() else { return };
+    let (seeds, steps) = traces();
+    for seed in seeds {
+        let url = database(&base, &format!("nightshift_traces_{}_{seed}", std::process::id()));
+        create_database(&url).await.expect("made");
+        let options = postgres::OpenOptions {
+            shard_count: Some(SHARDS),
+            ..postgres::OpenOptions::at(&url, derive("traces", &[]), ALL)
+        };
+        eprintln!("trace: PostgreSQL, seed {seed}, {steps} steps");
+        trace(&PostgresStore::open(options).await.expect("opened"), &TRACED, seed, steps).await;
+        drop_database(&url).await.expect("removed");
+    }
 }
 
 /// Every table of the product as described and as migrated: each column is read, ordered by, counted by and rebuilt.

@@ -55,6 +55,7 @@ const RULES: Rules = Rules {
             third_party: Some(&["serde_json", "sha2", "uuid"]),
         },
         Allowed { name: "tests", own: ALL_AND_BINARY, third_party: None },
+        Allowed { name: "fuzz", own: ALL_AND_BINARY, third_party: None },
     ],
     dev: &["proptest", "tempfile", "serde_json", "rmpv", "tokio"],
     exclusive: &[("sqlx", "store"), ("ractor", "actors"), ("opentelemetry", "telemetry"), ("cel", "spec")],

@@ -125,7 +125,7 @@ fn hooks_of(definitions: &[Row]) -> BTreeMap<String, Vec<Hook>> {
 
 /// What a signed request says of itself.
 #[derive(Debug, PartialEq, Eq)]
-struct Signed<'a> {
+pub(crate) struct Signed<'a> {
     id: &'a str,
     timestamp: &'a str,
     signatures: Vec<Vec<u8>>,
@@ -135,7 +135,7 @@ struct Signed<'a> {
 ///
 /// # Errors
 /// 400: one is missing or cannot be; 401: the instant is too far away.
-fn signed(headers: &HeaderMap, now: Timestamp) -> Result<Signed<'_>, ApiError> {
+pub(crate) fn signed(headers: &HeaderMap, now: Timestamp) -> Result<Signed<'_>, ApiError> {
     let header = |name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         value.filter(|value| !value.is_empty()).ok_or_else(|| ApiError::field(name, "this header is required"))
@@ -155,7 +155,7 @@ fn signed(headers: &HeaderMap, now: Timestamp) -> Result<Signed<'_>, ApiError> {
 }
 
 /// Whether one of the signatures is that of the secret. Secrets are texts `whsec_<base64>`, or taken as they are.
-fn is_signed(secret: &[u8], signed: &Signed<'_>, body: &[u8]) -> bool {
+pub(crate) fn is_signed(secret: &[u8], signed: &Signed<'_>, body: &[u8]) -> bool {
     let trimmed = secret.trim_ascii();
     let decoded = trimmed.strip_prefix(b"whsec_").and_then(|rest| STANDARD.decode(rest).ok());
     let key = hmac::Key::new(hmac::HMAC_SHA256, decoded.as_deref().unwrap_or(trimmed));

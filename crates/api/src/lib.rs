@@ -17,6 +17,8 @@ pub mod envelope;
 mod events;
 pub mod explain;
 mod extract;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod health;
 mod hooks;
 mod jobs;

@@ -102,7 +102,7 @@ impl LinkKey {
     ///
     /// # Errors
     /// 403: it is not signed like this; 410: it is past its end.
-    fn check(&self, id: Uuid, given: &Given, now: Timestamp) -> Result<Link, ApiError> {
+    pub(crate) fn check(&self, id: Uuid, given: &Given, now: Timestamp) -> Result<Link, ApiError> {
         let forged = || ApiError::new(Code::Forbidden, "this link was not made here, or was changed");
         let action = ApprovalAction::ALL.into_iter().find(|action| action.as_str() == given.action);
         let link = Link {
@@ -146,7 +146,7 @@ impl Link {
 
 /// The parts behind `?`.
 #[derive(Debug, Deserialize)]
-struct Given {
+pub(crate) struct Given {
     action: String,
     digest: String,
     by: String,
@@ -258,14 +258,14 @@ async fn answer(shared: &Shared, link: &Link, approval: &Row, note: Option<Strin
     Ok(shared.system.submit(stream, Command::Answer(Box::new(answer)), (id, &by)).await?)
 }
 
-fn note_of(form: &[u8]) -> Option<String> {
+pub(crate) fn note_of(form: &[u8]) -> Option<String> {
     let form = String::from_utf8_lossy(form);
     let uri: axum::http::Uri = format!("/?{form}").parse().ok()?;
     let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).ok()?.0;
     pairs.into_iter().find(|(name, _)| name == "note").map(|(_, note)| note).filter(|note| !note.trim().is_empty())
 }
 
-fn question(link: &Link, approval: &Row) -> String {
+pub(crate) fn question(link: &Link, approval: &Row) -> String {
     let mut text_of = format!("<h1>{}</h1>", html(text(approval, "question")));
     let payload = approval.get("payload").filter(|payload| !payload.is_null());
     if let Some(payload) = payload {

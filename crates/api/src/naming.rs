@@ -34,7 +34,7 @@ use crate::{
 pub struct Fingerprint(u128);
 
 impl Fingerprint {
-    fn of(query: &str, body: &[u8]) -> Self {
+    pub(crate) fn of(query: &str, body: &[u8]) -> Self {
         let mut pairs = pairs_of(query);
         pairs.retain(|(name, _)| name != "wait");
         pairs.sort();

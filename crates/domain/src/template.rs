@@ -81,7 +81,10 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.root)?;
         self.parts.iter().try_for_each(|part| match part {
-            Part::Field(name) => write!(f, ".{name}"),
+            Part::Field(name) if is_name(name) => write!(f, ".{name}"),
+            // What cannot stand behind a dot stands in brackets, in the marks that it does not hold itself.
+            Part::Field(name) if name.contains('"') => write!(f, "['{name}']"),
+            Part::Field(name) => write!(f, "[\"{name}\"]"),
             Part::Index(at) => write!(f, "[{at}]"),
         })
     }
@@ -142,8 +145,16 @@ fn follow<'a>(value: &'a Json, parts: &[Part]) -> Option<&'a Json> {
     })
 }
 
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '-'
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_of_name)
+}
+
 fn take_name(rest: &mut &str) -> Option<String> {
-    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
+    let end = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
     let (name, behind) = rest.split_at(end);
     *rest = behind;
     (!name.is_empty()).then(|| name.to_owned())
@@ -184,10 +195,13 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     found
 }
 
+/// Goes along the text once, so that many holes of one kind do not look to its end for the other kind each.
 fn next_hole(text: &str) -> Option<(usize, &'static str, &'static str)> {
-    let double = text.find("{{").map(|at| (at, "{{", "}}"));
-    let dollar = text.find("${").map(|at| (at, "${", "}"));
-    [double, dollar].into_iter().flatten().min_by_key(|(at, ..)| *at)
+    text.match_indices('{').find_map(|(at, _)| match (text.as_bytes().get(at + 1), at.checked_sub(1)) {
+        (_, Some(before)) if text.as_bytes()[before] == b'$' => Some((before, "${", "}")),
+        (Some(b'{'), _) => Some((at, "{{", "}}")),
+        _ => None,
+    })
 }
 
 /// Every path a template refers to, and every hole that holds none.

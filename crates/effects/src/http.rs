@@ -214,7 +214,11 @@ pub(crate) fn refused(whom: &str, status: StatusCode, retry_after_ms: Option<u64
 
 /// `Retry-After` in milliseconds: seconds, or an HTTP date measured from `now`.
 pub(crate) fn retry_after_ms(response: &Response, now: Timestamp) -> Option<u64> {
-    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    wait_ms(response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim(), now)
+}
+
+/// As [`retry_after_ms`], from the text of the header.
+pub(crate) fn wait_ms(value: &str, now: Timestamp) -> Option<u64> {
     let ms = match value.parse::<u64>() {
         Ok(seconds) => seconds.saturating_mul(1000),
         Err(_) => {

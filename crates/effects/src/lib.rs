@@ -10,6 +10,8 @@
 pub mod compose;
 mod config;
 pub mod deliver;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod http;
 mod process;
 mod secrets;

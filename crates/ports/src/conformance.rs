@@ -18,6 +18,7 @@ mod trace;
 use std::{future::Future, pin::Pin};
 
 pub use rows::PROBES;
+pub use trace::trace;
 
 use crate::store::Store;
 

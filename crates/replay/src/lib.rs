@@ -14,6 +14,8 @@ mod decide;
 mod error;
 pub mod fixture;
 mod folding;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod golden;
 mod history;
 pub mod live;

@@ -282,16 +282,17 @@ pub(crate) fn rows_json(rows: &[&Image]) -> Result<String, serde_json::Error> {
     serde_json::to_string(&rows)
 }
 
-/// Keys as an array of arrays.
+/// Keys as an array of arrays, as rows have them.
 pub(crate) fn keys_json<'a>(keys: impl IntoIterator<Item = &'a RowKey>) -> String {
-    Value::Array(keys.into_iter().map(|key| Value::Array(key.clone())).collect()).to_string()
+    Value::Array(keys.into_iter().map(|key| clean(Value::Array(key.clone()))).collect()).to_string()
 }
 
-/// Keys as an array of objects.
+/// Keys as an array of objects, as rows have them.
 pub(crate) fn key_objects_json<'a>(table: &TableDef, keys: impl IntoIterator<Item = &'a RowKey>) -> String {
     let objects = keys
         .into_iter()
-        .map(|key| Value::Object(table.key.iter().map(|name| (*name).to_owned()).zip(key.iter().cloned()).collect()));
+        .map(|key| table.key.iter().map(|name| (*name).to_owned()).zip(key.iter().cloned().map(clean)).collect())
+        .map(Value::Object);
     Value::Array(objects.collect()).to_string()
 }
 

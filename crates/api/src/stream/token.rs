@@ -61,12 +61,18 @@ fn key(shared: &Shared) -> Result<hmac::Key, ApiError> {
 /// # Errors
 /// There is no key.
 pub fn make(shared: &Shared, caller: &Caller, run: Uuid, now: Timestamp) -> Result<StreamToken, ApiError> {
+    let (token, expires) = signed(&key(shared)?, caller, run, now)?;
+    Ok(StreamToken { token, expires })
+}
+
+/// A token under a key, and its end.
+pub(crate) fn signed(key: &hmac::Key, caller: &Caller, run: Uuid, now: Timestamp) -> Result<(String, i64), ApiError> {
     let expires = now.micros().div_euclid(1_000_000) + GOOD_S;
     let says = Says(FORM, run, caller.user.clone(), caller.sees_all(), expires);
     let said = serde_json::to_vec(&says).map_err(|error| ApiError::new(Code::Internal, error.to_string()))?;
-    let tag = hmac::sign(&key(shared)?, &said);
+    let tag = hmac::sign(key, &said);
     let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(&said), URL_SAFE_NO_PAD.encode(tag.as_ref()));
-    Ok(StreamToken { token, expires })
+    Ok((token, expires))
 }
 
 /// The token in an address; none when there is none.
@@ -79,13 +85,18 @@ pub fn in_address(uri: &Uri) -> Option<&str> {
 ///
 /// # Errors
 /// 401: it was not made here, is of another run, or is past its end. The token is not repeated.
-pub fn caller(shared: &Shared, (path, token): (&str, &str), now: Timestamp) -> Result<Caller, ApiError> {
+pub fn caller(shared: &Shared, asked: (&str, &str), now: Timestamp) -> Result<Caller, ApiError> {
+    read(&key(shared)?, asked, now)
+}
+
+/// As [`caller`], under a key.
+pub(crate) fn read(key: &hmac::Key, (path, token): (&str, &str), now: Timestamp) -> Result<Caller, ApiError> {
     let refused = |why: &str| ApiError::new(Code::Unauthorized, format!("the token of the stream {why}"));
     let forged = || refused("was not made here, or was changed");
     let (said, tag) = token.split_once('.').ok_or_else(forged)?;
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| forged());
     let (said, tag) = (decode(said)?, decode(tag)?);
-    hmac::verify(&key(shared)?, &said, &tag).map_err(|_| forged())?;
+    hmac::verify(key, &said, &tag).map_err(|_| forged())?;
     let Says(form, run, user, sees_all, expires) = serde_json::from_slice(&said).map_err(|_| forged())?;
     let asked = path.split('/').find_map(|part| part.parse::<Uuid>().ok());
     if form != FORM || asked != Some(run) {

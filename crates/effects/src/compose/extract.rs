@@ -19,7 +19,7 @@ use super::{
 pub const REVISION: u32 = 1;
 
 /// A page and what was noted while it was made.
-pub(super) struct Page {
+pub(crate) struct Page {
     pub markdown: String,
     pub warnings: Vec<String>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Page {
 const RESEARCH_FINDINGS: usize = 8;
 const HYBRID_FINDINGS: usize = 5;
 
-pub(super) fn compose(material: &Material, texts: &[Vec<Option<String>>]) -> Page {
+pub(crate) fn compose(material: &Material, texts: &[Vec<Option<String>>]) -> Page {
     let gathered = Gathered::of(material, texts);
     let mut page = frame::head(&gathered);
     let sections = if material.brief.sections.is_empty() { by_strategy(&gathered) } else { by_request(&gathered) };

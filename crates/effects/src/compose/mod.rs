@@ -6,7 +6,7 @@
 mod change;
 mod changes_page;
 mod dates;
-mod extract;
+pub(crate) mod extract;
 mod findings;
 mod frame;
 mod gathered;

@@ -14,7 +14,7 @@ table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2em .6em;tex
 blockquote{color:#555;border-left:3px solid #ccc;margin-left:0;padding-left:1em}a{color:#0b57d0}";
 
 /// A whole page.
-pub(super) fn page(title: &str, markdown: &str) -> String {
+pub(crate) fn page(title: &str, markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let events = Parser::new_ext(markdown, options).map(harmless);
     let mut body = String::with_capacity(markdown.len() * 2);

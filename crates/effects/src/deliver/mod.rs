@@ -4,7 +4,7 @@
 //! Refuses to know: whether a version may be delivered, how often it is tried.
 
 mod file;
-mod html;
+pub(crate) mod html;
 mod mail;
 mod webhook;
 

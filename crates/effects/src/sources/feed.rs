@@ -125,18 +125,22 @@ fn cursor_of(response: &Response) -> Cursor {
 }
 
 /// An entry on its way to an item.
-struct Entry {
-    id: String,
-    title: String,
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) title: String,
     link: Option<String>,
     author: Option<String>,
     at: Option<Timestamp>,
     feed: String,
-    text: String,
+    pub(crate) text: String,
 }
 
 /// Parses a feed into its new and changed entries, oldest first.
-fn read(body: &[u8], base: &str, known: &BTreeMap<String, Digest>) -> Result<(Vec<Entry>, Vec<Omission>), String> {
+pub(crate) fn read(
+    body: &[u8],
+    base: &str,
+    known: &BTreeMap<String, Digest>,
+) -> Result<(Vec<Entry>, Vec<Omission>), String> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err("answered with an empty body, which is no feed".to_owned());
     }
@@ -219,7 +223,7 @@ fn plain(text: &model::Text) -> String {
 }
 
 /// Text of a fragment. RSS does not say whether it holds HTML, so plain text with tags or entities is taken as HTML.
-fn text_from(body: &str, kind: &str) -> String {
+pub(crate) fn text_from(body: &str, kind: &str) -> String {
     let markup = kind.contains("html") || kind.contains("xml") || has_markup(body);
     if !markup {
         return body.trim().to_owned();

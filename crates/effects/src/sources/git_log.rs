@@ -31,7 +31,7 @@ struct Change {
 
 /// One commit.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Commit {
+pub(crate) struct Commit {
     pub sha: String,
     merge: bool,
     author: String,
@@ -52,7 +52,7 @@ pub(super) fn short(sha: &str) -> &str {
 }
 
 /// Reads commits in the order printed. With `truncated` the last one is dropped, as it may be cut.
-pub(super) fn parse(printed: &[u8], truncated: bool) -> Vec<Commit> {
+pub(crate) fn parse(printed: &[u8], truncated: bool) -> Vec<Commit> {
     let text = String::from_utf8_lossy(printed);
     let mut fields = text.split('\0').peekable();
     let mut commits = Vec::new();
@@ -104,7 +104,7 @@ fn numstat(field: &str) -> Option<(Option<(u64, u64)>, &str)> {
 
 impl Commit {
     /// What a reader would read of the commit: subject, body, changed files.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = self.subject.clone();
         if !self.body.is_empty() {
             text = format!("{text}\n\n{}", self.body);
@@ -123,7 +123,7 @@ impl Commit {
         text
     }
 
-    pub(super) fn into_item(self, link: String, text: Text) -> Item {
+    pub(crate) fn into_item(self, link: String, text: Text) -> Item {
         let facts = self.facts();
         Item {
             item_id: self.sha,
@@ -138,15 +138,16 @@ impl Commit {
 
     fn facts(&self) -> BTreeMap<String, String> {
         let sum = |pick: fn((u64, u64)) -> u64| {
-            self.changes.iter().filter_map(|change| change.lines).map(pick).sum::<u64>().to_string()
+            let lines = self.changes.iter().filter_map(|change| change.lines).map(pick);
+            lines.fold(0, u64::saturating_add).to_string()
         };
         let written: u64 = self
             .changes
             .iter()
             .filter(|change| !is_generated(&change.path))
             .filter_map(|c| c.lines)
-            .map(|(a, d)| a + d)
-            .sum();
+            .map(|(a, d)| a.saturating_add(d))
+            .fold(0, u64::saturating_add);
         let mut facts: BTreeMap<String, String> = [
             ("short", short(&self.sha).to_owned()),
             ("files_changed", self.changes.len().to_string()),
@@ -169,9 +170,13 @@ impl Commit {
     fn areas(&self, of: impl Fn(&str) -> String) -> String {
         let mut weights: BTreeMap<String, u64> = BTreeMap::new();
         for change in &self.changes {
-            let lines =
-                if is_generated(&change.path) { 0 } else { change.lines.map_or(1, |(added, deleted)| added + deleted) };
-            *weights.entry(of(&change.path)).or_default() += lines;
+            let lines = if is_generated(&change.path) {
+                0
+            } else {
+                change.lines.map_or(1, |(added, deleted)| added.saturating_add(deleted))
+            };
+            let weight = weights.entry(of(&change.path)).or_default();
+            *weight = weight.saturating_add(lines);
         }
         let mut names: Vec<_> = weights.into_iter().collect();
         names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

@@ -3,10 +3,10 @@
 //! Owns: the dispatch on the kind of source, the time-out of a look, and what all kinds share.
 //! Refuses to know: schedules, streams, what is done with an observation.
 
-mod feed;
+pub(crate) mod feed;
 mod folder;
 mod git;
-mod git_log;
+pub(crate) mod git_log;
 
 use std::{sync::Arc, time::Duration};
 

@@ -12,20 +12,20 @@ use crate::http::{permanent, shown, web_address};
 
 /// The address that paths begin at, and that the service token goes to.
 #[derive(Debug, Clone)]
-pub(super) struct Base {
+pub(crate) struct Base {
     url: Url,
     /// Its path without a slash at the end.
     path: String,
 }
 
 impl Base {
-    pub(super) fn new(url: Url) -> Self {
+    pub(crate) fn new(url: Url) -> Self {
         let path = url.path().trim_end_matches('/').to_owned();
         Self { url, path }
     }
 
     /// Whether `url` is the base address or below it.
-    pub(super) fn holds(&self, url: &Url) -> bool {
+    pub(crate) fn holds(&self, url: &Url) -> bool {
         let below = |rest: &str| rest.is_empty() || rest.starts_with('/');
         same_place(&self.url, url) && url.path().strip_prefix(&self.path).is_some_and(below)
     }
@@ -45,7 +45,7 @@ impl Base {
 }
 
 /// Reads an absolute address, or a path below `base`.
-pub(super) fn target(text: &str, base: Option<&Base>) -> Result<Url, Failure> {
+pub(crate) fn target(text: &str, base: Option<&Base>) -> Result<Url, Failure> {
     let text = text.trim();
     let scheme = text.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
     match base {

@@ -3,7 +3,7 @@
 //! Owns: which module does which step, and the bound of what a failure says.
 //! Refuses to know: templates, retries, what comes before and after a step.
 
-mod address;
+pub(crate) mod address;
 mod agent;
 mod answer;
 mod cached;

@@ -20,7 +20,7 @@ fn item(shard: u16, n: u64, after_ms: i64) -> InboxItem {
     }
 }
 
-fn session(n: u64) -> Session {
+pub(super) fn session(n: u64) -> Session {
     Session {
         id: owner(n),
         node: format!("node {n}"),

@@ -1,24 +1,38 @@
-//! A random trace: the same calls on the store and on the memory store must have the same outcomes and the same end.
+//! A random trace: the same calls on the store and on the memory store must have the same answers and the same end.
+//!
+//! Owns: which call comes next, and that every answer is compared. What is done to the log is in `trace/group.rs`, what to
+//! rows in `trace/tables.rs`. Refuses to know: which store it is given.
+//!
+//! Invariant: the trace follows from its seed. The first answer that differs names the seed and the step, so the shortest
+//! trace that shows it is the same seed with as many steps.
 
-use std::sync::Arc;
+mod group;
+mod tables;
+
+use std::{fmt, sync::Arc};
 
 use nightshift_domain::{
+    content::Digest,
     decider::Class,
-    ids::{ShardId, StreamId, derive},
+    ids::{CommandId, ShardId, StreamId, derive},
+    json::Json,
+    time::Timestamp,
 };
+use nightshift_projections::table::TableDef;
+use serde_json::json;
 
 use super::{
-    SHARDS,
-    pen::{NOON, Pen, Plan, job, stream, timer},
+    PROBES, SHARDS,
+    pen::{NOON, Pen, command_id, owner, stream},
+    sides::session,
 };
 use crate::{
     clock::ManualClock,
-    log::{AppendError, InboxItem, OwedQuery, ShardBatch, Verdict},
+    log::{AppendError, InboxItem, OwedQuery, Resolution, Snapshot, Verdict},
     memory::MemoryStore,
+    step_cache::Entry,
     store::Store,
 };
-
-const STEPS: u64 = 250;
 
 /// Numbers that look random and are the same each time.
 struct Draw(u64);
@@ -32,108 +46,304 @@ impl Draw {
     fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
-}
 
-/// Outcomes compared: what a contradiction says may differ.
-fn outcome(result: Result<Vec<Verdict>, AppendError>) -> Result<Vec<Verdict>, &'static str> {
-    result.map_err(|error| match error {
-        AppendError::Contradiction { .. } => "contradiction",
-        AppendError::NotWritten { .. } => "not written",
-        AppendError::Unknown { .. } => "unknown",
-    })
-}
-
-fn plan(draw: &mut Draw, shard: u16, next: &mut u64) -> Plan {
-    // Now and then a command of the past, which contradicts the log if it is on the same shard.
-    let command = if draw.chance(2) { draw.below(*next + 1) } else { *next };
-    *next += 1;
-    let own = stream(shard, draw.below(4));
-    let events = draw.below(4);
-    let mut plan = if events == 0 { Plan::rejected(own, command) } else { Plan::of(own, command, events) };
-    plan.bare = draw.chance(5);
-    for _ in 0..draw.below(3) {
-        let key = format!("k{}", draw.below(6));
-        let due = NOON.plus_ms(draw.below(50) as i64);
-        let free = plan.opens.iter().all(|open| open.key != key);
-        if free {
-            plan.opens.push(if draw.chance(50) { job(&key, due) } else { timer(&key, due) });
-        }
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize].clone()
     }
-    for _ in 0..draw.below(3) {
-        let other = stream(shard, draw.below(4));
-        plan.closes.push((other, format!("k{}", draw.below(6))));
+
+    fn shard(&mut self) -> ShardId {
+        ShardId(self.below(u64::from(SHARDS)) as u16)
     }
-    plan
+
+    fn stream(&mut self) -> StreamId {
+        stream(self.shard().0, self.below(4))
+    }
+
+    fn shards(&mut self) -> Vec<ShardId> {
+        (0..SHARDS).map(ShardId).filter(|_| !self.chance(30)).collect()
+    }
+
+    fn at(&mut self) -> Timestamp {
+        NOON.plus_ms(self.below(60) as i64)
+    }
 }
 
-fn group(draw: &mut Draw, pen: &Pen<'_>, next: &mut u64) -> Vec<ShardBatch> {
-    let first = draw.below(u64::from(SHARDS)) as u16;
-    let batch = |n: u64| {
-        let shard = (first + n as u16) % SHARDS;
-        let plans: Vec<Plan> = (0..draw.below(5)).map(|_| plan(draw, shard, next)).collect();
-        let mut batch = pen.batch(shard, &plans);
-        if draw.chance(5) {
-            batch.epoch -= 1;
-        }
-        batch
-    };
-    let count = 1 + first as u64 % 3;
-    (0..count).map(batch).collect()
+/// Where a trace is, for whoever reads that an answer differs.
+#[derive(Clone, Copy)]
+struct At {
+    seed: u64,
+    step: u64,
+    call: &'static str,
 }
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, step, call } = self;
+        write!(f, "step {step} of the trace of seed {seed} ({call}); again: NIGHTSHIFT_TRACE_SEED={seed} ")?;
+        write!(f, "NIGHTSHIFT_TRACE_STEPS={} cargo nextest run -p nightshift-tests random_traces", step + 1)
+    }
+}
+
+/// A trace under way.
+struct Trace<'a> {
+    store: &'a dyn Store,
+    reference: &'a dyn Store,
+    tables: &'static [&'static TableDef],
+    pen: Pen<'a>,
+    draw: Draw,
+    /// The next new command.
+    next: u64,
+    at: At,
+    rows: tables::Rows,
+}
+
+/// The same call on both stores has the same answer, which is given back.
+macro_rules! answer {
+    ($trace:ident, $store:ident => $call:expr) => {{
+        let one = {
+            let $store = $trace.store;
+            $call
+        };
+        let other = {
+            let $store = $trace.reference;
+            $call
+        };
+        assert_eq!(one, other, "{}", $trace.at);
+        other
+    }};
+}
+/// As [`answer`], of which nothing more is wanted.
+macro_rules! same {
+    ($trace:ident, $store:ident => $call:expr) => {{
+        let _ = answer!($trace, $store => $call);
+    }};
+}
+use {answer, same};
 
 pub(super) async fn a_random_trace_ends_like_the_reference(store: &dyn Store) {
+    trace(store, PROBES, 20_261_121, 400).await;
+}
+
+/// Makes `steps` random calls on a store that nobody has used, which has `tables`, and on the memory store.
+///
+/// # Panics
+/// An answer differs; it says which, and how to see it again.
+pub async fn trace(store: &dyn Store, tables: &'static [&'static TableDef], seed: u64, steps: u64) {
     let clock = Arc::new(ManualClock::at(NOON));
     let reference = &MemoryStore::new(derive("reference", &[]), SHARDS, clock) as &dyn Store;
-    let mut pen = Pen::take(store).await;
-    let mut next = 0;
+    let pen = Pen::take(store).await;
     Pen::take(reference).await;
-    let mut draw = Draw(20_261_121);
-    for step in 0..STEPS {
-        if draw.chance(10) {
-            let item = InboxItem {
-                stream: stream(draw.below(u64::from(SHARDS)) as u16, draw.below(4)),
-                command_id: super::pen::command_id(next + draw.below(20)),
-                payload: vec![step as u8],
-                arrived_at: NOON.plus_ms(step as i64),
-            };
-            assert_eq!(store.leave(&item).await, reference.leave(&item).await, "step {step}");
+    let at = At { seed, step: 0, call: "" };
+    let rows = tables::Rows::default();
+    let mut trace = Trace { store, reference, tables, pen, draw: Draw(seed), next: 0, at, rows };
+    for step in 0..steps {
+        trace.at.step = step;
+        trace.step().await;
+        if step % 50 == 49 {
+            trace.all().await;
         }
-        if draw.chance(5) {
-            let shard = [ShardId(draw.below(u64::from(SHARDS)) as u16)];
-            let taken = reference.acquire(super::pen::owner(2), &shard, NOON).await.expect("acquired");
-            pen.acquire(&shard, 2).await;
-            assert_eq!(pen.epochs[&shard[0]], taken[0].epoch, "step {step}");
+    }
+    trace.all().await;
+}
+
+impl Trace<'_> {
+    async fn step(&mut self) {
+        match self.draw.below(100) {
+            0..30 => self.append().await,
+            30..36 => self.leave().await,
+            36..40 => self.take_over().await,
+            40..43 => self.resolve().await,
+            43..63 => self.look().await,
+            63..68 => self.snapshots().await,
+            68..72 => self.sides().await,
+            72..76 => self.cache().await,
+            76..88 => self.write_rows().await,
+            88..90 => self.rebuild().await,
+            _ => self.ask_rows().await,
         }
-        let group = group(&mut draw, &pen, &mut next);
-        let expected = outcome(reference.append(&group).await);
-        assert_eq!(outcome(store.append(&group).await), expected, "step {step}");
-        for (batch, verdict) in group.iter().zip(expected.unwrap_or_default()) {
+    }
+
+    /// Outcomes compared: what a contradiction says may differ.
+    async fn append(&mut self) {
+        self.at.call = "append";
+        let group = group::group(&mut self.draw, &self.pen, &mut self.next);
+        let outcome = |result: Result<Vec<Verdict>, AppendError>| {
+            result.map_err(|error| match error {
+                AppendError::Contradiction { .. } => "contradiction",
+                AppendError::NotWritten { .. } => "not written",
+                AppendError::Unknown { .. } => "unknown",
+            })
+        };
+        let verdicts = answer!(self, store => outcome(store.append(&group).await));
+        for (batch, verdict) in group.iter().zip(verdicts.unwrap_or_default()) {
             if verdict == Verdict::Committed {
-                pen.note(batch);
+                self.pen.note(batch);
             }
         }
     }
-    assert_equal(store, reference).await;
-}
 
-/// Everything that can be read is equal.
-async fn assert_equal(store: &dyn Store, reference: &dyn Store) {
-    let shards: Vec<ShardId> = (0..SHARDS).map(ShardId).collect();
-    assert_eq!(store.heads().await, reference.heads().await);
-    assert_eq!(store.waiting(&shards, 1_000).await, reference.waiting(&shards, 1_000).await);
-    let query = OwedQuery { classes: Class::ALL.to_vec(), due_before: None, after: None, limit: 1_000 };
-    let owed = store.owed(&shards, &query).await;
-    assert!(owed.as_ref().is_ok_and(|owed| owed.len() > 10), "the trace leaves something open: {owed:?}");
-    assert_eq!(owed, reference.owed(&shards, &query).await);
-    for shard in shards {
-        let events = store.read_shard(shard, 0, u32::MAX).await;
-        assert!(events.as_ref().is_ok_and(|events| events.len() > 10), "shard {shard} has a log");
-        assert_eq!(events, reference.read_shard(shard, 0, u32::MAX).await);
-        for n in 0..4 {
-            let own: StreamId = stream(shard.0, n);
-            assert_eq!(store.read_stream(own, 0, 1_000).await, reference.read_stream(own, 0, 1_000).await);
-            assert_eq!(store.read_commands(own, None, 1_000).await, reference.read_commands(own, None, 1_000).await);
-            assert_eq!(store.owed_by(own).await, reference.owed_by(own).await);
+    async fn leave(&mut self) {
+        self.at.call = "inbox";
+        let id = command_id(self.next + self.draw.below(20));
+        if self.draw.chance(25) {
+            let shard = self.draw.shard();
+            same!(self, store => store.discard(shard, id).await);
+            return;
         }
+        let (stream, payload) = (self.draw.stream(), vec![self.at.step as u8]);
+        let item = InboxItem { stream, command_id: id, payload, arrived_at: self.draw.at() };
+        same!(self, store => store.leave(&item).await);
+    }
+
+    /// Another owner takes some shards: what was written under the old epoch is fenced from now on.
+    async fn take_over(&mut self) {
+        self.at.call = "acquire";
+        let shards: Vec<ShardId> = (0..=self.draw.below(2)).map(|_| self.draw.shard()).collect();
+        let mut shards = shards;
+        shards.sort();
+        shards.dedup();
+        let (who, now) = (owner(self.draw.below(3)), self.draw.at());
+        let sorted = |owned: Vec<crate::log::Ownership>| {
+            let mut owned: Vec<_> = owned.into_iter().map(|own| (own.shard, own.epoch, own.head, own.hlc)).collect();
+            owned.sort();
+            owned
+        };
+        let taken = answer!(self, store => store.acquire(who, &shards, now).await.map(sorted)).expect("acquired");
+        for (shard, epoch, ..) in taken {
+            // Now and then the old writer does not notice, and goes on under its epoch.
+            if !self.draw.chance(30) {
+                self.pen.epochs.insert(shard, epoch);
+            }
+        }
+    }
+
+    async fn resolve(&mut self) {
+        self.at.call = "resolve";
+        let (shard, who, now) = (self.draw.shard(), owner(self.draw.below(3)), self.draw.at());
+        let epoch = self.pen.epochs[&shard] - i64::from(self.draw.chance(20));
+        let command = self.command();
+        let found = answer!(self, store => store.resolve(who, shard, epoch, command, now).await);
+        if let Ok(Resolution::Written { epoch } | Resolution::NotWritten { epoch }) = found {
+            self.pen.epochs.insert(shard, epoch);
+        }
+    }
+
+    /// A command that may have been appended.
+    fn command(&mut self) -> CommandId {
+        command_id(self.draw.below(self.next + 2))
+    }
+
+    /// One of the questions to the log.
+    async fn look(&mut self) {
+        self.at.call = "read";
+        let (stream, shard, shards) = (self.draw.stream(), self.draw.shard(), self.draw.shards());
+        let (after, limit) = (self.draw.below(12), 1 + self.draw.below(9) as u32);
+        let command = self.command();
+        match self.draw.below(8) {
+            0 => same!(self, store => store.read_stream(stream, after, limit).await),
+            1 => same!(self, store => store.read_shard(shard, after * 3, limit).await),
+            2 => same!(self, store => store.command(shard, command).await),
+            3 => {
+                let after = self.draw.chance(60).then_some(after * 2);
+                same!(self, store => store.read_commands(stream, after, limit).await);
+            }
+            4 => same!(self, store => store.owed_by(stream).await),
+            5 => same!(self, store => store.waiting(&shards, limit).await),
+            6 => same!(self, store => store.heads().await),
+            _ => {
+                let classes = Class::ALL.into_iter().filter(|_| self.draw.chance(60)).collect();
+                let due_before = self.draw.chance(50).then(|| self.draw.at());
+                let mut query = OwedQuery { classes, due_before, after: None, limit };
+                // The next page begins where this one ends.
+                let page = answer!(self, store => store.owed(&shards, &query).await).expect("read");
+                let last = page.last().map(|owed| (owed.obligation.due_at, owed.stream, owed.obligation.key.clone()));
+                if last.is_some() {
+                    query.after = last;
+                    same!(self, store => store.owed(&shards, &query).await);
+                }
+            }
+        }
+    }
+
+    async fn snapshots(&mut self) {
+        self.at.call = "snapshot";
+        let stream = self.draw.stream();
+        if self.draw.chance(60) {
+            let (version, data) = (1 + self.draw.below(30), vec![self.at.step as u8; self.draw.below(40) as usize]);
+            let snapshot = Snapshot { stream, version, state_revision: self.draw.below(3) as u32, data };
+            same!(self, store => store.put_snapshot(&snapshot).await);
+        }
+        same!(self, store => store.snapshot(stream).await);
+    }
+
+    /// Cursors, content, sessions.
+    async fn sides(&mut self) {
+        self.at.call = "sides";
+        let name = self.draw.pick(&["spans", "mail", ""]);
+        let places: Vec<(ShardId, u64)> =
+            self.draw.shards().into_iter().map(|shard| (shard, self.draw.below(99))).collect();
+        let n = self.draw.below(6);
+        let (digest, bytes) = (Digest(format!("{n:064x}")), vec![n as u8; n as usize * 1_000]);
+        match self.draw.below(6) {
+            0 => same!(self, store => store.set_cursors(name, &places).await),
+            1 => same!(self, store => store.cursors(name).await),
+            2 => same!(self, store => store.put(&digest, bytes.clone()).await),
+            3 => same!(self, store => store.get(&digest).await),
+            4 => same!(self, store => store.join(&session(n), 600_000).await),
+            _ => same!(self, store => store.leave_session(session(n).id).await),
+        }
+        same!(self, store => store.living().await);
+    }
+
+    async fn cache(&mut self) {
+        self.at.call = "step cache";
+        let (key, now) = (format!("key {}", self.draw.below(5)), self.draw.at());
+        let run =
+            nightshift_domain::ids::RunId::on_shard(derive("run", &[&[self.draw.below(9) as u8]]), self.draw.shard());
+        let value: Json = self.draw.pick(&[json!({"a": [1, null]}), json!("x"), json!(1.5), json!(null)]);
+        let entry = Entry {
+            value,
+            status_code: self.draw.chance(50).then_some(200),
+            etag: self.draw.chance(50).then(|| "e\"".to_owned()),
+            stored_at: now,
+            expires_at: self.draw.chance(60).then(|| now.plus_ms(self.draw.below(40) as i64)),
+            run,
+            step: "s".to_owned(),
+            hits: 0,
+            last_hit_at: None,
+            last_hit_run: None,
+        };
+        let entries_max = self.draw.below(6);
+        match self.draw.below(8) {
+            0..4 => same!(self, store => store.keep(&key, &entry).await),
+            4 => same!(self, store => store.prune(now, entries_max).await),
+            _ => same!(self, store => store.count_hit(&key, run, now).await),
+        }
+        same!(self, store => store.kept(&key, now).await);
+    }
+
+    /// Everything that can be read is equal.
+    async fn all(&mut self) {
+        self.at.call = "everything";
+        let shards: Vec<ShardId> = (0..SHARDS).map(ShardId).collect();
+        same!(self, store => store.heads().await);
+        same!(self, store => store.waiting(&shards, 1_000).await);
+        let query = OwedQuery { classes: Class::ALL.to_vec(), due_before: None, after: None, limit: 1_000 };
+        let owed = answer!(self, store => store.owed(&shards, &query).await);
+        assert!(
+            self.at.step < 399 || owed.as_ref().is_ok_and(|owed| owed.len() > 10),
+            "something is left open: {owed:?}"
+        );
+        for shard in shards {
+            same!(self, store => store.read_shard(shard, 0, u32::MAX).await);
+            for n in 0..4 {
+                let own = stream(shard.0, n);
+                same!(self, store => store.read_stream(own, 0, 1_000).await);
+                same!(self, store => store.read_commands(own, None, 1_000).await);
+                same!(self, store => store.owed_by(own).await);
+                same!(self, store => store.snapshot(own).await);
+            }
+        }
+        self.all_rows().await;
     }
 }

@@ -13,7 +13,7 @@
 
 mod personal;
 mod retell;
-mod secrets;
+pub(crate) mod secrets;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -59,6 +59,19 @@ struct Writer {
     relaxed: bool,
 }
 
+/// A door for the fuzz targets: takes a page of events apart as reading the log does.
+///
+/// # Errors
+/// It is no page.
+#[cfg(feature = "fuzz")]
+pub fn events_of(
+    shard: nightshift_domain::ids::ShardId,
+    bytes: &[u8],
+) -> Result<Vec<nightshift_domain::recorded::Recorded>, StoreError> {
+    let mut events = Vec::new();
+    page::parse(shard, bytes, &mut events).map(|()| events)
+}
+
 impl SqliteStore {
     /// Writes the address of this process's HTTP interface where [`lock_holder`] finds it.
     ///

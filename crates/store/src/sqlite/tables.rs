@@ -41,6 +41,7 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
         .enumerate()
         .map(|(at, column)| format!("t.{} = asked.value ->> {at}", quote(column)))
         .collect();
+    let of_row: Vec<String> = table.key.iter().map(|column| format!("t.{}", quote(column))).collect();
     let asked = format!("json_each($1) AS asked CROSS JOIN {name} AS t ON {}", on_key.join(" AND "));
     let into = format!("INSERT INTO {name} ({})", all_quoted(table));
     let on_conflict = format!("ON CONFLICT ({key}) DO UPDATE SET {}", assignments(table));
@@ -49,7 +50,8 @@ fn generation(table: &TableDef, name: &str) -> GenerationSql {
         upsert: format!("{into} SELECT {} FROM jsonb_each($1) WHERE true {on_conflict}", values(table)).into(),
         // Two rows in a statement: with more, SQLite takes twice the time; with one, twice the answers are sent back.
         upsert_lot: format!("{into} VALUES ({parameters}), ({parameters}) {on_conflict};\n").repeat(LOT / 2).into(),
-        delete: format!("DELETE FROM {name} WHERE rowid IN (SELECT t.rowid FROM {asked})").into(),
+        // By the key: not every table has a rowid.
+        delete: format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {} FROM {asked})", of_row.join(", ")).into(),
         by_key: format!("SELECT {} FROM {asked}", image(table)).into(),
     }
 }
