@@ -87,7 +87,9 @@ async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
         output::json(&serde_json::json!({"run": row, "timeline": lines}));
         return Ok(Code::Ok);
     }
-    println!("{} for {} v{}", cell(&row, "definition"), cell(&row, "title"), cell(&row, "version_number"));
+    let version = cell(&row, "version_number");
+    let version = if version.is_empty() { version } else { format!(" v{version}") };
+    println!("{} for {}{version}", cell(&row, "definition"), cell(&row, "title"));
     fact("id", id);
     fact("status", cell(&row, "status"));
     fact("trace", cell(&row, "trace_id"));
