@@ -91,6 +91,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::StepCompleted { step, output, how } => {
             begun(rows, recorded);
             step::completed(rows, recorded, step, output);
+            step::goes_on_without_place(rows, recorded, step, "success");
             if matches!(how, How::Replaced { .. }) {
                 step::replaced(rows, recorded, step);
             }
