@@ -52,7 +52,7 @@ fn told_the_end(hook: &Web) -> Option<Vec<(u64, u64, String)>> {
 }
 
 #[test]
-fn a_receiver_that_fails_twice_gets_every_message_once_and_in_order() {
+fn defect_5_12_9_a_receiver_that_fails_twice_gets_every_message_once_and_in_order() {
     for world in worlds() {
         let agents = Web::start(good);
         let hook = Web::start(|_, before| if before < 2 { Answer::new(503, "later") } else { Answer::new(200, "") });
