@@ -12,6 +12,7 @@ mod explain;
 mod job;
 mod limit;
 mod queue;
+mod report;
 mod run;
 mod schedule;
 mod serve;

@@ -3,7 +3,7 @@
 use nightshift_domain::{ids::CommandId, run};
 use nightshift_ports::{clock::IdSource, read_models::Query};
 
-use super::{Env, approval::json, timeline, watch, workflow};
+use super::{Env, approval::json, report, timeline, watch, workflow};
 use crate::{
     app::{self, Mode},
     args,
@@ -42,6 +42,8 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
             tell(env, &id, run::Command::Migrate(Box::new(migration))).await
         }
         args::Run::Pause { id, note } => tell(env, &id, run::Command::Pause { by: asked(note) }).await,
+        args::Run::Reports { id } => report::list(env, &id).await,
+        args::Run::Resend { id, message, note } => report::resend(env, &id, message.as_deref(), asked(note)).await,
         args::Run::Resume { id } => tell(env, &id, run::Command::Resume { by: asked(String::new()) }).await,
     }
 }

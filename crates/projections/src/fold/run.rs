@@ -46,7 +46,8 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::StepDiscarded { .. }
         | Event::ApprovalEscalated { .. }
         | Event::Reported { .. }
-        | Event::ReportGivenUp { .. } => {}
+        | Event::ReportGivenUp { .. }
+        | Event::ReportResent { .. } => {}
     }
     step::touched(event, recorded, touches);
 }
@@ -113,7 +114,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             }
         }
         // What webhooks were told is in the log; it changes nothing about the run.
-        Event::Reported { .. } | Event::ReportGivenUp { .. } => {}
+        Event::Reported { .. } | Event::ReportGivenUp { .. } | Event::ReportResent { .. } => {}
     }
 }
 

@@ -80,7 +80,8 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Reported { .. }
-        | Event::ReportGivenUp { .. } => {}
+        | Event::ReportGivenUp { .. }
+        | Event::ReportResent { .. } => {}
         Event::Migrated(to) => {
             for step in to.plan.steps.iter().map(|step| &step.id).chain(&to.dropped) {
                 touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, step));
