@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Answer, Approval, Asked, Created, Event, GivenUp, How, Rejection, Run, State, StepStatus, memory};
+use super::{Answer, Approval, Created, Event, GivenUp, How, Run, State, StepStatus, memory};
 use crate::{
     content::{Failure, FailureClass},
     ids::{RunId, StreamId, derive},
