@@ -52,7 +52,7 @@ fn told_the_end(hook: &Web) -> Option<Vec<(u64, u64, String)>> {
 }
 
 #[test]
-fn a_receiver_that_fails_twice_gets_every_message_once_and_in_order() {
+fn defect_5_12_9_a_receiver_that_fails_twice_gets_every_message_once_and_in_order() {
     for world in worlds() {
         let agents = Web::start(good);
         let hook = Web::start(|_, before| if before < 2 { Answer::new(503, "later") } else { Answer::new(200, "") });
@@ -107,6 +107,43 @@ fn what_is_owed_survives_a_kill() {
 }
 
 #[test]
+fn what_nobody_took_is_listed_and_sent_anew_as_it_was() {
+    for world in worlds() {
+        let agents = Web::start(good);
+        let hook = Web::start(|_, before| if before < 3 { Answer::new(410, "gone") } else { Answer::new(200, "") });
+        let node = telling(&world, &agents, &hook).with("workflows.webhook_events", "orchestration.run.completed");
+        register(&world, &node, FLOW);
+        let mut daemon = node.serve();
+        let _ = daemon.address();
+        let run = node.json(&["run", "start", "told", "--watch"])["id"].as_str().expect("an id").to_owned();
+        let lost = eventually("it is given up", LIMIT, || {
+            Some(node.rows(&["run", "reports", &run])).filter(|lost| !lost.is_empty())
+        });
+        assert_eq!(
+            (lost.len(), &lost[0]["event"], &lost[0]["attempts"]),
+            (1, &"orchestration.run.completed".into(), &3.into())
+        );
+        let turned = node.run(&["run", "resend", &run, "1.7"]);
+        assert_eq!(turned.code, 6, "{}", turned.err);
+        let sent =
+            node.json(&["run", "resend", &run, lost[0]["message"].as_str().expect("its name"), "--note", "mended"]);
+        assert_eq!(sent["sent"], 1);
+        let told = eventually("it is taken", LIMIT, || told_the_end(&hook));
+        assert_eq!(told.len(), 1);
+        let all: Vec<Asked> = hook.exchanges().into_iter().map(|(asked, _)| asked).collect();
+        assert_eq!(
+            (all.len(), &all[3].body, all[3].header("webhook-id")),
+            (4, &all[0].body, all[0].header("webhook-id"))
+        );
+        eventually("its end is kept", LIMIT, || node.rows(&["run", "reports", &run]).is_empty().then_some(()));
+        assert_eq!(node.json(&["run", "resend", &run])["sent"], 0);
+        daemon.stop();
+        let _ = node.run(&["verify"]).ok();
+        let _ = node.run(&["replay", "--store"]).ok();
+    }
+}
+
+#[test]
 fn a_document_names_its_own_webhook_and_whom_it_asks_signs() {
     let world = World::sqlite();
     let (agents, hook, other) = (Web::start(good), Web::start(good), Web::start(good));
@@ -137,4 +174,18 @@ fn a_program_that_is_not_listed_is_not_started() {
     assert!(dead.len() == 1 && dead[0].to_string().contains("workflows.programs"), "{dead:#?}");
     let run = world.node.clone().with("workflows.programs", "cat, uname").json(&["run", "start", "runs"]);
     assert_eq!(run["status"], "completed", "{run:#}");
+}
+
+#[test]
+fn what_a_program_says_beside_its_output_is_shown() {
+    let world = World::sqlite();
+    let script = "for n in $(seq 12); do echo \"said $n\" >&2; done; echo '{\\\"made\\\": 1}'";
+    register(&world, &world.node, &format!("name: runs\nsteps: [{{id: a, process: [sh, -c, \"{script}\"]}}]\n"));
+    let node = world.node.clone().with("workflows.programs", "sh");
+    let run = node.json(&["run", "start", "runs"]);
+    assert_eq!(run["status"], "completed", "{run:#}");
+    let shown = node.run(&["run", "show", run["id"].as_str().expect("an id")]).ok().out;
+    assert!(shown.contains("a: {\"made\":1}\n"), "{shown}");
+    assert!(shown.contains("| (2 more line(s) before)\n") && shown.contains("| said 12\n"), "{shown}");
+    assert!(!shown.contains("said 2\n"), "{shown}");
 }

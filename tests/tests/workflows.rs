@@ -49,7 +49,7 @@ fn text<'v>(row: &'v Value, column: &str) -> &'v str {
 
 /// 4.7, 1: nothing ever put the dependent steps into the queue; 4.7, 4: the document was never read.
 #[test]
-fn every_step_of_the_stored_workflows_runs_in_the_order_of_its_dependencies() {
+fn defect_4_7_1_every_step_of_the_stored_workflows_runs_in_the_order_of_its_dependencies() {
     for world in worlds() {
         let web = Web::start(good);
         let node = beside(&world, &web);
@@ -103,7 +103,7 @@ fn an_agent_that_says_no_is_asked_again_under_the_same_key() {
 
 /// 5.12, 4: a decision did not wake the run; 5.12, 5: a question behind a step held the run for ever or completed it twice.
 #[test]
-fn a_question_holds_the_run_until_it_is_answered_once() {
+fn defect_5_12_4_a_question_holds_the_run_until_it_is_answered_once() {
     for world in worlds() {
         let web = Web::start(good);
         let node = beside(&world, &web);
@@ -135,7 +135,7 @@ fn a_question_holds_the_run_until_it_is_answered_once() {
 
 /// 5.12, 2: nothing survived a restart.
 #[test]
-fn a_killed_daemon_goes_on_where_it_was() {
+fn defect_5_12_2_a_killed_daemon_goes_on_where_it_was() {
     for world in worlds() {
         let web = Web::start(|asked, before| match (asked.path.as_str(), before) {
             // The first call of the second step is never answered: the daemon dies in the middle of it.
@@ -174,7 +174,7 @@ fn a_killed_daemon_goes_on_where_it_was() {
 
 /// An event wakes the run that waits for its correlation, starts runs of definitions that hear of it, each once.
 #[test]
-fn events_start_and_wake_runs_once() {
+fn defect_4_7_7_events_start_and_wake_runs_once() {
     for world in worlds() {
         let web = Web::start(good);
         let node = beside(&world, &web);

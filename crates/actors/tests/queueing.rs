@@ -56,7 +56,7 @@ async fn held(system: &System) -> Vec<Option<HeldBy>> {
 }
 
 #[tokio::test]
-async fn a_bucket_holds_back_and_lets_go_at_the_instant_of_the_next_token() {
+async fn defect_4_7_6_a_bucket_holds_back_and_lets_go_at_the_instant_of_the_next_token() {
     let rates = rates(&[("global:agent:writer", 2.0, 0.5)]);
     let (stage, system) = started(Limits { rates, ..Limits::default() }).await;
     let writer = register(&system, WRITER).await;

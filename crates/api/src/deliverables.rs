@@ -18,6 +18,7 @@ use crate::{
     envelope::{self, Answered, ApiError},
     extract::{Body, Named, Order, Question},
     paging::{self, Listing},
+    recovery::NoteRequest,
     routes::{Gives, LIMIT, OFFSET, Param, ParamKind, Route, Takes, of},
     rows::shown,
     system::done,
@@ -61,7 +62,7 @@ pub const ROUTES: &[Route] = &[
     Route::post("/api/deliverables/{id}/pause", || routing::post(pause))
         .group(Group::Steer)
         .about(TAG, "Make nothing until it is resumed.")
-        .takes(Takes::Json(of::<PauseRequest>)),
+        .takes(Takes::Json(of::<NoteRequest>)),
     Route::post("/api/deliverables/{id}/resume", || routing::post(resume))
         .group(Group::Steer)
         .about(TAG, "Go on; slots that passed meanwhile are not made up for."),
@@ -82,14 +83,6 @@ pub struct RunRequest {
     /// Also when nothing is new.
     #[serde(default)]
     force: bool,
-}
-
-/// Why it is paused.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PauseRequest {
-    /// For people.
-    note: Option<String>,
 }
 
 /// An approval.
@@ -164,7 +157,7 @@ async fn run(
 async fn pause(
     State(shared): State<Arc<Shared>>,
     (caller, order, Named(id)): (Caller, Order, Named<Uuid>),
-    Body(asked): Body<PauseRequest>,
+    Body(asked): Body<NoteRequest>,
 ) -> Answered {
     let note = asked.note.unwrap_or_else(|| format!("paused by {}", caller.user));
     act(&shared, &caller, (order, id), Command::Pause { note }).await

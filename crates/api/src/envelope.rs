@@ -229,6 +229,7 @@ pub fn said(status: StatusCode, data: impl Serialize) -> Response {
 const REJECTIONS: &[(&str, Code)] = &[
     ("unknown", Code::NotFound),
     ("no_such_version", Code::NotFound),
+    ("no_such_report", Code::NotFound),
     ("no_such_step", Code::NotFound),
     ("no_such_approval", Code::NotFound),
     ("parameters", Code::BadRequest),

@@ -31,6 +31,7 @@ mod orchestrations;
 mod paging;
 mod queues;
 mod recovery;
+mod reports;
 pub mod routes;
 mod rows;
 mod schedules;

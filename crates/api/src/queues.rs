@@ -12,6 +12,7 @@ use nightshift_actors::queue::{
 use nightshift_domain::{
     queue::{Command, Paused, State as Queue},
     run::DEFAULT_QUEUE,
+    time::Timestamp,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,8 @@ pub struct QueueLine {
     pub held: usize,
     /// Steps that hold a place.
     pub taken: usize,
+    /// Since when the step waits that waits longest, RFC 3339.
+    pub oldest: Option<String>,
     /// The most that may; none: as many as there are places.
     pub places: Option<usize>,
     /// It is paused by its name.
@@ -111,10 +114,12 @@ pub fn queues(limits: &Limits, concurrency: usize, set: &Queue, view: Option<&Qu
         waiting: 0,
         held: 0,
         taken: 0,
+        oldest: None,
         places: limits.queues.get(name).copied(),
         paused: set.queues.get(name).map(Pause::of),
     };
     let mut all = BTreeMap::new();
+    let mut oldest: BTreeMap<&String, Timestamp> = BTreeMap::new();
     let known = limits.queues.keys().chain(set.queues.keys()).map(String::as_str);
     for name in known.chain([DEFAULT_QUEUE]) {
         all.entry(name.to_owned()).or_insert_with(|| line(name));
@@ -124,11 +129,15 @@ pub fn queues(limits: &Limits, concurrency: usize, set: &Queue, view: Option<&Qu
         let queue = all.entry(name.clone()).or_insert_with(|| line(name));
         queue.waiting += 1;
         queue.held += usize::from(waiting.held_by.is_some());
+        oldest.entry(name).and_modify(|first| *first = waiting.job.since.min(*first)).or_insert(waiting.job.since);
     }
     for (named, taken) in view.iter().flat_map(|view| &view.named) {
         if let NamedPlace::Queue(name) = named {
             all.entry(name.clone()).or_insert_with(|| line(name)).taken = *taken;
         }
+    }
+    for (name, since) in oldest {
+        all.entry(name.clone()).and_modify(|queue| queue.oldest = Some(since.to_string()));
     }
     Queues {
         taken: view.map(|view| view.taken),

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
     Shared, approvals, auth::Group, bulk, control, deliverables, edge, events, explain, health, hooks, jobs, limits,
-    links, openapi, orchestrations, queues, recovery, schedules, seed, stream, workflows,
+    links, openapi, orchestrations, queues, recovery, reports, schedules, seed, stream, workflows,
 };
 
 /// Makes the schema of a type.
@@ -222,13 +222,14 @@ impl Route {
 
 /// Every route there is.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    let modules: [&'static [Route]; 19] = [
+    let modules: [&'static [Route]; 20] = [
         health::ROUTES,
         openapi::ROUTES,
         control::ROUTES,
         workflows::ROUTES,
         orchestrations::ROUTES,
         recovery::ROUTES,
+        reports::ROUTES,
         stream::ROUTES,
         approvals::ROUTES,
         links::ROUTES,

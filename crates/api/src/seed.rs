@@ -157,14 +157,18 @@ async fn dispatch(
     let definition = shared.definition(owner, name, &user.0).await?;
     let (roots, steps, parameters) = graph(&shared, &definition, &asked.payload).await?;
     let intent = asked.intent_id.filter(|intent| !intent.is_null());
-    let cause = json!({"payload": asked.payload, "trigger_event_id": trigger, "intent_id": intent});
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (trigger, intent) = (trigger.as_ref().map(text), intent.as_ref().map(text));
+    // The view `workflow_runs` shows both from where an event has them.
+    let event = json!({"id": trigger, "intent_id": intent});
+    let cause = json!({"payload": asked.payload, "trigger_event_id": trigger, "intent_id": intent, "event": event});
     let wish = Wish { version: None, parameters, user: user.clone(), cause, priority: None };
     let (run, taken) = shared.launch(&caller, order, &definition, wish).await?;
     let event = Published {
         id: run.to_string(),
         user,
         correlation: None,
-        intent_id: intent.map(|intent| intent.as_str().map_or_else(|| intent.to_string(), str::to_owned)),
+        intent_id: intent,
         payload: json!({"workflow_run_id": run, "steps_count": steps, "workflow_spec": asked.workflow_key}),
     };
     let event_type = format!("workflow_dispatched:{}", asked.workflow_key);

@@ -142,7 +142,7 @@ async fn without_configuration_this_machine_asks_with_the_control_token() {
 
 /// The seed served its metrics to everybody.
 #[tokio::test]
-async fn figures_take_a_proof_once_somebody_from_outside_may_ask() {
+async fn defect_5_12_12_figures_take_a_proof_once_somebody_from_outside_may_ask() {
     let stage = Stage::new().await;
     assert_eq!(stage.send(("GET", "/metrics"), &[], "").await.status, 401);
     let answer = stage.get("ns_reader", "/metrics").await;

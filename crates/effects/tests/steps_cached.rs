@@ -193,7 +193,7 @@ async fn a_step_that_keeps_nothing_is_done_each_time() {
 
 /// 5.12, 11: no protection against a stampede.
 #[tokio::test]
-async fn steps_that_want_the_same_at_once_do_it_once() {
+async fn defect_5_12_11_steps_that_want_the_same_at_once_do_it_once() {
     let Stage { work, cache, acting } = stage([Ok(json!("made"))]);
     let input = json!({});
     let calls: Vec<_> = (0..50).map(|n| begin(&acting, in_run(n, &input, 0))).collect();
@@ -283,7 +283,7 @@ async fn a_cache_that_does_not_answer_costs_work_and_no_step() {
 
 /// 5.12, 11: the key ignored the version of the agent.
 #[tokio::test]
-async fn another_version_of_an_agent_is_asked_anew() {
+async fn defect_5_12_11_another_version_of_an_agent_is_asked_anew() {
     let Stage { work, cache, .. } = stage([Ok(json!("of 1")), Ok(json!("of 2"))]);
     work.gate.add_permits(9);
     let ask = async |version: &str| {

@@ -230,7 +230,7 @@ async fn a_date_to_wait_for_is_measured_from_the_attempt() {
 }
 
 #[tokio::test]
-async fn what_failures_say_is_bounded() {
+async fn defect_4_7_10_what_failures_say_is_bounded() {
     let server = Http::start(vec![answer("404 Not Found", &[], "no")]).await;
     let path = format!("/{}", "ä".repeat(4_000));
     let failure = act(&with(based(&server.url)), &action("GET", &path, &[], None)).await.unwrap_err();

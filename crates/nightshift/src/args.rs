@@ -96,6 +96,8 @@ pub enum Command {
     Replay(Replay),
     /// Check the store against its invariants.
     Verify,
+    /// Ask the tables in SQL; nothing is changed. The same queries work on PostgreSQL and on SQLite.
+    Sql(Sql),
     /// The database.
     #[command(subcommand)]
     Db(Db),
@@ -260,9 +262,38 @@ pub enum Version {
 pub enum Schedule {
     /// List them with their next instants.
     List,
-    /// The next instants of a schedule, with what daylight saving does to them.
+    /// Start nothing until it is resumed. For schedules of workflows; a deliverable is paused itself.
+    Pause {
+        /// Id, or the beginning of one; or the workflow, when it has one schedule.
+        id: String,
+        /// Why, for people.
+        #[arg(long, default_value = "paused by hand")]
+        note: String,
+    },
+    /// Go on from now; instants that passed meanwhile are not made up for.
+    Resume {
+        /// Id, or the beginning of one; or the workflow, when it has one schedule.
+        id: String,
+    },
+    /// Start what it starts, now, also while it is paused.
+    Trigger {
+        /// Id, or the beginning of one; or the workflow or deliverable, when it has one schedule.
+        id: String,
+    },
+    /// Start what it starts for each due instant of a range of the past; slots it had are not done again.
+    Backfill {
+        /// Id, or the beginning of one; or the workflow, when it has one schedule.
+        id: String,
+        /// The first instant that counts (RFC 3339).
+        #[arg(long)]
+        from: String,
+        /// The last instant that counts (RFC 3339). Default: now.
+        #[arg(long)]
+        upto: Option<String>,
+    },
+    /// The next instants of a schedule, what daylight saving does to them, and what will happen to each.
     Preview {
-        /// An order document, a deliverable, or a cron expression in quotes.
+        /// A schedule, workflow or deliverable; a document of either; or a cron expression in quotes.
         what: String,
         /// Zone for a cron expression.
         #[arg(long, default_value = "UTC")]
@@ -318,6 +349,17 @@ pub enum Db {
     Info,
     /// Build the read models anew from the log, beside the live ones, and swap.
     Rebuild,
+}
+
+/// A question in SQL.
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// The query, e.g. "SELECT status, COUNT(*) FROM job_queue GROUP BY status"; `-` for standard input.
+    #[arg(allow_hyphen_values = true)]
+    pub query: String,
+    /// At most so many rows.
+    #[arg(long, default_value_t = 1_000)]
+    pub limit: usize,
 }
 
 /// The configuration.

@@ -12,17 +12,21 @@ mod explain;
 mod job;
 mod limit;
 mod queue;
+mod report;
 mod run;
 mod schedule;
 mod serve;
 mod simulate;
+mod sql;
 mod tick;
 mod timeline;
 mod trial;
 mod verify;
 mod version;
 mod watch;
-mod workflow;
+pub mod workflow;
+
+pub use schedule::parse_instant;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -73,7 +77,7 @@ pub fn run(cli: Cli) -> Result<Code, Exit> {
         return Ok(Code::Ok);
     }
     let loaded = app::load_config(&cli)?;
-    let at = cli.at.as_deref().map(schedule::parse_instant).transpose()?;
+    let at = cli.at.as_deref().map(parse_instant).transpose()?;
     if at.is_some() && matches!(cli.command, Command::Serve | Command::Demo { .. }) {
         return Err(Exit::new(
             Code::Usage,
@@ -121,6 +125,7 @@ async fn dispatch(env: Env, command: Command) -> Result<Code, Exit> {
         Command::Capture(args) => capture::capture(&env, args).await,
         Command::Replay(args) => capture::replay(&env, args).await,
         Command::Verify => verify::run(&env).await,
+        Command::Sql(asked) => sql::run(&env, asked).await,
         Command::Db(command) => db::run(&env, command).await,
         Command::Config(command) => config::run(&env, command),
         Command::Bench(args) => crate::bench::run(&env, args).await,

@@ -9,6 +9,7 @@ use nightshift_projections::{
 use serde_json::Value;
 
 use crate::{
+    commands::workflow,
     exit::{Code, Exit},
     output::cell,
 };
@@ -104,9 +105,36 @@ pub async fn run(models: &dyn ReadModels, name: &str) -> Result<(RunId, Row), Ex
 ///
 /// # Errors
 /// There is none, or more than one.
-pub async fn schedule(models: &dyn ReadModels, name: &str) -> Result<ScheduleId, Exit> {
+pub async fn schedule(models: &dyn ReadModels, name: &str) -> Result<(ScheduleId, Row), Exit> {
     let row = find(models, table("schedules"), "schedule", name).await?;
-    cell(&row, "id").parse().map_err(Exit::failed)
+    let id = cell(&row, "id").parse().map_err(Exit::failed)?;
+    Ok((id, row))
+}
+
+/// Schedules by id, beginning of an id, or what they start: a workflow as `name` or `owner/name`, or a deliverable.
+///
+/// # Errors
+/// There is none.
+pub async fn schedules_of(models: &dyn ReadModels, name: &str) -> Result<Vec<(ScheduleId, Row)>, Exit> {
+    let none = match schedule(models, name).await {
+        Ok(found) => return Ok(vec![found]),
+        Err(several) if several.code == Code::Usage => return Err(several),
+        Err(none) => none,
+    };
+    let target = match (workflow::find(models, name).await, deliverable(models, name).await) {
+        (Ok(row), _) => ("definition_id", cell(&row, "id")),
+        (Err(_), Ok((id, _))) => ("deliverable_id", id.to_string()),
+        (Err(several), _) | (_, Err(several)) if several.code == Code::Usage => return Err(several),
+        _ => return Err(Exit::new(none.code, format!("{}; nor a workflow or deliverable", none.message))),
+    };
+    let equals = vec![(target.0, Value::from(target.1))];
+    let query = Query { equals, order: vec![("next_due_at", false)], limit: LOOKED_THROUGH, ..Query::default() };
+    let rows = models.query(table("schedules"), &query).await?;
+    let living: Vec<Row> = rows.into_iter().filter(|row| cell(row, "status") != "ended").collect();
+    if living.is_empty() {
+        return Err(Exit::new(Code::NotFound, format!("{name} has no schedule")));
+    }
+    living.into_iter().map(|row| Ok((cell(&row, "id").parse().map_err(Exit::failed)?, row))).collect()
 }
 
 /// A version of a deliverable; the newest when no number is given.

@@ -5,11 +5,17 @@
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc};
 
-use nightshift_actors::{observer::Observer, projector::ProjectorHandle};
+use nightshift_actors::{
+    observer::Observer,
+    projector::ProjectorHandle,
+    queue::{QueueView, limits::Limits},
+};
 use nightshift_domain::{
     ids::{ShardId, StreamId, StreamKind},
+    queue,
     recorded::Recorded,
     streams::AnyEvent,
+    time::Timestamp,
 };
 use nightshift_ports::{
     clock::Clock,
@@ -20,12 +26,13 @@ use nightshift_ports::{
 use nightshift_telemetry::{
     export::{ExportConfig, Exporter, Protocol, is_sampled},
     logging::{self, LoggingConfig},
-    metrics::{BuildInfo, Metrics, Resolved},
+    metrics::{BuildInfo, Metrics, QueueLevel, Resolved},
     spans::{RunTrace, SpanRecord},
 };
 use tokio::sync::Notify;
 
 use crate::{
+    commands::parse_instant,
     config::{LogFormat, OtlpProtocol, Telemetry},
     exit::{Code, Exit},
     manager,
@@ -58,6 +65,33 @@ impl Watcher {
         let build = BuildInfo { version: env!("CARGO_PKG_VERSION").to_owned(), revision: "unknown".to_owned() };
         let metrics = Metrics::new(&build).map_err(Exit::failed)?;
         Ok(Arc::new(Self { metrics, news: Arc::new(Notify::new()) }))
+    }
+}
+
+impl Watcher {
+    /// Shows the queue as it is `now`, under the limits in force and so many places in all.
+    pub fn queue_levels(&self, view: &QueueView, (limits, places): (&Limits, usize), now: Timestamp) {
+        let found = nightshift_api::queues(limits, places, &queue::State::default(), Some(view));
+        let count = |number: usize| number as u64;
+        let levels = found.queues.iter().map(|line| {
+            let oldest = line.oldest.as_deref().and_then(|since| parse_instant(since).ok());
+            QueueLevel {
+                name: line.name.clone(),
+                waiting: count(line.waiting.saturating_sub(line.held)),
+                held: count(line.held),
+                taken: count(line.taken),
+                oldest_wait_seconds: oldest.map_or(0.0, |since| seconds(now.micros_since(since))),
+                places: count(line.places.unwrap_or(found.places)),
+                paused: limits.paused.holds(&line.name),
+            }
+        });
+        self.metrics.queues(&levels.collect::<Vec<_>>());
+        // Buckets of users are as many as there are users: no label for them.
+        for (key, tokens) in &view.buckets {
+            if let Some(agent) = key.strip_prefix("global:agent:") {
+                self.metrics.agent_tokens(agent, *tokens);
+            }
+        }
     }
 }
 

@@ -60,7 +60,14 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) {
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     table.add_rows(rows);
-    println!("{}", table.to_string().lines().map(str::trim).collect::<Vec<_>>().join("\n"));
+    println!("{}", flush_left(&table.to_string()));
+}
+
+/// Without the indentation that all lines share, and without blanks at their ends. A first cell may be empty.
+fn flush_left(text: &str) -> String {
+    let filled = text.lines().filter(|line| !line.trim().is_empty());
+    let indent = filled.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+    text.lines().map(|line| line.get(indent..).unwrap_or_default().trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 /// A line of a description list.

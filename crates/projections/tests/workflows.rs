@@ -337,6 +337,27 @@ fn a_dead_letter_says_of_what_it_died_and_leaves_when_it_is_discarded() {
 }
 
 #[test]
+fn a_step_that_died_without_a_place_is_a_dead_letter_until_it_is_done() {
+    let wait = Action::WaitForEvent { event: "order".to_owned(), correlation: None, timeout_ms: Some(5_000) };
+    let mut world = world(vec![step("wait", wait, &[])]);
+    assert_eq!(rows(&world).all("job_queue").len(), 0, "what waits for an event asks for no place");
+    tell(&mut world, 105, Command::StepDue { step: "wait".to_owned(), attempt: 1 });
+    let dead = json!({"status": "dead", "error_class": "timeout", "attempts": 1, "definition": "campaign",
+        "definition_owner": "ann", "user_id": "local", "queue": "default", "lease_until": null, "next_run_at": null});
+    assert_columns(rows(&world).one("job_queue", "step_id", "wait"), &dead);
+    let letter = Command::DeadLetter { step: "wait".to_owned(), attempt: Some(1), verb: DeadVerb::Retry, by: asked() };
+    tell(&mut world, 106, letter);
+    assert_columns(
+        rows(&world).one("job_queue", "step_id", "wait"),
+        &json!({"status": "running", "error_class": null}),
+    );
+    let event = json!({"id": "e-1", "type": "order"});
+    tell(&mut world, 107, Command::EventArrived { step: "wait".to_owned(), attempt: 2, event });
+    assert_run(&world, &json!({"status": "completed"}));
+    assert_columns(rows(&world).one("job_queue", "step_id", "wait"), &json!({"status": "success", "error_text": null}));
+}
+
+#[test]
 fn a_bulk_job_says_how_far_it_is() {
     let mut world = world(vec![step("one", call(), &[])]);
     let row = |world: &World| rows_of(world).all("bulk_jobs")[0].clone();

@@ -9,6 +9,7 @@ mod facts;
 mod identity;
 mod migrations;
 pub mod postgres;
+mod question;
 mod record;
 pub mod sqlite;
 mod staging;
@@ -18,6 +19,7 @@ mod tables;
 pub use error::OpenError;
 pub use facts::{ShardHead, StoreFacts, TableSize};
 pub use migrations::SchemaState;
+pub use question::{Answered, AskError};
 
 /// A store that is being opened. In a box, so that all it takes is compiled here and not by everyone who opens one.
 pub type Opening<S> = std::pin::Pin<Box<dyn Future<Output = Result<S, OpenError>>>>;

@@ -15,7 +15,7 @@ use nightshift_domain::{
     streams::AnyEvent,
     time::Timestamp,
 };
-use nightshift_telemetry::metrics::{BuildInfo, Metric, Metrics, Resolved, ShardLag};
+use nightshift_telemetry::metrics::{BuildInfo, Metric, Metrics, QueueLevel, Resolved, ShardLag};
 
 fn fresh() -> Metrics {
     Metrics::new(&BuildInfo { version: "0.1.0".to_owned(), revision: "a\"b\\c".to_owned() }).unwrap()
@@ -216,6 +216,13 @@ fn numbers_of_the_process_arrive_and_lags_are_added_up() {
             ("unknown_outcome_total{resolved=\"aborted\"}", 1.0),
             ("obligation_overdue_seconds{class=\"timer\"}", 4.0),
             ("task_queue_jobs{status=\"dead\"}", 2.0),
+            ("queue_jobs{queue=\"slow\",state=\"waiting\"}", 3.0),
+            ("queue_jobs{queue=\"slow\",state=\"held\"}", 2.0),
+            ("queue_jobs{queue=\"slow\",state=\"taken\"}", 1.0),
+            ("queue_oldest_wait_seconds{queue=\"slow\"}", 7.5),
+            ("queue_places{queue=\"slow\"}", 4.0),
+            ("queue_paused{queue=\"slow\"}", 1.0),
+            ("agent_tokens{agent=\"writer\"}", 19.5),
         ],
     );
 }
@@ -260,4 +267,38 @@ fn exercise(metrics: &Metrics) {
     metrics.projection_lag("runs", &lags);
     metrics.projection_lag_per_shard("runs", &lags);
     metrics.task_queue_jobs(&[("queued", 4), ("dead", 2)]);
+    metrics.queues(&[level("slow")]);
+    metrics.agent_tokens("writer", 19.5);
+}
+
+fn level(name: &str) -> QueueLevel {
+    QueueLevel {
+        name: name.to_owned(),
+        waiting: 3,
+        held: 2,
+        taken: 1,
+        oldest_wait_seconds: 7.5,
+        places: 4,
+        paused: true,
+    }
+}
+
+#[test]
+fn a_queue_that_is_gone_stands_at_zero_and_names_are_bounded() {
+    let metrics = fresh();
+    metrics.queues(&[level("slow")]);
+    metrics.queues(&[level("default")]);
+    assert_numbers(
+        &metrics,
+        &[
+            ("queue_jobs{queue=\"slow\",state=\"held\"}", 0.0),
+            ("queue_oldest_wait_seconds{queue=\"slow\"}", 0.0),
+            ("queue_paused{queue=\"slow\"}", 0.0),
+            ("queue_jobs{queue=\"default\",state=\"held\"}", 2.0),
+        ],
+    );
+    let many: Vec<QueueLevel> = (0..1_000).map(|n| level(&format!("q{n:04}"))).collect();
+    metrics.queues(&many);
+    let series = metrics.render().lines().filter(|line| line.starts_with("queue_places{")).count();
+    assert_eq!(series, 200);
 }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_known_by_its_hash_only() {
+    fn defect_5_12_12_a_key_is_known_by_its_hash_only() {
         let keys = ApiKeys::new(vec![key("ns_one", 1), key("ns_two", 1)]);
         assert_eq!(keys.find("ns_two").unwrap().0, 1);
         for wrong in ["", "ns_", "ns_tw", "ns_two ", "NS_TWO"] {

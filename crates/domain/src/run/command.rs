@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, ApprovalId, End, Migration, Plan, Reports, StepDiffers, StepOutput, Subject};
+use super::{Answer, ApprovalId, End, Migration, Plan, Report, Reports, StepDiffers, StepOutput, Subject};
 use crate::{
     content::{Digest, Failure},
     definition::ParameterFault,
@@ -228,6 +228,14 @@ pub enum Command {
         /// Why it is given up; none: it was taken.
         failure: Option<Failure>,
     },
+    /// Messages that were given up are sent anew, for as long as the first time. Those that are on their way again
+    /// already are left to it.
+    ResendReports {
+        /// The messages, as they were.
+        reports: Vec<Report>,
+        /// Who asks, and why.
+        by: Asked,
+    },
 }
 
 /// What can be done about a dead letter.
@@ -341,6 +349,14 @@ pub enum Rejection {
     NoSuchStep {
         /// As asked.
         step: String,
+    },
+    /// No such message was given up.
+    #[error("no message {version}.{part} of the run was given up")]
+    NoSuchReport {
+        /// Which event of the stream it tells of.
+        version: u64,
+        /// Which of the messages about that event it is.
+        part: u32,
     },
     /// The step is in another state.
     #[error("step {step:?} is {status}, not {wanted}, at attempt {attempt}")]

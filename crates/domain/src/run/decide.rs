@@ -5,7 +5,7 @@ use super::{
     Command, Created, End, Event, Lease, Part, Plan, Rejection, Run, State, Step, StepPlan, StepStatus, asking,
     attempt::{self, Finished},
     begin::Offered,
-    ending, go_on, memory, migrate, owed, recover,
+    ending, go_on, memory, migrate, owed, recover, resend,
     tale::Tale,
     waits,
 };
@@ -48,7 +48,7 @@ pub fn idempotency_key_of(run: RunId, step: &str, round: u32) -> String {
 
 impl Decider for RunDecider {
     const KIND: StreamKind = StreamKind::Run;
-    const STATE_REVISION: u32 = 3;
+    const STATE_REVISION: u32 = 4;
     type State = State;
     type Command = Command;
     type Event = Event;
@@ -66,6 +66,9 @@ impl Decider for RunDecider {
             (State::Unborn | State::Barred { .. }, _) => Err(Rejection::Unknown),
             (_, Command::Create(_) | Command::Begin { .. }) => Ok(vec![]),
             (State::Open(run) | State::Over(run, _), Command::EndReport { .. }) => Ok(end_report(run, command)),
+            (State::Open(run) | State::Over(run, _), Command::ResendReports { reports, by }) => {
+                resend::resend(run, reports, by)
+            }
             (_, Command::Answer(answer)) => asking::answer(state, answer, ctx),
             (
                 _,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, Migrated, Places, StepOutput, Token};
+use super::{Answer, Approval, ApprovalId, Asked, Created, Lease, Migrated, Places, Report, StepOutput, Token};
 use crate::{
     content::Failure,
     ids::{RunId, StreamId},
@@ -228,6 +228,13 @@ pub enum Event {
         attempts: u32,
         /// Why it was not taken at last.
         failure: Failure,
+    },
+    /// A message that was given up is sent anew.
+    ReportResent {
+        /// What is sent, as it was.
+        report: Box<Report>,
+        /// Who asked, and why.
+        by: Asked,
     },
 }
 

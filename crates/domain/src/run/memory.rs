@@ -34,6 +34,8 @@ pub fn born(created: &Created, at: Timestamp) -> Run {
         reopened: 0,
         events: 0,
         owing: BTreeSet::new(),
+        given_up: Vec::new(),
+        resent: BTreeSet::new(),
         resumed: 0,
     }
 }
@@ -51,7 +53,7 @@ pub fn evolve(state: &mut State, event: &Event, at: Timestamp) {
         if let State::Open(run) | State::Over(run, _) = state {
             run.events = events + 1;
         }
-        report::remember(&before, state, event);
+        report::remember(&before, state, event, at);
     }
 }
 

@@ -30,6 +30,7 @@ mod plan;
 mod recover;
 mod render;
 mod report;
+mod resend;
 mod retry;
 mod round;
 mod secret;
@@ -56,9 +57,10 @@ pub use plan::{
 };
 pub use render::{action_of, kept_needed, mapped};
 pub use report::{Hook, REPORTS, Receiver, Report, Reports, again_after_ms};
+pub use resend::reports_of;
 pub use round::Round;
 pub use secret::next_secret;
-pub use state::{Advisory, Fan, Run, State, Step, StepStatus, instance_id, instance_of};
+pub use state::{Advisory, Fan, GivenUp, Run, State, Step, StepStatus, instance_id, instance_of};
 pub use subject::{Subject, WorkflowRef};
 
 use crate::content::{Failure, FailureClass};

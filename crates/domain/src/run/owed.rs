@@ -16,13 +16,14 @@
 //! | `subscribe:step:attempt`, `unsubscribe:step:attempt` | a topic is told that a step waits, or waits no more |
 //! | `start:step:attempt`, `stop:step:attempt` | a definition is told to start a run, the run that nobody waits for it |
 //! | `report:version:part` | a webhook is told of an event, by its version in the stream |
+//! | `report:version:part:{n}` | that once more, as the event `n` of the stream says |
 //! | `ended`, `ended:{n}` | who asked is told the end; the second form after the run was opened again `n` times |
 //!
 //! Invariant: what is told under a key is told once in the life of a run, so an errand is never taken for another one.
 
 use serde_json::json;
 
-use super::{Command, End, Event, How, Run, State, Step, StepStatus, Waits, memory, report};
+use super::{Command, End, Event, How, Run, State, Step, StepStatus, Waits, memory, report, resend};
 use crate::{
     decider::{Delta, Duty, Obligation},
     definition, deliverable,
@@ -76,7 +77,16 @@ fn of_run(said: &Said<'_>, event: &Event) -> Delta {
         Event::Resumed { .. } => said.resumed(),
         Event::Completed { .. } | Event::Failed { .. } | Event::Cancelled { .. } => said.ended(event),
         Event::Reported { version, part, .. } | Event::ReportGivenUp { version, part, .. } => {
-            Delta::none().close(report::key(*version, *part))
+            Delta::none().close(resend::open_key(said.run, (*version, *part)))
+        }
+        Event::ReportResent { report, .. } => {
+            let key = resend::key_anew((report.version, report.part), said.run.events + 1);
+            Delta::none().open(Obligation {
+                key,
+                due_at: at,
+                priority: REPORT_PRIORITY,
+                duty: Duty::Report { report: report.clone() },
+            })
         }
         Event::Created(_)
         | Event::StaleResult { .. }

@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Answer, Approval, Created, Event, How, Run, State, StepStatus, memory};
+use super::{Answer, Approval, Created, Event, GivenUp, How, Run, State, StepStatus, memory};
 use crate::{
     content::{Failure, FailureClass},
     ids::{RunId, StreamId, derive},
@@ -201,11 +201,27 @@ pub(super) fn about(stream: StreamId, before: &State, event: &Event, at: Timesta
 }
 
 /// Remembers which messages are owed after `event` changed `before` to `after`.
-pub(super) fn remember(before: &State, after: &mut State, event: &Event) {
+pub(super) fn remember(before: &State, after: &mut State, event: &Event, at: Timestamp) {
     let (State::Open(run) | State::Over(run, _)) = after else { return };
-    if let Event::Reported { version, part, .. } | Event::ReportGivenUp { version, part, .. } = event {
-        run.owing.remove(&(*version, *part));
-        return;
+    match event {
+        Event::Reported { version, part, .. } => {
+            run.owing.remove(&(*version, *part));
+            return;
+        }
+        Event::ReportGivenUp { version, part, event, attempts, failure } => {
+            let (version, part, event, attempts) = (*version, *part, event.clone(), *attempts);
+            run.owing.remove(&(version, part));
+            run.given_up.push(GivenUp { version, part, event, attempts, failure: failure.clone(), at });
+            return;
+        }
+        Event::ReportResent { report, .. } => {
+            let Report { version, part, .. } = **report;
+            run.given_up.retain(|it| (it.version, it.part) != (version, part));
+            run.owing.insert((version, part));
+            run.resent.insert((version, part, run.events));
+            return;
+        }
+        _ => {}
     }
     let parts: Vec<u32> = Teller { was: before.run(), run }.owed(event).map(|(_, part)| part).collect();
     let version = run.events;

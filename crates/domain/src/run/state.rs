@@ -81,6 +81,29 @@ pub struct Run {
     /// Messages that have no end yet: the version of the event that each tells of, and its part.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub owing: BTreeSet<(u64, u32)>,
+    /// Messages that nobody took and that are sent no more, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUp>,
+    /// Messages that were sent anew: version and part, and the version of the event that said so.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub resent: BTreeSet<(u64, u32, u64)>,
+}
+
+/// A message that nobody took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Which event of the run's stream it tells of.
+    pub version: u64,
+    /// Which of the messages about that event it is.
+    pub part: u32,
+    /// Its name.
+    pub event: String,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// Why it was not taken at last.
+    pub failure: Failure,
+    /// When it was given up.
+    pub at: Timestamp,
 }
 
 /// A question that nobody has to answer.

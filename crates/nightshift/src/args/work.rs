@@ -92,6 +92,21 @@ pub enum Run {
         /// Id, or the beginning of one.
         id: String,
     },
+    /// List messages to webhooks that nobody took and that are sent no more.
+    Reports {
+        /// Id, or the beginning of one.
+        id: String,
+    },
+    /// Send messages to webhooks anew that were given up, as they were.
+    Resend {
+        /// Id, or the beginning of one.
+        id: String,
+        /// Only this one, as listed. Default: all.
+        message: Option<String>,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
 }
 
 /// Parameters and version of a run to be started.

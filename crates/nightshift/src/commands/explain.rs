@@ -72,7 +72,7 @@ async fn subject(store: &AnyStore, name: &str) -> Result<Subject, Exit> {
     if let Ok((id, _)) = names::run(&*models, name).await {
         return Ok(Subject::Run(id));
     }
-    if let Ok(id) = names::schedule(&*models, name).await {
+    if let Ok((id, _)) = names::schedule(&*models, name).await {
         return Ok(Subject::Schedule(id));
     }
     if let Ok(row) = approval::find(&*models, name).await {

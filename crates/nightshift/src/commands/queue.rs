@@ -69,10 +69,15 @@ async fn show(env: &Env) -> Result<Code, Exit> {
             number(queue.waiting),
             number(queue.held),
             number(queue.taken),
+            queue.oldest.as_deref().map(output::short_instant).unwrap_or_default(),
             queue.places.map(|places| places.to_string()).unwrap_or_default(),
             paused.unwrap_or_default(),
         ]
     });
-    output::table(&["queue", "waiting", "held", "taken", "places", "paused"], lines.collect(), "no queues");
+    output::table(
+        &["queue", "waiting", "held", "taken", "oldest since", "places", "paused"],
+        lines.collect(),
+        "no queues",
+    );
     Ok(Code::Ok)
 }

@@ -3,7 +3,7 @@
 use nightshift_domain::{ids::CommandId, run};
 use nightshift_ports::{clock::IdSource, read_models::Query};
 
-use super::{Env, approval::json, timeline, watch, workflow};
+use super::{Env, approval::json, report, timeline, watch, workflow};
 use crate::{
     app::{self, Mode},
     args,
@@ -42,6 +42,8 @@ pub async fn run(env: &Env, command: args::Run) -> Result<Code, Exit> {
             tell(env, &id, run::Command::Migrate(Box::new(migration))).await
         }
         args::Run::Pause { id, note } => tell(env, &id, run::Command::Pause { by: asked(note) }).await,
+        args::Run::Reports { id } => report::list(env, &id).await,
+        args::Run::Resend { id, message, note } => report::resend(env, &id, message.as_deref(), asked(note)).await,
         args::Run::Resume { id } => tell(env, &id, run::Command::Resume { by: asked(String::new()) }).await,
     }
 }
@@ -87,7 +89,9 @@ async fn show(env: &Env, name: &str) -> Result<Code, Exit> {
         output::json(&serde_json::json!({"run": row, "timeline": lines}));
         return Ok(Code::Ok);
     }
-    println!("{} for {} v{}", cell(&row, "definition"), cell(&row, "title"), cell(&row, "version_number"));
+    let version = cell(&row, "version_number");
+    let version = if version.is_empty() { version } else { format!(" v{version}") };
+    println!("{} for {}{version}", cell(&row, "definition"), cell(&row, "title"));
     fact("id", id);
     fact("status", cell(&row, "status"));
     fact("trace", cell(&row, "trace_id"));

@@ -1,20 +1,31 @@
 //! `nightshift schedule`: triggers in time.
 
-use std::path::Path;
+mod preview;
+
+use std::collections::HashMap;
 
 use nightshift_domain::{
-    calendar::{Calendar, Rule, Schedule},
+    calendar::Rule,
+    ids::{CommandId, ScheduleId},
+    schedule::Command,
     time::Timestamp,
 };
-use nightshift_ports::read_models::Query;
+use nightshift_ports::{
+    clock::IdSource,
+    read_models::{Query, ReadModels},
+};
+use nightshift_projections::table::Row;
+use serde_json::Value;
 
 use super::Env;
 use crate::{
     app::{self, Mode},
     args,
+    control::Control,
     exit::{Code, Exit},
     names,
     output::{self, cell, instant, short_id},
+    real::RandomIds,
 };
 
 /// Runs the command.
@@ -24,24 +35,38 @@ use crate::{
 pub async fn run(env: &Env, command: args::Schedule) -> Result<Code, Exit> {
     match command {
         args::Schedule::List => list(env).await,
+        args::Schedule::Pause { id, note } => tell(env, &id, Command::Pause { note }).await,
+        args::Schedule::Resume { id } => tell(env, &id, Command::Resume {}).await,
+        args::Schedule::Trigger { id } => tell(env, &id, Command::TriggerNow {}).await,
+        args::Schedule::Backfill { id, from, upto } => {
+            let from = parse_instant(&from)?;
+            let upto = upto.as_deref().map_or_else(|| Ok(env.clock().now()), parse_instant)?;
+            if upto < from {
+                return Err(Exit::new(Code::Usage, format!("--upto {upto} is before --from {from}")));
+            }
+            tell(env, &id, Command::Backfill { from, upto }).await
+        }
         args::Schedule::Preview { what, timezone, count, from } => {
-            let schedule = schedule_of(env, &what, timezone).await?;
-            preview(env, &schedule, count, from)
+            let from = from.as_deref().map_or_else(|| Ok(env.clock().now()), parse_instant)?;
+            preview::run(env, &what, timezone, (from, count)).await
         }
     }
 }
 
 async fn list(env: &Env) -> Result<Code, Exit> {
     let store = app::open(&env.config, Mode::Read).await?;
+    let models = store.read_models();
     let query = Query { order: vec![("next_due_at", false)], limit: 1_000, ..Query::default() };
-    let rows = store.read_models().query(names::table("schedules"), &query).await?;
+    let rows = models.query(names::table("schedules"), &query).await?;
     if env.json {
         output::json(&rows);
         return Ok(Code::Ok);
     }
+    let starts = started(&*models).await?;
     let lines = rows.iter().map(|row| {
         vec![
-            short_id(&cell(row, "deliverable_id")).to_owned(),
+            short_id(&cell(row, "id")).to_owned(),
+            starts.get(&target(row)).cloned().unwrap_or_default(),
             cell(row, "status"),
             rule_words(row.get("rule")),
             cell(row, "timezone"),
@@ -49,63 +74,85 @@ async fn list(env: &Env) -> Result<Code, Exit> {
             instant(row, "last_fired_at"),
             cell(row, "fired_count"),
             cell(row, "skipped_count"),
+            cell(row, "pause_note"),
         ]
     });
-    let headings = ["deliverable", "status", "rule", "zone", "next", "last", "fired", "skipped"];
+    let headings = ["id", "starts", "status", "rule", "zone", "next", "last", "fired", "skipped", "note"];
     output::table(&headings, lines.collect(), "no schedules yet");
     Ok(Code::Ok)
 }
 
-/// A rule as a person writes it.
-fn rule_words(rule: Option<&serde_json::Value>) -> String {
-    let parsed = rule.and_then(|rule| serde_json::from_value::<Rule>(rule.clone()).ok());
-    parsed.map(|rule| words(&rule)).unwrap_or_default()
+/// The id of what a schedule tells.
+fn target(row: &Row) -> String {
+    let deliverable = cell(row, "deliverable_id");
+    if deliverable.is_empty() { cell(row, "definition_id") } else { deliverable }
 }
 
-/// A cron expression, the schedule of an order document, or that of a deliverable.
-async fn schedule_of(env: &Env, what: &str, timezone: String) -> Result<Schedule, Exit> {
-    if what.split_whitespace().count() >= 5 {
-        let text = format!("cron: \"{what}\"\ntimezone: {timezone}\n");
-        return Ok(nightshift_spec::schedule::parse(&text, "cron", &app::calendar(), env.clock().now())?);
-    }
-    if Path::new(what).is_file() {
-        let order = super::deliverable::read_order(env, Path::new(what))?.order;
-        return order.schedule.ok_or_else(|| Exit::new(Code::Usage, format!("{what} has no schedule")));
-    }
-    let store = app::open(&env.config, Mode::Read).await?;
-    let (_, row) = names::deliverable(&*store.read_models(), what).await?;
-    let schedule = row.get("schedule").filter(|schedule| !schedule.is_null()).cloned();
-    let schedule =
-        schedule.ok_or_else(|| Exit::new(Code::Usage, format!("{} has no schedule", cell(&row, "title"))))?;
-    Ok(serde_json::from_value(schedule)?)
+/// What schedules may start, by id: workflows as `owner/name`, deliverables by their title.
+async fn started(models: &dyn ReadModels) -> Result<HashMap<String, String>, Exit> {
+    let all = Query { limit: 10_000, ..Query::default() };
+    let workflows = models.query(names::table("orchestration_definitions"), &all).await?;
+    let deliverables = models.query(names::table("deliverables"), &all).await?;
+    let workflow = |row: &Row| (cell(row, "id"), format!("{}/{}", cell(row, "owner"), cell(row, "name")));
+    let deliverable = |row: &Row| (cell(row, "id"), cell(row, "title"));
+    Ok(workflows.iter().map(workflow).chain(deliverables.iter().map(deliverable)).collect())
 }
 
-fn preview(env: &Env, schedule: &Schedule, count: u32, from: Option<String>) -> Result<Code, Exit> {
-    let calendar = app::calendar();
-    let mut after = match from {
-        None => env.clock().now(),
-        Some(text) => parse_instant(&text)?,
+/// The one schedule that is meant.
+async fn one(models: &dyn ReadModels, name: &str) -> Result<(ScheduleId, Row), Exit> {
+    let mut found = names::schedules_of(models, name).await?;
+    match (found.pop(), found.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (last, others) => {
+            let all = others.iter().chain(&last).map(|(id, row)| format!("{id} ({})", rule_words(row.get("rule"))));
+            let message = format!("{name} has several schedules: name one of {}", all.collect::<Vec<_>>().join(", "));
+            Err(Exit::new(Code::Usage, message))
+        }
+    }
+}
+
+async fn tell(env: &Env, name: &str, command: Command) -> Result<Code, Exit> {
+    let control = Control::open(env).await?;
+    let (id, row) = one(&*control.store().read_models(), name).await?;
+    // A schedule of a deliverable follows the pauses of its order: the next revision would undo one of its own.
+    let deliverable = cell(&row, "deliverable_id");
+    if !deliverable.is_empty() && matches!(command, Command::Pause { .. } | Command::Resume {}) {
+        let verb = if matches!(command, Command::Resume {}) { "resume" } else { "pause" };
+        let message = format!("this schedule belongs to a deliverable: `nightshift deliverable {verb} {deliverable}`");
+        return Err(Exit::new(Code::Usage, message));
+    }
+    let done = match &command {
+        Command::Pause { .. } => "is paused",
+        Command::Resume {} => "goes on",
+        Command::Backfill { .. } => {
+            "tells of the instants of that range; `nightshift run list` shows what they started"
+        }
+        _ => "was triggered; `nightshift run list` shows what it started",
     };
-    let mut instants = Vec::new();
-    for _ in 0..count.min(1_000) {
-        let next = calendar.next_after(schedule, after).map_err(|error| Exit::new(Code::Usage, error.to_string()))?;
-        let Some(next) = next else { break };
-        instants.push((next, local(&calendar, schedule, next)));
-        after = next;
-    }
+    control.submit(id.stream(), command, CommandId(RandomIds.fresh())).await?;
+    control.settled().await;
+    let (_, row) = names::schedule(&*control.store().read_models(), &id.to_string()).await?;
+    control.close().await;
     if env.json {
-        let rows = instants.iter().map(|(utc, local)| serde_json::json!({"utc": utc.to_string(), "local": local}));
-        output::json(&rows.collect::<Vec<_>>());
-        return Ok(Code::Ok);
+        output::json(&row);
+    } else {
+        let next = instant(&row, "next_due_at");
+        let next = if next.is_empty() { String::new() } else { format!("; next: {next}") };
+        println!("schedule {id} ({}) {done}{next}", rule_words(row.get("rule")));
     }
-    println!("{} in {} (zone data {})", words(&schedule.rule), schedule.timezone, calendar.tz_revision());
-    let lines = instants.iter().map(|(utc, local)| vec![utc.to_string(), local.clone()]).collect();
-    output::table(&["utc", "local"], lines, "it never falls due again");
     Ok(Code::Ok)
 }
 
-fn local(calendar: &nightshift_spec::ZonedCalendar, schedule: &Schedule, at: Timestamp) -> String {
-    calendar.local_text(&schedule.timezone, at).unwrap_or_else(|| at.to_string())
+/// The rule of a row as a person writes it. Rows keep instants as texts, rules as numbers.
+fn rule_words(rule: Option<&Value>) -> String {
+    let Some(rule) = rule else { return String::new() };
+    let every = rule.pointer("/interval/every_s").and_then(Value::as_u64);
+    let once = rule.pointer("/once/at").and_then(Value::as_str);
+    match (every, once) {
+        (Some(every_s), _) => format!("every {}", nightshift_spec::duration::render(every_s)),
+        (_, Some(at)) => format!("once at {}", output::short_instant(at)),
+        _ => serde_json::from_value::<Rule>(rule.clone()).map(|rule| words(&rule)).unwrap_or_default(),
+    }
 }
 
 fn words(rule: &Rule) -> String {
@@ -113,7 +160,7 @@ fn words(rule: &Rule) -> String {
         Rule::Cron { expression } => format!("cron {expression}"),
         Rule::Interval { every_s, .. } => format!("every {}", nightshift_spec::duration::render(*every_s)),
         Rule::Calendar { frequency, day, minute_of_day } => {
-            let text = |value: serde_json::Result<serde_json::Value>| {
+            let text = |value: serde_json::Result<Value>| {
                 value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
             };
             let frequency = text(serde_json::to_value(frequency));

@@ -169,9 +169,11 @@ async fn upkeep(watcher: Arc<Watcher>, store: AnyStore, system: System) {
                 |state: &str| counts.iter().find(|(value, _)| value.as_str() == Some(state)).map_or(0, |(_, n)| *n);
             watcher.metrics.task_queue_jobs(&STATES.map(|state| (state, count(state))));
         }
-        let checkpoints = system.context().projector.checkpoints();
-        let lags: Vec<_> = system
-            .context()
+        let context = system.context();
+        let (view, limits) = (system.queue().await, context.limits());
+        watcher.queue_levels(&view, (&limits, context.settings.concurrency), clock.now());
+        let checkpoints = context.projector.checkpoints();
+        let lags: Vec<_> = context
             .journal
             .heads()
             .into_iter()

@@ -144,7 +144,18 @@ fn run_words(event: &run::Event) -> String {
         Event::ReportGivenUp { event, attempts, failure, .. } => {
             format!("{event} was sent {attempts} time(s) and is given up: {failure}")
         }
+        Event::ReportResent { report, by } => format!("{} is sent anew, asked by {}{}", report.event, by.by, by.said()),
     }
+}
+
+/// Lines of a log that are shown.
+const SAID: usize = 10;
+
+/// The last lines that an attempt said beside its output, each on a line of its own.
+fn said(logs: &[String]) -> String {
+    let from = logs.len().saturating_sub(SAID);
+    let before = if from == 0 { String::new() } else { format!("\n           | ({from} more line(s) before)") };
+    logs[from..].iter().fold(before, |said, line| format!("{said}\n           | {line}"))
 }
 
 /// What a step waits for, in words.
@@ -178,7 +189,8 @@ fn output_words(output: &run::StepOutput) -> String {
                 Some((at, _)) => format!("{}...", &text[..at]),
                 None => text,
             };
-            if outcome.cached.is_some() { format!("{shown} (kept from an earlier step)") } else { shown }
+            let kept = if outcome.cached.is_some() { " (kept from an earlier step)" } else { "" };
+            format!("{shown}{kept}{}", said(&outcome.logs))
         }
     }
 }

@@ -46,7 +46,8 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::StepDiscarded { .. }
         | Event::ApprovalEscalated { .. }
         | Event::Reported { .. }
-        | Event::ReportGivenUp { .. } => {}
+        | Event::ReportGivenUp { .. }
+        | Event::ReportResent { .. } => {}
     }
     step::touched(event, recorded, touches);
 }
@@ -94,6 +95,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
         Event::StepCompleted { step, output, how } => {
             begun(rows, recorded);
             step::completed(rows, recorded, step, output);
+            step::goes_on_without_place(rows, recorded, step, "success");
             if matches!(how, How::Replaced { .. }) {
                 step::replaced(rows, recorded, step);
             }
@@ -115,7 +117,7 @@ pub fn apply(rows: &mut Rows, recorded: &Recorded, event: &Event) {
             }
         }
         // What webhooks were told is in the log; it changes nothing about the run.
-        Event::Reported { .. } | Event::ReportGivenUp { .. } => {}
+        Event::Reported { .. } | Event::ReportGivenUp { .. } | Event::ReportResent { .. } => {}
     }
 }
 

@@ -80,7 +80,8 @@ pub fn touched(event: &Event, recorded: &Recorded, touches: &mut Touches) {
         | Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::Reported { .. }
-        | Event::ReportGivenUp { .. } => {}
+        | Event::ReportGivenUp { .. }
+        | Event::ReportResent { .. } => {}
         Event::Migrated(to) => {
             for step in to.plan.steps.iter().map(|step| &step.id).chain(&to.dropped) {
                 touches.reads(&ORCHESTRATION_STEPS, step_key(recorded, step));
@@ -338,6 +339,15 @@ pub fn parked(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32)
             .set(steps::waits_for, plan::waits(on))
             .set(steps::next_retry_at, Value::Null);
     }
+    goes_on_without_place(rows, recorded, step, "running");
+}
+
+/// A dead letter of a step that no worker does was taken back, and this became of it.
+pub fn goes_on_without_place(rows: &mut Rows, recorded: &Recorded, step: &str, status: &str) {
+    let idle = |job: &Image| matches!(job.text(jobs::status), "dead" | "failed" | "running");
+    if rows.peek(&JOB_QUEUE, &job_key(recorded, step)).is_some_and(idle) {
+        edit_job(rows, recorded, step, status);
+    }
 }
 
 /// A person is asked about a step.
@@ -454,14 +464,23 @@ pub fn stale(rows: &mut Rows, recorded: &Recorded, (step, attempt): (&str, u32),
     }
 }
 
-/// The last attempt failed.
+/// The last attempt failed. A step that never waited for a place, because it could not begin or no worker does it, is a
+/// dead letter as well.
 pub fn died(rows: &mut Rows, recorded: &Recorded, step: &str, failure: &Failure) {
     settle(rows, recorded, step);
-    if let Some(row) = edit_step(rows, recorded, step) {
-        row.set(steps::status, "dead")
-            .set(steps::error_details, details(failure))
-            .set(steps::completed_at, at(recorded))
-            .clear(&[steps::next_retry_at, steps::waits_for]);
+    let Some(row) = edit_step(rows, recorded, step) else { return };
+    row.set(steps::status, "dead")
+        .set(steps::error_details, details(failure))
+        .set(steps::completed_at, at(recorded))
+        .clear(&[steps::next_retry_at, steps::waits_for]);
+    let (max_attempts, attempts) = (row.get(steps::max_attempts).clone(), row.get(steps::attempt_number).clone());
+    let is_list = !row.is_null(steps::instances);
+    // The letters of a list are its instances.
+    if !is_list && rows.peek(&JOB_QUEUE, &job_key(recorded, step)).is_none() {
+        first_queued(rows, recorded, step, max_attempts);
+        if let Some(job) = edit_job(rows, recorded, step, "dead") {
+            job.set(jobs::attempts, attempts);
+        }
     }
     if let Some(job) = edit_job(rows, recorded, step, "dead") {
         write_error(job, failure.class, &failure.message);

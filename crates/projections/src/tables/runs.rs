@@ -119,7 +119,7 @@ table! {
 }
 
 table! {
-    /// Places in the queue: one row for each step that ever waited for one.
+    /// Places in the queue: one row for each step that ever waited for one, and for each that died without one.
     JOB_QUEUE = job_queue key(job_id) fixed(workflow_run_id, priority) {
         /// `run/step`.
         job_id: Text,

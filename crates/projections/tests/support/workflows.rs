@@ -217,6 +217,17 @@ pub fn run_events() -> Vec<run::Event> {
             attempts: 9,
             failure: super::samples::failure(),
         },
+        Event::ReportResent {
+            report: Box::new(run::Report {
+                event: "orchestration.step.queued".to_owned(),
+                hook: run::Hook::Progress,
+                to: run::Receiver::Configured {},
+                version: 3,
+                part: 1,
+                body: json!({}),
+            }),
+            by: super::workflows::asked(),
+        },
     ]
 }
 

@@ -13,6 +13,7 @@ mod columns;
 mod facts;
 mod log;
 mod open;
+mod question;
 mod read_models;
 mod rebuild;
 mod records;

@@ -16,6 +16,7 @@ mod pack;
 mod page;
 #[cfg(test)]
 mod plans;
+mod question;
 mod read_models;
 mod rebuild;
 mod sides;

@@ -162,6 +162,11 @@ pub(super) async fn connect_for_writing(path: &Path) -> Result<SqliteConnection,
     SqliteConnection::connect_with(&writing(path)).await
 }
 
+/// One more connection to a file that is there; it cannot write.
+pub(super) async fn connect_for_reading(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnection::connect_with(&connect_options(path).read_only(true)).await
+}
+
 async fn connect(options: &OpenOptions) -> Result<SqliteConnection, OpenError> {
     let connect = if options.read_only {
         connect_options(&options.path).read_only(true)

@@ -70,6 +70,11 @@ catalogue! {
     StaleResults: "stale_result_total" Kind::Counter, [], "Results refused because their lease was no longer the open one.";
     LeasesExpired: "lease_expired_total" Kind::Counter, [], "Attempts lost with their lease.";
     Jobs: "task_queue_jobs" Kind::Gauge, ["status"], "Jobs by state, as of the last look.";
+    QueueJobs: "queue_jobs" Kind::Gauge, ["queue", "state"], "Steps of a queue that ask for a place, as of the last look: waiting for their turn, held by a limit or a pause, taken.";
+    QueueOldestWait: "queue_oldest_wait_seconds" Kind::Gauge, ["queue"], "How long the step of a queue has waited that waits longest; 0 when none does.";
+    QueuePlaces: "queue_places" Kind::Gauge, ["queue"], "The most steps of a queue that run at once.";
+    QueuePaused: "queue_paused" Kind::Gauge, ["queue"], "1 while a queue is paused, by its name or with all queues.";
+    AgentTokens: "agent_tokens" Kind::Gauge, ["agent"], "Tokens in the bucket of an agent that all users share.";
 
     Slots: "deliverable_slots_total" Kind::Counter, ["outcome"], "Slots of deliverables by outcome: staged, failed, nothing_new, still_running, paused, missed.";
     Deliveries: "deliveries_total" Kind::Counter, ["platform", "outcome"], "Deliveries by platform: delivered, failed.";

@@ -172,7 +172,8 @@ impl EventFold {
             | run::Event::StepReset { .. }
             | run::Event::StepDiscarded { .. }
             | run::Event::Paused { .. }
-            | run::Event::Resumed { .. } => vec![],
+            | run::Event::Resumed { .. }
+            | run::Event::ReportResent { .. } => vec![],
             run::Event::Reported { .. } => vec![one(Metric::Reports, &["taken"])],
             run::Event::ReportGivenUp { .. } => vec![one(Metric::Reports, &["given_up"])],
         }

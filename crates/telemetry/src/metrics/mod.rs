@@ -11,7 +11,10 @@ mod catalogue;
 mod fold;
 mod process;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -24,7 +27,7 @@ use nightshift_domain::{
 
 pub use catalogue::{Kind, Metric, Spec};
 pub use fold::{EventFold, Sample};
-pub use process::{Resolved, ShardLag};
+pub use process::{QueueLevel, Resolved, ShardLag};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -70,6 +73,8 @@ pub struct Metrics {
     handle: PrometheusHandle,
     fold: Arc<Mutex<EventFold>>,
     hot: Arc<process::Hot>,
+    /// Queues that have series.
+    queues: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -96,7 +101,7 @@ impl Metrics {
         let recorder = Arc::new(builder.build_recorder());
         Metric::ALL.iter().for_each(|metric| describe(&recorder, metric.spec()));
         let (handle, hot) = (recorder.handle(), Arc::new(process::Hot::of(&recorder)));
-        let metrics = Self { recorder, handle, fold: Arc::default(), hot };
+        let metrics = Self { recorder, handle, fold: Arc::default(), hot, queues: Arc::default() };
         metrics.stand_at_zero();
         metrics.gauge(Metric::BuildInfo, &[&build.version, &build.revision]).set(1.0);
         Ok(metrics)

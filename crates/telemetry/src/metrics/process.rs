@@ -2,6 +2,8 @@
 //!
 //! Owns: one typed function for each. Refuses to know: who measures them, and with which clock.
 
+use std::sync::PoisonError;
+
 use metrics::{Counter, Histogram, Recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
 use nightshift_domain::{decider::Class, ids::ShardId};
@@ -38,6 +40,28 @@ pub struct ShardLag {
     /// Age of the oldest of them.
     pub seconds: f64,
 }
+
+/// A queue at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueLevel {
+    /// Its name.
+    pub name: String,
+    /// Steps that wait for their turn.
+    pub waiting: u64,
+    /// Steps that a limit or a pause holds back.
+    pub held: u64,
+    /// Steps that hold a place.
+    pub taken: u64,
+    /// How long the first of those that wait or are held back has done so.
+    pub oldest_wait_seconds: f64,
+    /// The most that may hold a place.
+    pub places: u64,
+    /// No step of it is given a place.
+    pub paused: bool,
+}
+
+/// So many queues have series of their own; names come from documents, and others must not fill the scraper.
+const QUEUES_MAX: usize = 200;
 
 /// Handles that are used for each commit, so that no name is looked up there.
 pub(super) struct Hot {
@@ -156,6 +180,39 @@ impl Metrics {
         for (status, jobs) in by_status {
             self.gauge(Metric::Jobs, &[status]).set(*jobs as f64);
         }
+    }
+
+    /// All queues that there are now. One that was named before and is gone stands at zero; of more than 200 the others are
+    /// left out.
+    pub fn queues(&self, levels: &[QueueLevel]) {
+        let mut known = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in known.iter().filter(|name| !levels.iter().any(|level| level.name == **name)) {
+            ["waiting", "held", "taken"]
+                .iter()
+                .for_each(|state| self.gauge(Metric::QueueJobs, &[gone, state]).set(0.0));
+            self.gauge(Metric::QueueOldestWait, &[gone]).set(0.0);
+            self.gauge(Metric::QueuePaused, &[gone]).set(0.0);
+        }
+        for level in levels {
+            let name = level.name.as_str();
+            if !known.contains(name) {
+                if known.len() == QUEUES_MAX {
+                    continue;
+                }
+                known.insert(name.to_owned());
+            }
+            for (state, steps) in [("waiting", level.waiting), ("held", level.held), ("taken", level.taken)] {
+                self.gauge(Metric::QueueJobs, &[name, state]).set(steps as f64);
+            }
+            self.gauge(Metric::QueueOldestWait, &[name]).set(level.oldest_wait_seconds.max(0.0));
+            self.gauge(Metric::QueuePlaces, &[name]).set(level.places as f64);
+            self.gauge(Metric::QueuePaused, &[name]).set(f64::from(u8::from(level.paused)));
+        }
+    }
+
+    /// So many tokens are in the bucket of an agent that all users share.
+    pub fn agent_tokens(&self, agent: &str, tokens: f64) {
+        self.gauge(Metric::AgentTokens, &[agent]).set(tokens);
     }
 
     fn lag(&self, projection: &str, shard: &str, seqs: u64, seconds: f64) {

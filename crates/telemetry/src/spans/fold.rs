@@ -172,7 +172,8 @@ impl Run {
             | Event::Paused { .. }
             | Event::Resumed { .. }
             | Event::Reported { .. }
-            | Event::ReportGivenUp { .. } => vec![],
+            | Event::ReportGivenUp { .. }
+            | Event::ReportResent { .. } => vec![],
             Event::StepQueued { step, .. } => {
                 if let Some(step) = self.steps.get(step) {
                     step.queued_since = Some(moment.at);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::draw::Draw;
 use crate::run::{
-    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, DeadVerb, Event, How,
-    Migrated, Migration, OnTimeout, Receiver, Reports, Waits,
+    Answer, Approval, ApprovalAction, ApprovalId, ApprovalOption, Asked, Checkpoint, Command, DeadVerb, Event, Hook,
+    How, Migrated, Migration, OnTimeout, Receiver, Report, Reports, Waits,
 };
 
 fn asked(draw: &mut Draw) -> Asked {
@@ -153,7 +153,19 @@ pub fn events(draw: &mut Draw) -> Vec<Event> {
             attempts: attempt,
             failure: draw.failure(),
         },
+        E::ReportResent { report: Box::new(report(draw)), by: asked(draw) },
     ]
+}
+
+fn report(draw: &mut Draw) -> Report {
+    Report {
+        event: draw.text(),
+        hook: Hook::Progress,
+        to: Receiver::Configured {},
+        version: draw.n(),
+        part: draw.u32(),
+        body: draw.any_json(),
+    }
 }
 
 /// A command of every verb that only runs of workflows have.
@@ -198,5 +210,6 @@ pub fn commands(draw: &mut Draw) -> Vec<Command> {
             attempts: attempt,
             failure: draw.opt(Draw::failure),
         },
+        C::ResendReports { reports: draw.list(report), by: asked(draw) },
     ]
 }

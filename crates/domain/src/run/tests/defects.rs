@@ -12,6 +12,35 @@ fn defect_4_7_1_dependent_steps_run() {
     assert_eq!(goes(it, "c", 1, json!(1)).end().as_str(), "completed");
 }
 
+/// 4.7-2: leases ended and nobody took them back; a worker that died held its job for ever.
+#[test]
+fn defect_4_7_2_a_lease_that_ends_gives_its_step_back() {
+    let it = flow(1, vec![step("a", &[])]).after(grant("a", 1, 1));
+    assert_eq!(it.status("a"), "running");
+    let it = it.when(expire("a", 1, 1)).then_facts(&["lease_expired", "step_queued"]);
+    let it = it.after(grant("a", 2, 2));
+    it.clone().when(done("a", 1, 1)).then_facts(&["stale_result"]);
+    assert_eq!(it.after(done("a", 2, 2)).end().as_str(), "completed");
+}
+
+/// 4.7-3: a batch that was done in turn took longer than its leases, and all of it was done twice.
+#[test]
+fn defect_4_7_3_steps_hold_leases_of_their_own() {
+    let it = flow(2, vec![step("a", &[]), step("b", &[])]).after(grant("a", 1, 1)).after(grant("b", 1, 2));
+    let it = it.after(expire("a", 1, 1));
+    assert_eq!((it.status("a"), it.status("b")), ("queued", "running"));
+    it.when(done("b", 1, 2)).then_facts(&["attempt_succeeded"]);
+}
+
+/// 4.7-8: the run failed while a retry waited, and was running again after it.
+#[test]
+fn defect_4_7_8_a_run_does_not_fail_while_a_retry_waits() {
+    let it = flow(1, vec![step("a", &[])]).after(grant("a", 1, 1));
+    let it = it.when(failed("a", 1, 1, FailureClass::Transient)).then_facts(&["attempt_failed"]).after(retry("a", 2));
+    assert!(matches!(it.state, State::Open(_)));
+    assert_eq!(goes(it, "a", 2, json!(1)).end().as_str(), "completed");
+}
+
 /// 5.12-1: any definition with a dependency was refused as circular.
 #[test]
 fn defect_5_12_1_a_diamond_is_no_circle() {

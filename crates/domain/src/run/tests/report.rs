@@ -96,6 +96,34 @@ fn each_message_has_one_end_also_when_the_run_is_over() {
 }
 
 #[test]
+fn a_message_that_was_given_up_is_sent_anew_as_it_was() {
+    let it = two();
+    let all = owed(&it);
+    let lost = all[4].clone();
+    let why = || Some(failure(FailureClass::Permanent));
+    let it = all.iter().fold(it, |it, told| it.after(end(told, (*told == lost).then(why).flatten()))).owes(&[]);
+    let places =
+        |it: &Runs| it.state.run().unwrap().given_up.iter().map(|it| (it.version, it.part)).collect::<Vec<_>>();
+    assert_eq!(places(&it), [(lost.version, lost.part)]);
+    assert_eq!(reports_of(id().stream(), &it.history, &places(&it)), [lost.clone()], "it is found in the history");
+
+    let resend = |report: &Report| Command::ResendReports { reports: vec![report.clone(), report.clone()], by: by() };
+    let taken = &all[3];
+    let no = Rejection::NoSuchReport { version: taken.version, part: taken.part };
+    it.clone().when(resend(taken)).then_rejected(no);
+    let it = it.when(resend(&lost)).then_facts(&["report_resent"]);
+    let first = it.ledger.with("report:")[0].key.clone();
+    assert_eq!((owed(&it), places(&it)), (vec![lost.clone()], vec![]));
+    it.clone().when(resend(&lost)).then([]);
+    // It may be given up again, under a key of its own each time: ends are told under the key.
+    let it = it.after(end(&lost, why())).owes(&[]);
+    let it = it.after(resend(&lost));
+    assert_ne!(it.ledger.with("report:")[0].key, first);
+    let it = it.after(end(&lost, None)).owes(&[]);
+    assert!(it.state.run().unwrap().owing.is_empty() && places(&it).is_empty());
+}
+
+#[test]
 fn questions_go_to_the_other_webhook_and_a_checked_step_is_complete_once() {
     let it = telling(both(), vec![checked(step("a", &[]), question())]);
     let it = goes(it, "a", 1, json!(1)).after(says(answer("a", 1, ApprovalAction::Continue)));

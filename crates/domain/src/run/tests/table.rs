@@ -297,6 +297,7 @@ const TABLE: &[(&str, [&str; 14])] = &[
         ],
     ),
     // Of a run that owes messages: `report`.
+    ("resend_reports", ["unknown", "unknown", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
     ("end_report", ["unknown", "unknown", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]),
 ];
 
@@ -355,6 +356,7 @@ fn command(verb: &str) -> Command {
         "resume" => Command::Resume { by: by() },
         "migrate" => Command::Migrate(Box::new(migrate::version_2(1, vec![step("a", &[])]))),
         "end_report" => Command::EndReport { version: 1, part: 0, event: "e".to_owned(), attempts: 1, failure: None },
+        "resend_reports" => Command::ResendReports { reports: vec![], by: by() },
         other => panic!("no command for {other}"),
     }
 }
