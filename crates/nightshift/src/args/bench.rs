@@ -7,28 +7,33 @@ use clap::Args;
 /// Behind the options of `--help`.
 const MORE: &str = "\
 Topics, and the single measurements in them:
-  append       append: events a second through the journal, by 1, 64 and 1,024 producers
-  projections  rebuild: read models built anew from a log
-  replay       replay: a log read, decoded and folded into states
-  queue        jobs: waiting jobs drained; limits: the same behind limits; latency: from a request to its first step;
-               fairness: few jobs of many users beside the many of one
-  workflows    runs: runs of three steps
-  schedules    crowd: deliverables due at one instant; lateness: some among many that wait;
-               fires: schedules of workflows, one after the other and all at once
-  recovery     resume: a process is killed with runs in flight, the next one goes on
-  memory       idle: a daemon with deliverables that wait; footprint: bytes of each deliverable, schedule and run that
-               waits, and the most that a crowd takes
+  append       append      events a second through the journal, by 1, 64, 1,024 producers
+  projections  rebuild     read models built anew from a log
+  replay       replay      a log read, decoded and folded into states
+  queue        jobs        jobs that waited, drained
+               limits      the same behind two buckets and keys
+               latency     from a request to its first step, at two paces
+               fairness    few jobs of many users beside the many jobs of one
+  workflows    runs        runs of three steps
+  schedules    crowd       deliverables due at one instant
+               lateness    some deliverables among many that wait
+               fires       schedules of workflows, in turn and all at once
+  recovery     resume      a process is killed with runs in flight, the next goes on
+  memory       idle        a daemon with deliverables that wait
+               footprint   bytes of each deliverable, schedule and run that waits,
+                           and the most that a crowd takes
 
-Each figure stands beside a baseline that was taken right after it: what the database, the clock or an empty process does
-at best. Stores are made for the purpose and removed again, also after Ctrl-C.
+Each figure stands beside a baseline that was taken right after it: what the database,
+the clock or an empty process does at best. Stores are made for the purpose and removed
+again, also after Ctrl-C. A run of all takes some minutes for each store.
 
 Examples:
-  nightshift bench                                    everything, on SQLite: some minutes
-  nightshift bench queue --postgres postgres://...    one topic, on SQLite and on a server
-  nightshift bench --out now.json                     keep the result
-  nightshift bench --compare then.json now.json       what is better, what is worse
-  nightshift bench append --compare then.json         measure, then compare
-  nightshift bench --render now.json --into doc.md    put the tables into a document";
+  nightshift bench                                  everything, on SQLite
+  nightshift bench queue --postgres postgres://...  one topic, on a server too
+  nightshift bench --out now.json                   keep the result
+  nightshift bench --compare then.json now.json     what is better, what is worse
+  nightshift bench append --compare then.json       measure, then compare
+  nightshift bench --render now.json --into doc.md  put the tables into a document";
 
 /// What to measure.
 #[derive(Debug, Args)]
