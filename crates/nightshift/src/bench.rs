@@ -253,8 +253,7 @@ fn show(files: &[PathBuf], into: Option<PathBuf>) -> Result<Code, Exit> {
         return Ok(Code::Ok);
     };
     if results.iter().any(|results| results.machine.build != "release") {
-        let message = "a result of a debug build says nothing: it goes into no document; build with --release";
-        return Err(Exit::new(Code::Usage, message));
+        output::note("no release build: the tables say so; measure again with one before anybody relies on them");
     }
     let document = output::read_text(&path)?;
     let refused = |why: String| Exit::new(Code::Usage, format!("{}: {why}", path.display()));

@@ -125,7 +125,7 @@ pub(super) async fn jobs(bench: &Bench<'_>, report: &mut Report) -> Result<(), E
     let mut raw = Raw::beside(&raws).await?;
     let store = place.open().await?;
     let (mut free, mut held, mut beside) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..bench.sizes.repeats {
+    for _ in 0..bench.sizes.heavy_repeats {
         report.doing(&format!("{count} jobs wait and are drained"));
         let drained = drain(&place, &store, (count, false)).await?;
         let work = Work::draw(1_024, (drained.events as usize).min(100_000))?;
