@@ -153,7 +153,8 @@ pub async fn run(env: &Env, args: args::Bench) -> Result<Code, Exit> {
     let earlier = args.compare.first().map(|path| report::load(path)).transpose()?;
     if let [_, now] = args.compare.as_slice() {
         if !args.which.is_empty() {
-            let message = "two files are compared and nothing is measured: name measurements in front of --compare, or none";
+            let message =
+                "two files are compared and nothing is measured: name measurements in front of --compare, or none";
             return Err(Exit::new(Code::Usage, message));
         }
         let now = report::load(now)?;

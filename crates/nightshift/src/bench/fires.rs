@@ -156,8 +156,7 @@ impl Parts<'_> {
             for at in chunk {
                 let n = schedules.len();
                 let document = due(&document, format!("{name}-{n}"), *at);
-                let definition =
-                    DefinitionId::of(&document.owner, &document.name, self.system.context().shard_count());
+                let definition = DefinitionId::of(&document.owner, &document.name, self.system.context().shard_count());
                 schedules.push(definition::schedule_id(definition, 0));
                 let user = UserId("bench".to_owned());
                 let command = definition::Command::Register { document: Arc::new(document), user, activate: true };

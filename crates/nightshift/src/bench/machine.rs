@@ -132,8 +132,10 @@ fn disk(blocks: &Path, device: &str) -> String {
         let found = [Some(block.as_path()), block.parent()].into_iter().flatten();
         found.filter_map(|at| std::fs::read_to_string(at.join(what)).ok()).map(|text| text.trim().to_owned()).next()
     };
-    let turning = said("queue/rotational").map(|turns| if turns == "1" { "rotating" } else { "not rotating" }.to_owned());
-    let facts: Vec<String> = [said("device/model"), turning].into_iter().flatten().filter(|fact| !fact.is_empty()).collect();
+    let turning =
+        said("queue/rotational").map(|turns| if turns == "1" { "rotating" } else { "not rotating" }.to_owned());
+    let facts: Vec<String> =
+        [said("device/model"), turning].into_iter().flatten().filter(|fact| !fact.is_empty()).collect();
     if facts.is_empty() { name.to_owned() } else { format!("{name} ({})", facts.join(", ")) }
 }
 

@@ -32,11 +32,8 @@ pub(super) fn markdown(results: &Results) -> String {
     let _ = writeln!(text, "Taken at {}, size `{size}`, medians of {repeats} (least..most).\n", results.taken_at);
     text.push_str(&machine(&results.machine));
     for topic in &TOPICS {
-        let figures: Vec<&Figure> = results
-            .figures
-            .iter()
-            .filter(|figure| topic.benches.contains(&figure.bench.as_str()))
-            .collect();
+        let figures: Vec<&Figure> =
+            results.figures.iter().filter(|figure| topic.benches.contains(&figure.bench.as_str())).collect();
         if !figures.is_empty() {
             let _ = write!(text, "\n### {}\n\n{}", capital(topic.name), table(&figures));
         }
@@ -55,7 +52,11 @@ fn capital(name: &str) -> String {
 fn machine(machine: &Machine) -> String {
     let mut text = String::new();
     let memory = number(machine.memory_mib as f64);
-    let _ = writeln!(text, "- Machine: {} x {}, {memory} MiB, kernel {}.", machine.cores, machine.processor, machine.kernel);
+    let _ = writeln!(
+        text,
+        "- Machine: {} x {}, {memory} MiB, kernel {}.",
+        machine.cores, machine.processor, machine.kernel
+    );
     let sync = spread_text(&machine.fsync_ms);
     let sync = sync.split(" (").next().unwrap_or_default();
     let _ = writeln!(

@@ -5,11 +5,11 @@
 
 use std::{path::Path, time::Duration};
 
+pub(super) use super::result::{Figure, Goal, percentile};
 use super::{
     compare::spread_text,
     result::{FORMAT, Failed, Results, Took},
 };
-pub(super) use super::result::{Figure, Goal, percentile};
 use crate::{
     exit::{Code, Exit},
     output,
@@ -80,8 +80,7 @@ impl Report {
         output::table(&headings, self.results.figures.iter().map(line).collect(), "nothing was measured");
         for store in ["sqlite", "postgres"] {
             let took = self.results.took.iter().filter(|took| took.store == store);
-            let each: Vec<String> =
-                took.clone().map(|took| format!("{} {:.0} s", took.bench, took.seconds)).collect();
+            let each: Vec<String> = took.clone().map(|took| format!("{} {:.0} s", took.bench, took.seconds)).collect();
             let all: f64 = took.map(|took| took.seconds).sum();
             if !each.is_empty() {
                 output::fact(&format!("{store} took"), format_args!("{all:.0} s: {}", each.join(", ")));

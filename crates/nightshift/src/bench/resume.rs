@@ -88,7 +88,9 @@ async fn fetch_owed(place: &Place, count: u64) -> Result<f64, Exit> {
     let seconds = (elapsed() - began).as_secs_f64();
     reader.close().await;
     if owed < count {
-        return Err(Exit::failed(format!("{owed} obligations are open of {count} runs in flight; the system is at fault")));
+        return Err(Exit::failed(format!(
+            "{owed} obligations are open of {count} runs in flight; the system is at fault"
+        )));
     }
     Ok(seconds)
 }

@@ -71,7 +71,8 @@ pub(super) async fn latency(bench: &Bench<'_>, report: &mut Report) -> Result<()
     let part = |all: &[Vec<f64>], part: f64| all.iter().map(|waits| percentile(waits, part)).collect::<Vec<f64>>();
     let what = format!("from request to first step at {QUIET_PER_S} jobs/s");
     for (name, at, goal) in [("p50", 0.5, 1.0), ("p99", 0.99, 3.0)] {
-        let figure = Figure::new(of, format!("{what}: {name}"), "ms", part(&quiet, at)).scale("jobs", bench.sizes.paced);
+        let figure =
+            Figure::new(of, format!("{what}: {name}"), "ms", part(&quiet, at)).scale("jobs", bench.sizes.paced);
         report.add(figure.beside("one raw commit and one wake-up", &part(&raw, at)).goal(Goal::AtMost(goal)));
     }
     report.add(Figure::new(of, "half of the most that was reached for a moment", "jobs/s", halves));

@@ -13,7 +13,8 @@ use super::{connect, plain_sqlite};
 use crate::{OpenError, error::failed, record::number};
 
 /// Every open obligation, as recovery reads them: all columns.
-const OWED: &str = "SELECT shard_id, stream_id, key, stream_kind, class, due_at, priority, opened_seq, body FROM obligation";
+const OWED: &str =
+    "SELECT shard_id, stream_id, key, stream_kind, class, due_at, priority, opened_seq, body FROM obligation";
 
 /// A connection that reads and decodes nothing.
 pub struct RawReader(Raw);

@@ -233,10 +233,7 @@ async fn arrays(
     found.iter().filter_map(|found| array(found).transpose()).collect()
 }
 
-async fn insert_postgres(
-    conn: &mut PgConnection,
-    rows: &[(&'static TableDef, Vec<Array>)],
-) -> Result<(), sqlx::Error> {
+async fn insert_postgres(conn: &mut PgConnection, rows: &[(&'static TableDef, Vec<Array>)]) -> Result<(), sqlx::Error> {
     let mut tx = conn.begin().await?;
     for (table, arrays) in rows {
         let (name, columns) = (quote(table.name), all_quoted(table));

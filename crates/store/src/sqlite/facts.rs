@@ -69,7 +69,8 @@ impl SqliteStore {
             ("page_size", "PRAGMA page_size"),
         ] {
             let row = sqlx::query(pragma).fetch_one(&mut writer.conn).await.map_err(&fault)?;
-            let text = row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|number| number.to_string()));
+            let text =
+                row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|number| number.to_string()));
             settings.insert(name.to_owned(), text.map_err(&fault)?);
         }
         Ok(settings)
