@@ -82,7 +82,10 @@ pub(super) struct Comparison {
 
 /// Compares two results, figure by figure, in the order of the later one.
 pub(super) fn compare(then: &Results, now: &Results) -> Comparison {
-    let (differences, comparable) = differences(&then.machine, &now.machine);
+    let (mut differences, comparable) = differences(&then.machine, &now.machine);
+    if then.size != now.size {
+        differences.push(format!("size: then {}, now {}", then.size, now.size));
+    }
     let find = |all: &Results, figure: &Figure| all.figures.iter().find(|other| other.key() == figure.key()).cloned();
     let mut lines: Vec<Line> =
         now.figures.iter().map(|figure| line(find(then, figure).as_ref(), Some(figure), comparable)).collect();
@@ -279,13 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn another_setting_is_said_and_compared_all_the_same() {
+    fn another_setting_or_size_is_said_and_compared_all_the_same() {
         let (then, mut now) = (results(vec![figure("x", "ms", vec![1.0; 3])]), results(vec![]));
         now.figures = vec![figure("x", "ms", vec![9.0; 3])];
         let database = now.machine.databases.get_mut("sqlite").expect("it is there");
         database.settings.insert("synchronous".to_owned(), "1".to_owned());
+        "full".clone_into(&mut now.size);
         let both = compare(&then, &now);
-        assert_eq!(both.differences, ["sqlite synchronous: then 2, now 1"]);
+        assert_eq!(both.differences, ["sqlite synchronous: then 2, now 1", "size: then usual, now full"]);
         assert_eq!((both.lines[0].verdict, both.worse()), (Verdict::Worse, 1));
     }
 

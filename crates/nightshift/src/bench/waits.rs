@@ -75,9 +75,13 @@ pub(super) async fn latency(bench: &Bench<'_>, report: &mut Report) -> Result<()
             Figure::new(of, format!("{what}: {name}"), "ms", part(&quiet, at)).scale("jobs", bench.sizes.paced);
         report.add(figure.beside("one raw commit and one wake-up", &part(&raw, at)).goal(Goal::AtMost(goal)));
     }
-    report.add(Figure::new(of, "half of the most that was reached for a moment", "jobs/s", halves));
-    report.add(Figure::new(of, "from request to first step at that pace: p50", "ms", part(&busy, 0.5)));
-    report.add(Figure::new(of, "from request to first step at that pace: p99", "ms", part(&busy, 0.99)));
+    for (name, unit, values) in [
+        ("half of the most that was reached for a moment", "jobs/s", halves),
+        ("from request to first step at that pace: p50", "ms", part(&busy, 0.5)),
+        ("from request to first step at that pace: p99", "ms", part(&busy, 0.99)),
+    ] {
+        report.add(Figure::new(of, name, unit, values).scale("jobs at once", bench.sizes.burst));
+    }
     Ok(())
 }
 
