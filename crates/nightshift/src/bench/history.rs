@@ -89,7 +89,7 @@ async fn rate_of(seconds_min: f64, mut once: impl AsyncFnMut() -> Result<u64, Ex
         events += once().await?;
         let seconds = (elapsed() - began).as_secs_f64();
         if seconds >= seconds_min {
-            return Ok(Rate { wall: events as f64 / seconds, core: events as f64 / (machine::cpu_seconds() - cpu) });
+            return Ok(Rate { wall: events as f64 / seconds, core: events as f64 / machine::cpu_since(cpu) });
         }
     }
 }
@@ -185,7 +185,7 @@ pub(super) async fn rebuild(
         let (began, cpu) = (elapsed(), machine::cpu_seconds());
         let events = projector::rebuild(store.log(), store.read_models(), |_| ()).await? as f64;
         rates.push(events / (elapsed() - began).as_secs_f64());
-        cores.push(events / (machine::cpu_seconds() - cpu));
+        cores.push(events / machine::cpu_since(cpu));
         rows.empty().await?;
         let began = elapsed();
         rows.insert().await?;

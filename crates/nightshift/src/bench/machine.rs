@@ -159,6 +159,11 @@ pub(super) fn cpu_seconds() -> f64 {
     cpu_of(&std::fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
+/// Processor time since an earlier reading, to divide by: what is less than the kernel counts is the least that it counts.
+pub(super) fn cpu_since(earlier: f64) -> f64 {
+    (cpu_seconds() - earlier).max(1.0 / TICKS_PER_SECOND)
+}
+
 /// The name of the program may hold spaces and brackets; the numbers begin behind its last bracket.
 fn cpu_of(stat: &str) -> f64 {
     let numbers = stat.rsplit_once(')').map_or("", |(_, numbers)| numbers);
