@@ -33,6 +33,15 @@ impl Database {
         Some(Self { url: at(&server, &name), server, name })
     }
 
+    /// Whether the server has another database of this name.
+    ///
+    /// # Panics
+    /// The server does not answer.
+    #[must_use]
+    pub fn has_beside(&self, name: &str) -> bool {
+        psql(&self.server, &format!("select count(*) from pg_database where datname = '{name}'")).trim() == "1"
+    }
+
     /// Ends every session of the database but the one that asks, as an administrator or a failover would.
     ///
     /// # Panics

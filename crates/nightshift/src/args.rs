@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod simulate;
 mod work;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use bench::{Bench, Inside};
 pub use simulate::Simulate;
 pub use work::{
     Approval, Approve, Bulk, Event, Job, Letters, Limit, Queue, Run, Start, StepOf, Test, WhichQueue, Workflow,
@@ -104,7 +106,7 @@ pub enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Measure this machine: appends, replay, projections, schedules, side by side with what the database can do.
+    /// Measure this machine: appends, replay, queue, workflows, schedules and more, beside what the database can do at best.
     Bench(Bench),
     /// Live through weeks of a simulated world in which everything goes wrong, and check what must hold.
     Simulate(Simulate),
@@ -371,38 +373,4 @@ pub enum ConfigCommand {
     Example,
     /// Print all keys as a Markdown table.
     Reference,
-}
-
-/// What to measure.
-#[derive(Debug, Args)]
-pub struct Bench {
-    /// Which: append, crowd, replay, rebuild, idle, lateness, runs, jobs, limits, latency, fairness, resume. Default: all.
-    pub which: Vec<String>,
-    /// Also on this PostgreSQL server; databases named `nightshift_bench_…` are made there and removed again.
-    #[arg(long, value_name = "URL")]
-    pub postgres: Option<String>,
-    /// The full sizes of the published figures; without it, sizes that end within about a minute.
-    #[arg(long)]
-    pub full: bool,
-    /// Repetitions; medians are printed.
-    #[arg(long, default_value_t = 3)]
-    pub repeats: u32,
-    /// Folder for the SQLite files; they lie in a new folder below it, which is removed again. Default: a temporary one.
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// Be the process that is measured, on the configured store.
-    #[arg(long, hide = true)]
-    pub inside: Option<Inside>,
-    /// How many runs it shall have in flight.
-    #[arg(long, hide = true, default_value_t = 0)]
-    pub count: u64,
-}
-
-/// The process that `bench` measures from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Inside {
-    /// A daemon that has nothing to do.
-    Idle,
-    /// A daemon with runs in flight, which is killed.
-    InFlight,
 }

@@ -1,9 +1,16 @@
-//! The raw baseline that appends are compared with: the same rows, inserted in batches, and nothing else.
+//! The raw baseline that appends are compared with: the same rows, inserted in batches, and nothing else. Beside it those
+//! of reading (`read`), of read models (`tables`) and of waking somebody up (`wake`).
 //!
 //! Owns: the plainest fast way of inserting rows into the tables of the log, without fence, obligations or inbox.
 //! Refuses to know: time, and what the figures say. Nothing that runs for people uses this.
 //!
 //! Invariant: one transaction for each group, as durable as an append is.
+
+mod read;
+mod tables;
+mod wake;
+
+use std::{collections::BTreeMap, path::Path};
 
 use nightshift_ports::{
     batch::{Placed, placed},
@@ -13,6 +20,10 @@ use sqlx::{
     Connection, PgConnection, QueryBuilder, Sqlite, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+
+pub use read::RawReader;
+pub use tables::RawTables;
+pub use wake::RawWake;
 
 use crate::{
     OpenError,
@@ -79,6 +90,38 @@ pub async fn durability(url: &str) -> Result<Durability, OpenError> {
     Ok(Durability { version, fsync, synchronous_commit, full_page_writes })
 }
 
+/// Settings of a server that its figures depend on.
+const SETTINGS: &str = "SELECT name, current_setting(name) FROM unnest(ARRAY['fsync', 'synchronous_commit', \
+    'full_page_writes', 'wal_sync_method', 'wal_level', 'shared_buffers', 'max_wal_size', 'commit_delay', \
+    'track_io_timing']) AS name";
+
+/// What a server's figures depend on, by name.
+///
+/// # Errors
+/// It is not reached.
+pub async fn server_settings(url: &str) -> Result<BTreeMap<String, String>, OpenError> {
+    let mut conn = connect(url).await?;
+    let found: Vec<(String, String)> = sqlx::query_as(SETTINGS)
+        .fetch_all(&mut conn)
+        .await
+        .map_err(OpenError::database("read the settings of the server"))?;
+    // The answer is there; a failing good-bye changes nothing.
+    let _ = conn.close().await;
+    Ok(found.into_iter().collect())
+}
+
+/// Opens a file that is there, as durable as a store does.
+async fn plain_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .statement_cache_capacity(500)
+        .pragma("cache_size", "-65536")
+        .pragma("wal_autocheckpoint", "4000");
+    SqliteConnection::connect_with(&options).await.map_err(failed("open the file"))
+}
+
 /// Version of the embedded SQLite.
 ///
 /// # Errors
@@ -94,7 +137,7 @@ impl RawWriter {
     ///
     /// # Errors
     /// The file does not open.
-    pub async fn sqlite(path: &std::path::Path) -> Result<Self, StoreError> {
+    pub async fn sqlite(path: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)

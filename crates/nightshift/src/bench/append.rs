@@ -31,11 +31,15 @@ use super::{
     Bench, orders,
     place::{self, Place},
     report::{Figure, Goal, Report, percentile},
+    result::number,
 };
 use crate::{
     exit::Exit,
     real::{RandomIds, SystemClock, elapsed},
 };
+
+/// What stands beside everything that is appended.
+pub(super) const RAW: &str = "raw inserts of as many events";
 
 /// Producers at once, each with one command in flight.
 const PRODUCERS: [usize; 3] = [1, 64, 1_024];
@@ -58,7 +62,7 @@ pub(super) async fn measure(bench: &Bench<'_>, report: &mut Report) -> Result<()
     place::close(raws.open().await?).await;
     let mut raw = Raw::beside(&raws).await?;
     for producers in PRODUCERS {
-        let events = if producers == 1 { bench.sizes.append_events / 10 } else { bench.sizes.append_events };
+        let events = events(bench, producers) as usize;
         let mut rounds = Vec::new();
         for _ in 0..bench.sizes.repeats {
             let work = Work::draw(producers, events)?;
@@ -75,28 +79,29 @@ pub(super) async fn measure(bench: &Bench<'_>, report: &mut Report) -> Result<()
     ours.remove().await
 }
 
+/// One producer alone waits for each of its commits.
+const fn events(bench: &Bench<'_>, producers: usize) -> u64 {
+    let events = if producers == 1 { bench.sizes.append_events / 10 } else { bench.sizes.append_events };
+    events as u64
+}
+
 fn add(bench: &Bench<'_>, report: &mut Report, producers: usize, rounds: Vec<(Through, f64)>) {
     let of = ("append", bench.target.name());
     let figures =
         |value: &dyn Fn(&Through) -> f64| rounds.iter().map(|(through, _)| value(through)).collect::<Vec<f64>>();
     let raw: Vec<f64> = rounds.iter().map(|(_, raw)| *raw).collect();
-    let mean = super::report::median(&figures(&|through| through.mean_batch));
-    let what = format!("{producers} producer(s), events in a commit {mean:.0}");
-    let figure = Figure::new(of, &what, "events/s", figures(&|through| through.rate)).beside(&raw);
-    report.add(if producers == 1 { figure } else { figure.goal(Goal::OfRaw(0.6)) });
-    report.add(Figure::new(of, format!("raw inserts, {mean:.0} in a commit"), "events/s", raw));
-    report.add(Figure::new(
-        of,
-        format!("{producers} producer(s), append p50"),
-        "ms",
-        figures(&|through| through.p50_ms),
-    ));
-    report.add(Figure::new(
-        of,
-        format!("{producers} producer(s), append p99"),
-        "ms",
-        figures(&|through| through.p99_ms),
-    ));
+    let all = match producers {
+        1 => "1 producer".to_owned(),
+        many => format!("{} producers", number(many as f64)),
+    };
+    let add = |report: &mut Report, figure: Figure| report.add(figure.scale("events", events(bench, producers)));
+    let figure = Figure::new(of, &all, "events/s", figures(&|through| through.rate)).beside(RAW, &raw);
+    add(report, if producers == 1 { figure } else { figure.goal(Goal::OfRaw(0.6)) });
+    let mean = figures(&|through| through.mean_batch);
+    add(report, Figure::new(of, format!("{all}: in a commit"), "events", mean));
+    add(report, Figure::new(of, format!("{all}: raw inserts of the same size"), "events/s", raw));
+    add(report, Figure::new(of, format!("{all}: append p50"), "ms", figures(&|through| through.p50_ms)));
+    add(report, Figure::new(of, format!("{all}: append p99"), "ms", figures(&|through| through.p99_ms)));
 }
 
 /// Decisions of each producer, made beforehand.

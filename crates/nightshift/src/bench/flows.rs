@@ -48,6 +48,9 @@ pub(super) const ONE: &str = "{name: one, owner: bench, version: '1', steps: [{i
 pub(super) const LIMITED: &str = "{name: limited, owner: bench, version: '1', parameters: [{name: key, type: string}], \
     steps: [{id: a, call: /agents/noop/a, concurrency_key: '{{ parameters.key }}'}]}";
 
+/// One step that waits for some weeks.
+pub(super) const SLEEPING: &str = "{name: sleeping, owner: bench, version: '1', steps: [{id: a, sleep: 30d}]}";
+
 /// Keys that runs of [`LIMITED`] share.
 pub(super) const KEYS: u64 = 32;
 
@@ -225,7 +228,8 @@ impl Starts {
     }
 }
 
-fn parsed(text: &str) -> Result<Document, Exit> {
+/// A document as it is registered.
+pub(super) fn parsed(text: &str) -> Result<Document, Exit> {
     let calendar = app::calendar();
     let context = workflow::Context {
         calendar: &calendar,

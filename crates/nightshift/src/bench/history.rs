@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::{
     Bench, machine,
+    place::{self, Place},
     report::{Figure, Goal, Report},
 };
 use crate::{app::AnyStore, exit::Exit, real::elapsed};
@@ -34,9 +35,6 @@ const PAGE: u32 = 5_000;
 
 /// Events kept decoded for the fold alone.
 const DECODED_MAX: usize = 500_000;
-
-/// A figure is taken over at least so many seconds: processor time is counted in hundredths.
-const SECONDS_MIN: f64 = 1.0;
 
 /// States of streams, as a process that reads everything would hold them.
 #[derive(Default)]
@@ -82,35 +80,45 @@ struct Rate {
     core: f64,
 }
 
-/// Does a thing until it took long enough; it says how many events it was about.
-async fn rate_of(mut once: impl AsyncFnMut() -> Result<u64, Exit>) -> Result<Rate, Exit> {
+/// Does a thing until it took so many seconds: processor time is counted in hundredths. It says how many events it was
+/// about.
+async fn rate_of(seconds_min: f64, mut once: impl AsyncFnMut() -> Result<u64, Exit>) -> Result<Rate, Exit> {
     let (began, cpu) = (elapsed(), machine::cpu_seconds());
     let mut events = 0;
     loop {
         events += once().await?;
         let seconds = (elapsed() - began).as_secs_f64();
-        if seconds >= SECONDS_MIN {
-            return Ok(Rate { wall: events as f64 / seconds, core: events as f64 / (machine::cpu_seconds() - cpu) });
+        if seconds >= seconds_min {
+            return Ok(Rate { wall: events as f64 / seconds, core: events as f64 / machine::cpu_since(cpu) });
         }
     }
 }
 
 /// Reads, decodes and folds everything; then folds alone what was decoded before.
-pub(super) async fn replay(bench: &Bench<'_>, store: &AnyStore, report: &mut Report) -> Result<(), Exit> {
+pub(super) async fn replay(
+    bench: &Bench<'_>,
+    (place, store): (&Place, &AnyStore),
+    report: &mut Report,
+) -> Result<(), Exit> {
     let log = store.log();
+    let (heads, mut reader, at_least) = (log.heads().await?, place.reader().await?, bench.sizes.rate_s);
     let of = ("replay", bench.target.name());
     let decoded = decode(&*log).await?;
-    let (mut walls, mut cores, mut folds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut walls, mut cores, mut folds, mut raws) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.sizes.repeats {
-        let whole = rate_of(async || read_decode_fold(&*log).await).await?;
+        let whole = rate_of(at_least, async || read_decode_fold(&*log).await).await?;
         walls.push(whole.wall);
         cores.push(whole.core);
-        folds.push(rate_of(async || fold(&decoded)).await?.core);
+        raws.push(rate_of(at_least, async || Ok(reader.events(&heads, PAGE).await?)).await?.wall);
+        folds.push(rate_of(at_least, async || fold(&decoded)).await?.core);
     }
+    reader.close().await;
+    let mut add = |figure: Figure| report.add(figure.scale("versions", bench.sizes.crowd));
     let core = Figure::new(of, "read, decode, fold: for each second of processor time here", "events/s", cores);
-    report.add(if of.1 == "sqlite" { core.goal(Goal::AtLeast(150_000.0)) } else { core });
-    report.add(Figure::new(of, "read, decode, fold: by the wall", "events/s", walls));
-    report.add(Figure::new(of, "fold alone, decoded before", "events/s", folds).goal(Goal::AtLeast(1_000_000.0)));
+    add(if of.1 == "sqlite" { core.goal(Goal::AtLeast(150_000.0)) } else { core });
+    let wall = Figure::new(of, "read, decode, fold: by the wall", "events/s", walls);
+    add(wall.beside("reading the same pages, not decoded", &raws));
+    add(Figure::new(of, "fold alone, decoded before", "events/s", folds).goal(Goal::AtLeast(1_000_000.0)));
     Ok(())
 }
 
@@ -164,16 +172,31 @@ fn fold(shards: &[Decoded]) -> Result<u64, Exit> {
 }
 
 /// Builds the read models anew.
-pub(super) async fn rebuild(bench: &Bench<'_>, store: &AnyStore, report: &mut Report) -> Result<(), Exit> {
-    let (mut rates, mut cores) = (Vec::new(), Vec::new());
+pub(super) async fn rebuild(
+    bench: &Bench<'_>,
+    (place, store): (&Place, &AnyStore),
+    report: &mut Report,
+) -> Result<(), Exit> {
+    let raws = bench.target.fresh(bench.env, "rebuild_raw").await?;
+    place::close(raws.open().await?).await;
+    let mut rows = raws.tables_of(place).await?;
+    let (mut rates, mut cores, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.sizes.repeats {
         let (began, cpu) = (elapsed(), machine::cpu_seconds());
         let events = projector::rebuild(store.log(), store.read_models(), |_| ()).await? as f64;
         rates.push(events / (elapsed() - began).as_secs_f64());
-        cores.push(events / (machine::cpu_seconds() - cpu));
+        cores.push(events / machine::cpu_since(cpu));
+        rows.empty().await?;
+        let began = elapsed();
+        rows.insert().await?;
+        beside.push(events / (elapsed() - began).as_secs_f64());
     }
+    rows.close().await;
+    raws.remove().await?;
     let of = ("rebuild", bench.target.name());
-    report.add(Figure::new(of, "read models built anew", "events/s", rates).goal(Goal::AtLeast(30_000.0)));
-    report.add(Figure::new(of, "for each second of processor time here", "events/s", cores));
+    let mut add = |figure: Figure| report.add(figure.scale("versions", bench.sizes.crowd));
+    let rate = Figure::new(of, "read models built anew", "events/s", rates).goal(Goal::AtLeast(30_000.0));
+    add(rate.beside("raw inserts of the same rows", &beside));
+    add(Figure::new(of, "for each second of processor time here", "events/s", cores));
     Ok(())
 }

@@ -26,21 +26,21 @@ use crate::{
 
 use nightshift_domain::deliverable::Governance;
 
-/// How long the idle daemon is watched, in milliseconds.
-const WATCHED_MS: i64 = 10_000;
+/// What stands beside the cost of a daemon.
+pub(super) const EMPTY: &str = "a daemon on an empty store";
 
 /// Orders that wait look at nothing, so they may share more.
-const IDLE_NAMED: u64 = 2_048;
+pub(super) const IDLE_NAMED: u64 = 2_048;
 
 /// What the child found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Cost {
+pub(super) struct Cost {
     /// From the command line to the first timer armed, in seconds.
     startup_s: f64,
     /// Resident before the store was opened.
     resident_before_mib: f64,
     /// Resident after the watch.
-    resident_mib: f64,
+    pub(super) resident_mib: f64,
     /// Processor time, in percent of one core.
     cpu_percent: f64,
 }
@@ -61,26 +61,26 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place, report: &mut Repor
     report.doing(&format!(
         "a daemon with {} idle deliverables is watched for {} s",
         bench.sizes.idle,
-        WATCHED_MS / 1_000
+        bench.sizes.watch_ms / 1_000
     ));
-    let mut costs = Vec::new();
+    let empty = bench.target.fresh(bench.env, "idle_empty").await?;
+    place::close(empty.open().await?).await;
+    let (mut costs, mut empties) = (Vec::new(), Vec::new());
     for _ in 0..bench.sizes.repeats {
-        costs.push(child(place).await?);
+        empties.push(child(&empty, bench.sizes.watch_ms).await?);
+        costs.push(child(place, bench.sizes.watch_ms).await?);
     }
+    empty.remove().await?;
     let of = ("idle", bench.target.name());
-    let all = format!("{} idle deliverables", bench.sizes.idle);
-    let figures = |value: fn(&Cost) -> f64| costs.iter().map(value).collect::<Vec<f64>>();
-    report
-        .add(Figure::new(of, format!("{all}: start-up"), "s", figures(|cost| cost.startup_s)).goal(Goal::AtMost(10.0)));
-    report.add(
-        Figure::new(of, format!("{all}: resident memory"), "MiB", figures(|cost| cost.resident_mib))
-            .goal(Goal::AtMost(300.0)),
-    );
-    report.add(Figure::new(of, "before the store is opened", "MiB", figures(|cost| cost.resident_before_mib)));
-    report.add(
-        Figure::new(of, format!("{all}: processor"), "% of a core", figures(|cost| cost.cpu_percent))
-            .goal(Goal::AtMost(1.0)),
-    );
+    let figures = |costs: &[Cost], value: fn(&Cost) -> f64| costs.iter().map(value).collect::<Vec<f64>>();
+    let pair = |name: &str, unit, value: fn(&Cost) -> f64| {
+        let figure = Figure::new(of, name, unit, figures(&costs, value)).scale("deliverables", bench.sizes.idle);
+        figure.beside(EMPTY, &figures(&empties, value))
+    };
+    report.add(pair("start-up", "s", |cost| cost.startup_s).goal(Goal::AtMost(10.0)));
+    report.add(pair("resident memory", "MiB", |cost| cost.resident_mib).goal(Goal::AtMost(300.0)));
+    report.add(Figure::new(of, "before the store is opened", "MiB", figures(&costs, |cost| cost.resident_before_mib)));
+    report.add(pair("processor", "% of a core", |cost| cost.cpu_percent).goal(Goal::AtMost(1.0)));
     Ok(())
 }
 
@@ -96,8 +96,9 @@ pub(super) fn again(place: &Place, inside: &[&str]) -> Result<Command, Exit> {
     Ok(command)
 }
 
-async fn child(place: &Place) -> Result<Cost, Exit> {
-    let output = again(place, &["idle"])?.output().await?;
+/// Starts a daemon on the store and watches it for so long.
+pub(super) async fn child(place: &Place, watch_ms: u64) -> Result<Cost, Exit> {
+    let output = again(place, &["idle", "--count", &watch_ms.to_string()])?.output().await?;
     if !output.status.success() {
         return Err(Exit::failed(format!("the daemon that was to be measured ended with {}", output.status)));
     }
@@ -105,7 +106,7 @@ async fn child(place: &Place) -> Result<Cost, Exit> {
 }
 
 /// The child: starts as a daemon does, waits, and prints what it cost.
-pub(super) async fn inside(env: &Env) -> Result<Code, Exit> {
+pub(super) async fn inside(env: &Env, watch_ms: u64) -> Result<Code, Exit> {
     let resident_before_mib = machine::resident_mib();
     let store = app::open(&env.config, Mode::Write).await?;
     let system = app::start(&env.config, &store, Purpose::daemon(Watcher::new()?)).await?;
@@ -114,7 +115,8 @@ pub(super) async fn inside(env: &Env) -> Result<Code, Exit> {
     system.settled().await;
     SystemClock.sleep_until(SystemClock.now().plus_ms(1_000)).await;
     let (cpu, began) = (machine::cpu_seconds(), elapsed());
-    SystemClock.sleep_until(SystemClock.now().plus_ms(WATCHED_MS)).await;
+    let watch_ms = i64::try_from(watch_ms).unwrap_or(i64::MAX);
+    SystemClock.sleep_until(SystemClock.now().plus_ms(watch_ms)).await;
     let seconds = (elapsed() - began).as_secs_f64();
     let cpu_percent = (machine::cpu_seconds() - cpu) / seconds * 100.0;
     output::json(&Cost { startup_s, resident_before_mib, resident_mib: machine::resident_mib(), cpu_percent });

@@ -1,6 +1,7 @@
 //! Standing orders in bulk: exactly what the deciders write, in large groups.
 //!
 //! Owns: orders with tiny sources, and the commits that taking them makes: the deliverable's, and that of its schedule.
+//! Schedules of nothing in particular, too.
 //! Refuses to know: what is measured on them.
 
 use std::path::{Path, PathBuf};
@@ -15,9 +16,9 @@ use nightshift_domain::{
         Binding, Classification, Command, DeliverableDecider, DeliverableType, Governance, Order, deliverable_id,
     },
     expression::NoExpressions,
-    ids::{CommandId, DeliverableId, StreamId, UserId, derive},
+    ids::{self, CommandId, DefinitionId, DeliverableId, ScheduleId, StreamId, UserId, derive},
     recorded::Meta,
-    schedule::ScheduleDecider,
+    schedule::{self, ScheduleDecider},
     streams::AnyCommand,
     time::Timestamp,
 };
@@ -90,14 +91,7 @@ impl Orders {
                 include: Vec::new(),
                 exclude: Vec::new(),
             }],
-            schedule: Some(Schedule {
-                rule,
-                timezone: "UTC".to_owned(),
-                catch_up: CatchUp::Latest,
-                catch_up_window_s: None,
-                overlap: Overlap::Skip,
-                jitter_s: 0,
-            }),
+            schedule: Some(at_rule(rule)),
             destination: delivered.then(|| Destination::File { folder: self.documents.display().to_string() }),
             governance,
             semi_auto_window_s: 0,
@@ -115,17 +109,47 @@ pub(super) async fn take(
     count: u64,
     order: impl Fn(u64) -> Order,
 ) -> Result<Vec<DeliverableId>, Exit> {
+    let mut taken = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+    write(store, count, |clerk, command, n, group| {
+        taken.push(clerk.take(command, order(n), group)?);
+        Ok(())
+    })
+    .await?;
+    Ok(taken)
+}
+
+/// Writes `count` schedules of a workflow that nobody registered: they wait as any other.
+///
+/// # Errors
+/// The store did not take them.
+pub(super) async fn take_schedules(store: &AnyStore, count: u64, rule: impl Fn(u64) -> Rule) -> Result<(), Exit> {
+    let target = DefinitionId::of("bench", "nothing", store.log().info().shard_count).stream();
+    write(store, count, |clerk, id, n, group| {
+        let stream = ScheduleId::on_shard(id.0, ids::place(id.0, clerk.shard_count())).stream();
+        let create = schedule::Command::Create { schedule: at_rule(rule(n)), target, paused: false };
+        let asked = Asked { stream, id, actor: "bench", closes: Vec::new() };
+        group.push(clerk.decide::<ScheduleDecider>(asked, &create)?);
+        Ok(())
+    })
+    .await
+}
+
+/// Writes what a clerk decides, in large groups.
+async fn write(
+    store: &AnyStore,
+    count: u64,
+    mut decide: impl FnMut(&Clerk, CommandId, u64, &mut Vec<Commit>) -> Result<(), Exit>,
+) -> Result<(), Exit> {
     let log = store.log();
-    let shards: Vec<_> = (0..log.info().shard_count).map(nightshift_domain::ids::ShardId).collect();
+    let shards: Vec<_> = (0..log.info().shard_count).map(ids::ShardId).collect();
     let owned = log.acquire(RandomIds.fresh(), &shards, SystemClock.now()).await?;
     let seed = RandomIds.fresh();
     let mut clerk = Clerk { owned, calendar: app::calendar() };
-    let mut ids = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
     for begin in (0..count).step_by(GROUP as usize) {
         let mut group = Vec::new();
         for n in begin..(begin + GROUP).min(count) {
             let command = CommandId(derive("bench order", &[seed.as_bytes(), &n.to_be_bytes()]));
-            ids.push(clerk.take(command, order(n), &mut group)?);
+            decide(&clerk, command, n, &mut group)?;
         }
         let verdicts = log.append(&clerk.batches(group)).await.map_err(Exit::failed)?;
         if verdicts.contains(&Verdict::Fenced) {
@@ -133,7 +157,19 @@ pub(super) async fn take(
         }
     }
     projector::rebuild(log, store.read_models(), |_| ()).await?;
-    Ok(ids)
+    Ok(())
+}
+
+/// A schedule in UTC with nothing special about it.
+pub(super) fn at_rule(rule: Rule) -> Schedule {
+    Schedule {
+        rule,
+        timezone: "UTC".to_owned(),
+        catch_up: CatchUp::Latest,
+        catch_up_window_s: None,
+        overlap: Overlap::Skip,
+        jitter_s: 0,
+    }
 }
 
 /// Decides as the shell does, and gives each commit its place as the journal does.
@@ -260,7 +296,7 @@ pub(super) fn place(commit: &mut Commit, own: &mut Ownership) {
 /// A rule that falls due in at least a day, at an instant of its own within the next four weeks, every four weeks.
 pub(super) fn in_some_weeks(n: u64, now: Timestamp) -> Rule {
     const DAY_S: u64 = 86_400;
-    let spread_s = nightshift_domain::ids::derive_u64("bench idle", &[&n.to_be_bytes()]) % (27 * DAY_S);
+    let spread_s = ids::derive_u64("bench idle", &[&n.to_be_bytes()]) % (27 * DAY_S);
     let anchor = now.plus_ms(i64::try_from((DAY_S + spread_s) * 1_000).unwrap_or(i64::MAX));
     Rule::Interval { every_s: 28 * DAY_S, anchor }
 }

@@ -1,16 +1,18 @@
 //! Where it is measured: a folder of its own, and fresh stores that are removed again.
 //!
-//! Owns: names of files and databases.
+//! Owns: names of files and databases, and that none of them is left behind.
 //! Refuses to know: what is measured.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use nightshift_ports::clock::Clock;
+use nightshift_projections::tables;
 use nightshift_store::{
-    bench::RawWriter,
+    bench::{RawReader, RawTables, RawWake, RawWriter},
     postgres::{create_database, drop_database},
 };
 
@@ -19,7 +21,14 @@ use crate::{
     commands::Env,
     config::{Config, StoreUrl},
     exit::Exit,
+    real::SystemClock,
 };
+
+/// A folder that cannot be removed yet is tried again so many times: a system that was cut short may still write.
+const REMOVALS: u32 = 40;
+
+/// Milliseconds between two of them.
+const REMOVAL_MS: i64 = 50;
 
 /// A folder that did not exist before.
 pub(super) struct Folder(PathBuf);
@@ -39,8 +48,14 @@ impl Folder {
         &self.0
     }
 
-    pub(super) fn remove(self) -> Result<(), Exit> {
-        std::fs::remove_dir_all(&self.0).map_err(Exit::from)
+    pub(super) async fn remove(self) -> Result<(), Exit> {
+        for _ in 1..REMOVALS {
+            match std::fs::remove_dir_all(&self.0) {
+                Err(_) if self.0.exists() => SystemClock.sleep_until(SystemClock.now().plus_ms(REMOVAL_MS)).await,
+                _ => return Ok(()),
+            }
+        }
+        std::fs::remove_dir_all(&self.0).map_err(|error| Exit::failed(format!("{}: {error}", self.0.display())))
     }
 }
 
@@ -54,6 +69,8 @@ pub(super) enum Target {
         url: String,
         /// For sources and documents.
         files: PathBuf,
+        /// Addresses of the databases that were made.
+        made: Mutex<Vec<String>>,
     },
 }
 
@@ -71,14 +88,25 @@ impl Target {
         }
     }
 
+    /// Removes the databases that are still there, whatever became of the measurements.
+    pub(super) async fn sweep(&self) -> Result<(), Exit> {
+        let Self::Postgres { made, .. } = self else { return Ok(()) };
+        let made = std::mem::take(&mut *made.lock().unwrap_or_else(PoisonError::into_inner));
+        for url in made {
+            drop_database(&url).await?;
+        }
+        Ok(())
+    }
+
     /// A store that nobody used before.
     pub(super) async fn fresh(&self, env: &Env, label: &str) -> Result<Place, Exit> {
         let files = self.files().join(format!("{}-{label}", self.name()));
         std::fs::create_dir_all(&files)?;
         let address = match self {
             Self::Sqlite(_) => format!("sqlite://{}", files.join("bench.db").display()),
-            Self::Postgres { url, .. } => {
+            Self::Postgres { url, made, .. } => {
                 let url = database(url, &format!("nightshift_bench_{}_{label}", std::process::id()));
+                made.lock().unwrap_or_else(PoisonError::into_inner).push(url.clone());
                 drop_database(&url).await?;
                 create_database(&url).await?;
                 url
@@ -120,6 +148,33 @@ impl Place {
         Ok(match &self.config.store.url {
             StoreUrl::Sqlite(path) => RawWriter::sqlite(path).await?,
             StoreUrl::Postgres(url) => RawWriter::postgres(url.expose()).await?,
+        })
+    }
+
+    /// A connection that reads and decodes nothing, for the baseline.
+    pub(super) async fn reader(&self) -> Result<RawReader, Exit> {
+        Ok(match &self.config.store.url {
+            StoreUrl::Sqlite(path) => RawReader::sqlite(path).await?,
+            StoreUrl::Postgres(url) => RawReader::postgres(url.expose()).await?,
+        })
+    }
+
+    /// A connection that commits and somebody who is woken, for the baseline.
+    pub(super) async fn wake(&self) -> Result<RawWake, Exit> {
+        Ok(match &self.config.store.url {
+            StoreUrl::Sqlite(path) => RawWake::sqlite(path).await?,
+            StoreUrl::Postgres(url) => RawWake::postgres(url.expose()).await?,
+        })
+    }
+
+    /// The rows of the read models of another place, and a connection to this one, for the baseline.
+    pub(super) async fn tables_of(&self, from: &Self) -> Result<RawTables, Exit> {
+        Ok(match (&from.config.store.url, &self.config.store.url) {
+            (StoreUrl::Sqlite(from), StoreUrl::Sqlite(to)) => RawTables::sqlite(from, to, tables::ALL).await?,
+            (StoreUrl::Postgres(from), StoreUrl::Postgres(to)) => {
+                RawTables::postgres(from.expose(), to.expose(), tables::ALL).await?
+            }
+            _ => return Err(Exit::failed("rows go from a store to one of the same kind")),
         })
     }
 

@@ -1,123 +1,50 @@
-//! Figures as people and programs read them.
+//! Figures as they come, for whoever waits, and all of them at the end.
 //!
-//! Owns: medians, ratios, goals, and the two forms of the report.
+//! Owns: the table on a terminal, the files of results, how long each bench took and which one ended with an error.
 //! Refuses to know: how a figure came about.
 
-use std::collections::BTreeMap;
+use std::{path::Path, time::Duration};
 
-use serde_json::{Value, json};
+pub(super) use super::result::{Figure, Goal, percentile};
+use super::{
+    compare::spread_text,
+    result::{FORMAT, Failed, Results, Took},
+};
+use crate::{
+    exit::{Code, Exit},
+    output,
+};
 
-use crate::output;
-
-/// What a figure is held against.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Goal {
-    /// The median is at least so much.
-    AtLeast(f64),
-    /// The median is at most so much.
-    AtMost(f64),
-    /// The median ratio to the baseline is at least so much.
-    OfRaw(f64),
-}
-
-/// One figure, taken several times.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Figure {
-    bench: &'static str,
-    store: &'static str,
-    what: String,
-    unit: &'static str,
-    values: Vec<f64>,
-    ratios: Vec<f64>,
-    goal: Option<Goal>,
-}
-
-impl Figure {
-    pub(super) fn new(
-        (bench, store): (&'static str, &'static str),
-        what: impl Into<String>,
-        unit: &'static str,
-        values: Vec<f64>,
-    ) -> Self {
-        Self { bench, store, what: what.into(), unit, values, ratios: Vec::new(), goal: None }
-    }
-
-    /// Beside it, each time, the baseline gave so much.
-    pub(super) fn beside(mut self, raw: &[f64]) -> Self {
-        self.ratios = self.values.iter().zip(raw).map(|(value, raw)| value / raw).collect();
-        self
-    }
-
-    pub(super) const fn goal(mut self, goal: Goal) -> Self {
-        self.goal = Some(goal);
-        self
-    }
-
-    /// Whether the goal is reached; none without one.
-    fn met(&self) -> Option<bool> {
-        Some(match self.goal? {
-            Goal::AtLeast(bound) => median(&self.values) >= bound,
-            Goal::AtMost(bound) => median(&self.values) <= bound,
-            Goal::OfRaw(bound) => median(&self.ratios) >= bound,
-        })
-    }
-
-    fn goal_text(&self) -> String {
-        match self.goal {
-            None => String::new(),
-            Some(Goal::AtLeast(bound)) => format!(">= {}", number(bound)),
-            Some(Goal::AtMost(bound)) => format!("<= {}", number(bound)),
-            Some(Goal::OfRaw(bound)) => format!(">= {bound:.2} of raw"),
-        }
-    }
-
-    fn line(&self) -> Vec<String> {
-        let (least, most) = ends(&self.values);
-        let spread =
-            if self.values.len() < 2 { String::new() } else { format!(" ({}..{})", number(least), number(most)) };
-        let ratio = if self.ratios.is_empty() { String::new() } else { format!("{:.2}", median(&self.ratios)) };
-        let met = self.met().map_or("", |met| if met { "yes" } else { "NO" });
-        vec![
-            self.bench.to_owned(),
-            self.store.to_owned(),
-            self.what.clone(),
-            format!("{}{spread}", number(median(&self.values))),
-            self.unit.to_owned(),
-            ratio,
-            self.goal_text(),
-            met.to_owned(),
-        ]
-    }
-
-    fn json(&self) -> Value {
-        let (least, most) = ends(&self.values);
-        let ratio = (!self.ratios.is_empty()).then(|| median(&self.ratios));
-        json!({
-            "bench": self.bench, "store": self.store, "what": self.what, "unit": self.unit,
-            "median": median(&self.values), "min": least, "max": most, "values": self.values,
-            "of_raw": ratio, "goal": self.goal.map(|_| self.goal_text()), "met": self.met(),
-        })
-    }
-}
-
-/// The whole report. Figures are shown as they come, and all together at the end.
+/// What is found, while it is found.
 pub(super) struct Report {
-    machine: BTreeMap<&'static str, String>,
-    figures: Vec<Figure>,
+    pub(super) results: Results,
     json: bool,
 }
 
 impl Report {
-    pub(super) const fn new(machine: BTreeMap<&'static str, String>, json: bool) -> Self {
-        Self { machine, figures: Vec::new(), json }
+    pub(super) const fn new(results: Results, json: bool) -> Self {
+        Self { results, json }
     }
 
     /// Says where it is measured.
     pub(super) fn open(&self) {
-        if !self.json {
-            self.machine.iter().for_each(|(name, value)| output::fact(name, value));
-            println!();
+        if self.json {
+            return;
         }
+        let machine = &self.results.machine;
+        output::fact("machine", format_args!("{} x {}, {} MiB", machine.cores, machine.processor, machine.memory_mib));
+        output::fact("kernel", &machine.kernel);
+        output::fact("disk", format_args!("{} on {}", machine.filesystem, machine.disk));
+        output::fact("fsync", format_args!("{} ms for 4 KiB", spread_text(&machine.fsync_ms)));
+        let revision = machine.revision.as_deref().unwrap_or("unknown");
+        let mark = if machine.build == "release" { "" } else { ", NOT a release build: the figures say nothing" };
+        output::fact("nightshift", format_args!("{}, revision {revision}{mark}", machine.version));
+        for (store, database) in &machine.databases {
+            let settings: Vec<String> =
+                database.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            output::fact(store, format_args!("{}, {}", database.version, settings.join(", ")));
+        }
+        println!();
     }
 
     /// What is done now, for whoever waits.
@@ -128,89 +55,134 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, figure: Figure) {
-        self.doing(&figure.line().join("  "));
-        self.figures.push(figure);
+        self.doing(&line(&figure).join("  "));
+        self.results.figures.push(figure);
+    }
+
+    /// How a bench ended, and when.
+    pub(super) fn ended(&mut self, (bench, store): (&str, &str), outcome: Result<(), Exit>, after: Duration) {
+        let (bench, store) = (bench.to_owned(), store.to_owned());
+        if let Err(error) = outcome {
+            output::note(&format!("error: {bench} on {store}: {}", error.message));
+            self.results.failed.push(Failed { bench: bench.clone(), store: store.clone(), why: error.message });
+        }
+        self.doing(&format!("{bench} on {store} took {:.1} s", after.as_secs_f64()));
+        self.results.took.push(Took { bench, store, seconds: after.as_secs_f64() });
     }
 
     /// Prints all figures.
     pub(super) fn close(&self) {
         if self.json {
-            let figures: Vec<Value> = self.figures.iter().map(Figure::json).collect();
-            output::json(&json!({"machine": self.machine, "figures": figures}));
-            return;
+            return output::json(&self.results);
         }
         println!();
-        let headings = ["bench", "store", "what", "median (min..max)", "unit", "of raw", "goal", "met"];
-        output::table(&headings, self.figures.iter().map(Figure::line).collect(), "nothing was measured");
-    }
-}
-
-/// The middle value; the lower one of two.
-pub(super) fn median(values: &[f64]) -> f64 {
-    percentile(values, 0.5)
-}
-
-/// The smallest value that so large a part of all does not exceed.
-pub(super) fn percentile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = (sorted.len() as f64 * part).ceil() as usize;
-    sorted.get(at.max(1) - 1).copied().unwrap_or(f64::NAN)
-}
-
-fn ends(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(*value), most.max(*value)))
-}
-
-/// Whole numbers in groups of three where they are large, two decimals where they are small.
-fn number(value: f64) -> String {
-    if value.abs() < 100.0 {
-        return format!("{value:.2}");
-    }
-    let whole = format!("{value:.0}");
-    let mut grouped = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) && !grouped.ends_with('-') {
-            grouped.push(',');
+        let headings = ["bench", "store", "figure", "median (least..most)", "unit", "of it", "baseline", "goal", "met"];
+        output::table(&headings, self.results.figures.iter().map(line).collect(), "nothing was measured");
+        for store in ["sqlite", "postgres"] {
+            let took = self.results.took.iter().filter(|took| took.store == store);
+            let each: Vec<String> = took.clone().map(|took| format!("{} {:.0} s", took.bench, took.seconds)).collect();
+            let all: f64 = took.map(|took| took.seconds).sum();
+            if !each.is_empty() {
+                output::fact(&format!("{store} took"), format_args!("{all:.0} s: {}", each.join(", ")));
+            }
         }
-        grouped.push(digit);
     }
-    grouped
+
+    /// What went wrong, as one error.
+    pub(super) fn outcome(&self) -> Result<(), Exit> {
+        let failed = &self.results.failed;
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let each: Vec<String> =
+            failed.iter().map(|failed| format!("{} on {}: {}", failed.bench, failed.store, failed.why)).collect();
+        Err(Exit::failed(format!("{} measurements failed: {}", failed.len(), each.join("; "))))
+    }
+}
+
+fn line(figure: &Figure) -> Vec<String> {
+    let values = figure.spread.as_ref().map_or_else(|| "no number".to_owned(), spread_text);
+    let (ratio, baseline) = match &figure.baseline {
+        None => (String::new(), String::new()),
+        Some(beside) => (format!("{:.2}", beside.ratio.median), beside.name.clone()),
+    };
+    let met = figure.met().map_or("", |met| if met { "yes" } else { "NO" });
+    vec![
+        figure.bench.clone(),
+        figure.store.clone(),
+        figure.title(),
+        values,
+        figure.unit.clone(),
+        ratio,
+        baseline,
+        figure.goal_text(),
+        met.to_owned(),
+    ]
+}
+
+/// Reads a result that was written before.
+///
+/// # Errors
+/// It is not there, or is no result of this form; the error names the file.
+pub(super) fn load(path: &Path) -> Result<Results, Exit> {
+    let text = output::read_text(path)?;
+    let no_result = |why: String| {
+        Exit::new(Code::Usage, format!("{}: no result of `nightshift bench --out`: {why}", path.display()))
+    };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| no_result(error.to_string()))?;
+    match value.get("format").and_then(serde_json::Value::as_u64) {
+        Some(format) if format == u64::from(FORMAT) => {}
+        found => {
+            let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
+            return Err(no_result(format!("found format {found}, allowed: {FORMAT}; measure again")));
+        }
+    }
+    serde_json::from_value(value).map_err(|error| no_result(error.to_string()))
+}
+
+/// Writes a result.
+///
+/// # Errors
+/// The file cannot be written; the error names it.
+pub(super) fn save(results: &Results, path: &Path) -> Result<(), Exit> {
+    let text = serde_json::to_string_pretty(results)? + "\n";
+    std::fs::write(path, text).map_err(|error| Exit::failed(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::testing::{figure, results},
+        *,
+    };
 
     #[test]
-    fn percentiles_are_values_that_were_seen() {
-        let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        assert_eq!(percentile(&hundred, 0.5), 50.0);
-        assert_eq!(percentile(&hundred, 0.99), 99.0);
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[7.0]), 7.0);
-        assert!(median(&[]).is_nan());
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        let shown: Vec<String> = [0.254, 99.994, 100.0, 1234.4, -1_234_567.0].into_iter().map(number).collect();
-        assert_eq!(shown, ["0.25", "99.99", "100", "1,234", "-1,234,567"]);
-    }
-
-    #[test]
-    fn a_goal_is_held_against_the_median_or_the_ratio() {
-        let figure = || Figure::new(("append", "sqlite"), "x", "events/s", vec![50.0, 80.0, 70.0]);
-        assert_eq!(figure().met(), None);
-        for (goal, met) in [
-            (Goal::AtLeast(70.0), true),
-            (Goal::AtLeast(71.0), false),
-            (Goal::AtMost(70.0), true),
-            (Goal::AtMost(69.0), false),
-            (Goal::OfRaw(0.7), true),
-            (Goal::OfRaw(0.71), false),
+    fn a_result_is_read_back_and_another_form_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bench.json");
+        let all = results(vec![figure("x", "ms", vec![1.0, 2.0])]);
+        save(&all, &path).expect("written");
+        assert_eq!(load(&path).expect("read"), all);
+        for (text, why) in [
+            ("{", "EOF"),
+            ("{}", "found format none, allowed: 1"),
+            ("{\"format\": 2}", "found format 2, allowed: 1"),
+            ("{\"format\": 1}", "missing field"),
         ] {
-            assert_eq!(figure().beside(&[100.0, 100.0, 100.0]).goal(goal).met(), Some(met), "{goal:?}");
+            std::fs::write(&path, text).expect("written");
+            let message = load(&path).expect_err("it is none").message;
+            assert!(message.contains(why) && message.contains("bench.json"), "{message}");
         }
+    }
+
+    #[test]
+    fn one_failure_is_the_outcome_of_the_whole() {
+        let mut report = Report::new(results(Vec::new()), true);
+        report.ended(("append", "sqlite"), Ok(()), Duration::from_secs(1));
+        assert!(report.outcome().is_ok());
+        report.ended(("jobs", "sqlite"), Err(Exit::failed("the disk is full")), Duration::from_secs(1));
+        let error = report.outcome().expect_err("one failed").message;
+        assert_eq!(error, "1 measurements failed: jobs on sqlite: the disk is full");
+        assert_eq!(report.results.took.len(), 2);
     }
 }

@@ -29,13 +29,15 @@ struct Resumed {
     first: f64,
     last: f64,
     done: f64,
+    /// Seconds to fetch what was owed, and nothing else.
+    raw: f64,
 }
 
 /// Kills a process with runs in flight, some times.
 pub(super) async fn measure(bench: &Bench<'_>, report: &mut Report) -> Result<(), Exit> {
     let count = bench.sizes.in_flight;
     let mut rounds = Vec::new();
-    for _ in 0..bench.sizes.repeats {
+    for _ in 0..bench.sizes.heavy_repeats {
         report.doing(&format!("a process is killed with {count} runs in flight"));
         let place = bench.target.fresh(bench.env, "resume").await?;
         rounds.push(round(&place, count).await?);
@@ -43,15 +45,21 @@ pub(super) async fn measure(bench: &Bench<'_>, report: &mut Report) -> Result<()
     }
     let of = ("resume", bench.target.name());
     let figures = |value: fn(&Resumed) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
-    let all = format!("{count} in flight, kill -9, start");
-    report.add(Figure::new(of, format!("{all}: first step goes on"), "s", figures(|round| round.first)));
-    report.add(Figure::new(of, format!("{all}: last of those steps goes on"), "s", figures(|round| round.last)));
-    report.add(Figure::new(of, format!("{all}: all three steps of all runs done"), "s", figures(|round| round.done)));
+    let raw = figures(|round| round.raw);
+    for (name, value) in [
+        ("first step goes on", (|round| round.first) as fn(&Resumed) -> f64),
+        ("last of those steps goes on", |round| round.last),
+        ("all three steps of all runs done", |round| round.done),
+    ] {
+        let figure = Figure::new(of, format!("after kill -9: {name}"), "s", figures(value)).scale("in flight", count);
+        report.add(figure.beside("fetching what is owed", &raw));
+    }
     Ok(())
 }
 
 async fn round(place: &Place, count: u64) -> Result<Resumed, Exit> {
     let seed = killed(place, count).await?;
+    let raw = fetch_owed(place, count).await?;
     let began = elapsed();
     let store = place.open().await?;
     let noop = Arc::new(Noop::default());
@@ -69,7 +77,22 @@ async fn round(place: &Place, count: u64) -> Result<Resumed, Exit> {
     drop(system);
     place::close(store).await;
     let first = begun.iter().copied().fold(f64::INFINITY, f64::min);
-    Ok(Resumed { first, last: begun.iter().copied().fold(0.0, f64::max), done })
+    Ok(Resumed { first, last: begun.iter().copied().fold(0.0, f64::max), done, raw })
+}
+
+/// Seconds to open the store with one connection and fetch what is owed: there is at least something for each run.
+async fn fetch_owed(place: &Place, count: u64) -> Result<f64, Exit> {
+    let began = elapsed();
+    let mut reader = place.reader().await?;
+    let owed = reader.owed().await? as u64;
+    let seconds = (elapsed() - began).as_secs_f64();
+    reader.close().await;
+    if owed < count {
+        return Err(Exit::failed(format!(
+            "{owed} obligations are open of {count} runs in flight; the system is at fault"
+        )));
+    }
+    Ok(seconds)
 }
 
 /// Lets a child begin the runs and kills it when all of them are in their first step. What names the runs.

@@ -11,7 +11,7 @@ use nightshift_projections::tables;
 
 use super::{
     Bench,
-    append::{Groups, Raw, Work},
+    append::{Groups, RAW, Raw, Work},
     flows::{self, KEYS, LIMITED, Noop, ONE, Starts, THREE},
     machine,
     place::{self, Place},
@@ -78,21 +78,16 @@ fn add_runs(bench: &Bench<'_>, report: &mut Report, rounds: &[Round]) {
     let count = bench.sizes.runs as f64;
     let goal = if of.1 == "sqlite" { 6_000.0 } else { 4_500.0 };
     let figures = |value: &dyn Fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
-    let all = format!("{count} runs of three steps");
+    let mut add = |figure: Figure| report.add(figure.scale("runs", bench.sizes.runs));
     let rate = figures(&|round| count / round.seconds);
-    report.add(Figure::new(of, format!("{all}: rate"), "runs/s", rate).goal(Goal::AtLeast(goal)));
-    let raw = figures(&|round| round.raw);
-    let written = figures(&|round| round.events / round.seconds);
-    report.add(Figure::new(of, "events written meanwhile, beside raw inserts", "events/s", written).beside(&raw));
-    report.add(Figure::new(
-        of,
-        "the same, when read models show them",
-        "runs/s",
-        figures(&|round| count / round.shown),
-    ));
-    report.add(Figure::new(of, "events of one run", "events", figures(&|round| round.events / count)));
-    report.add(Figure::new(of, "events in a commit", "events", figures(&|round| round.events / round.commits)));
-    report.add(Figure::new(of, "processor meanwhile", "cores", figures(&|round| round.cpu / round.shown)));
+    // As many runs a second as raw inserts of their events allow.
+    let raw = figures(&|round| round.raw * count / round.events);
+    add(Figure::new(of, "runs of three steps", "runs/s", rate).beside(RAW, &raw).goal(Goal::AtLeast(goal)));
+    let shown = figures(&|round| count / round.shown);
+    add(Figure::new(of, "the same, when read models show them", "runs/s", shown).beside(RAW, &raw));
+    add(Figure::new(of, "events of one run", "events", figures(&|round| round.events / count)));
+    add(Figure::new(of, "events in a commit", "events", figures(&|round| round.events / round.commits)));
+    add(Figure::new(of, "processor meanwhile", "cores", figures(&|round| round.cpu / round.shown)));
 }
 
 /// Every run is complete, and each of its steps was done once.
@@ -125,34 +120,51 @@ pub(super) async fn check(
 pub(super) async fn jobs(bench: &Bench<'_>, report: &mut Report) -> Result<(), Exit> {
     let count = bench.sizes.jobs;
     let place = bench.target.fresh(bench.env, "jobs").await?;
+    let raws = bench.target.fresh(bench.env, "jobs_raw").await?;
+    place::close(raws.open().await?).await;
+    let mut raw = Raw::beside(&raws).await?;
     let store = place.open().await?;
-    let (mut free, mut held) = (Vec::new(), Vec::new());
-    for _ in 0..bench.sizes.repeats {
+    let (mut free, mut held, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.sizes.heavy_repeats {
         report.doing(&format!("{count} jobs wait and are drained"));
-        free.push(drain(&place, &store, (count, false)).await?);
+        let drained = drain(&place, &store, (count, false)).await?;
+        let work = Work::draw(1_024, (drained.events as usize).min(100_000))?;
+        let rate = raw.insert(work, drained.events / drained.commits.max(1.0)).await?;
+        // As many jobs a second as raw inserts of their events allow.
+        beside.push(rate * count as f64 / drained.events);
+        free.push(drained.rate);
         if bench.wants("limits") {
             report.doing(&format!("{count} jobs are drained behind two buckets and {KEYS} keys"));
-            held.push(drain(&place, &store, (count, true)).await?);
+            held.push(drain(&place, &store, (count, true)).await?.rate);
         }
     }
+    raw.close().await;
+    raws.remove().await?;
     place::close(store).await;
     place.remove().await?;
-    let rates = |seconds: &[f64]| seconds.iter().map(|seconds| count as f64 / seconds).collect::<Vec<f64>>();
     if bench.wants("jobs") {
-        let figure =
-            Figure::new(("jobs", bench.target.name()), format!("{count} jobs drained"), "jobs/s", rates(&free));
+        let figure = Figure::new(("jobs", bench.target.name()), "jobs that waited, drained", "jobs/s", free.clone());
+        let figure = figure.scale("jobs", count).beside(RAW, &beside);
         report.add(if bench.target.name() == "postgres" { figure.goal(Goal::AtLeast(20_000.0)) } else { figure });
     }
     if bench.wants("limits") {
-        let what = format!("{count} jobs drained behind two buckets and {KEYS} keys, beside free ones");
-        let figure = Figure::new(("limits", bench.target.name()), what, "jobs/s", rates(&held)).beside(&rates(&free));
-        report.add(figure.goal(Goal::OfRaw(0.8)));
+        let name = "jobs drained behind two buckets and a key";
+        let figure = Figure::new(("limits", bench.target.name()), name, "jobs/s", held).beside("free jobs", &free);
+        report.add(figure.scale("jobs", count).scale("keys", KEYS).goal(Goal::OfRaw(0.8)));
     }
     Ok(())
 }
 
-/// Lets so many jobs wait, then starts a system that may do them. Seconds from its start until all outcomes are durable.
-async fn drain(place: &Place, store: &AnyStore, (count, limited): (u64, bool)) -> Result<f64, Exit> {
+/// What draining gave.
+struct Drained {
+    /// Jobs a second, from the start of the system until all outcomes are durable.
+    rate: f64,
+    events: f64,
+    commits: f64,
+}
+
+/// Lets so many jobs wait, then starts a system that may do them.
+async fn drain(place: &Place, store: &AnyStore, (count, limited): (u64, bool)) -> Result<Drained, Exit> {
     let text = if limited { LIMITED } else { ONE };
     let noop = Arc::new(Noop::default());
     let starts = wait_for_places(place, store, (text, limited), count).await?;
@@ -161,14 +173,15 @@ async fn drain(place: &Place, store: &AnyStore, (count, limited): (u64, bool)) -
         config.queue.limits_file = Some(limits_file(place)?);
     }
     let place = Place { config, address: place.address.clone(), files: place.files.clone() };
-    let began = elapsed();
-    let system = flows::start(&place, store, &noop, Arc::new(nightshift_actors::observer::NoObserver)).await?;
+    let (began, groups) = (elapsed(), Arc::new(Groups::default()));
+    let system = flows::start(&place, store, &noop, groups.clone()).await?;
     flows::drained(&system, Duration::from_secs(60 + count / 50)).await?;
-    let seconds = (elapsed() - began).as_secs_f64();
+    let rate = count as f64 / (elapsed() - began).as_secs_f64();
+    let (commits, events) = groups.so_far();
     system.settled().await;
     check(store, &noop, (count, 1), |n| starts.run(n)).await?;
     system.stop().await;
-    Ok(seconds)
+    Ok(Drained { rate, events, commits })
 }
 
 /// Starts runs in a system without any place, so that each has a job that waits.

@@ -21,10 +21,11 @@ use uuid::Uuid;
 
 use super::{
     Bench,
-    append::Groups,
+    append::{Groups, RAW, Raw, Work},
     machine, orders,
     place::{self, Place},
     report::{Figure, Goal, Report, percentile},
+    wake::Timers,
 };
 use crate::{
     app::{self, AnyStore, Purpose},
@@ -88,7 +89,7 @@ pub(super) async fn crowd(
 ) -> Result<(), Exit> {
     let count = bench.sizes.crowd;
     // Taking the orders needs some time of its own, and must be over when they are due.
-    let due = SystemClock.now().plus_ms(5_000 + i64::try_from(count / 2).unwrap_or(i64::MAX));
+    let due = SystemClock.now().plus_ms(i64::try_from((1_000 + count * 3).min(5_000 + count / 2)).unwrap_or(i64::MAX));
     report.doing(&format!("{count} deliverables are due at {due}"));
     let drawer = orders::Orders::over(&place.files, count)?;
     let ids = orders::take(store, count, |n| drawer.order(n, Rule::Once { at: due }, Governance::Manual)).await?;
@@ -119,24 +120,37 @@ pub(super) async fn crowd(
         )));
     }
     let late: Vec<(f64, f64)> = seen.values().filter_map(Seen::lateness_ms).collect();
-    add_crowd(bench, report, &late, &drain);
+    let raw = raw_versions(bench, count, &drain).await?;
+    add_crowd(bench, report, &late, &drain, raw);
     Ok(())
 }
 
-fn add_crowd(bench: &Bench<'_>, report: &mut Report, late: &[(f64, f64)], drain: &Drain) {
+/// As many versions a second as raw inserts of their events allow.
+async fn raw_versions(bench: &Bench<'_>, count: u64, drain: &Drain) -> Result<f64, Exit> {
+    let place = bench.target.fresh(bench.env, "crowd_raw").await?;
+    place::close(place.open().await?).await;
+    let mut raw = Raw::beside(&place).await?;
+    let work = Work::draw(1_024, (drain.events as usize).min(100_000))?;
+    let rate = raw.insert(work, drain.events / drain.commits.max(1.0)).await?;
+    raw.close().await;
+    place.remove().await?;
+    Ok(rate * count as f64 / drain.events)
+}
+
+fn add_crowd(bench: &Bench<'_>, report: &mut Report, late: &[(f64, f64)], drain: &Drain, raw: f64) {
     let of = ("crowd", bench.target.name());
     let count = late.len();
     let staged: Vec<f64> = late.iter().map(|(_, staged)| staged / 1_000.0).collect();
     let last = staged.iter().copied().fold(0.0, f64::max);
-    let all = format!("{count} due at once, one version each");
-    report.add(Figure::new(of, format!("{all}: rate"), "versions/s", vec![count as f64 / last]));
-    report.add(Figure::new(of, format!("{all}: lateness p50"), "s", vec![percentile(&staged, 0.5)]));
-    report.add(Figure::new(of, format!("{all}: lateness p99"), "s", vec![percentile(&staged, 0.99)]));
+    let mut add = |figure: Figure| report.add(figure.scale("due at once", count as u64));
+    add(Figure::new(of, "rate", "versions/s", vec![count as f64 / last]).beside(RAW, &[raw]));
+    add(Figure::new(of, "lateness p50", "s", vec![percentile(&staged, 0.5)]));
+    add(Figure::new(of, "lateness p99", "s", vec![percentile(&staged, 0.99)]));
     let done = "until nothing is left to do, read models included";
-    report.add(Figure::new(of, done, "s", vec![drain.seconds]));
-    report.add(Figure::new(of, "events of one version", "events", vec![drain.events / count as f64]));
-    report.add(Figure::new(of, "events in a commit", "events", vec![drain.events / drain.commits.max(1.0)]));
-    report.add(Figure::new(of, "processor meanwhile", "cores", vec![drain.cpu / drain.seconds]));
+    add(Figure::new(of, done, "s", vec![drain.seconds]));
+    add(Figure::new(of, "events of one version", "events", vec![drain.events / count as f64]));
+    add(Figure::new(of, "events in a commit", "events", vec![drain.events / drain.commits.max(1.0)]));
+    add(Figure::new(of, "processor meanwhile", "cores", vec![drain.cpu / drain.seconds]));
 }
 
 /// Some deliverables due one after the other, while all the others of the store wait.
@@ -146,8 +160,11 @@ pub(super) async fn lateness(bench: &Bench<'_>, place: &Place, report: &mut Repo
     let system = app::start(&place.config, &store, Purpose::daemon(Watcher::new()?)).await?;
     system.context().clock.look().await;
     let (mut halves, mut nearly, mut staged) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut timer_halves, mut timer_nearly) = (Vec::new(), Vec::new());
     for _ in 0..bench.sizes.repeats {
-        let late = round(&system, &store, (&drawer, bench.sizes.spread)).await?;
+        let (late, timers) = round(&system, &store, (&drawer, bench.sizes.spread)).await?;
+        timer_halves.push(percentile(&timers, 0.5));
+        timer_nearly.push(percentile(&timers, 0.99));
         let begun: Vec<f64> = late.iter().map(|(begun, _)| *begun).collect();
         halves.push(percentile(&begun, 0.5));
         nearly.push(percentile(&begun, 0.99));
@@ -157,30 +174,37 @@ pub(super) async fn lateness(bench: &Bench<'_>, place: &Place, report: &mut Repo
     drop(system);
     place::close(store).await;
     let of = ("lateness", bench.target.name());
-    let among = format!("{} due every {STEP_MS} ms among {} idle", bench.sizes.spread, bench.sizes.idle);
-    report.add(Figure::new(of, format!("{among}: start p50"), "ms", halves).goal(Goal::AtMost(50.0)));
-    report.add(Figure::new(of, format!("{among}: start p99"), "ms", nearly));
-    report.add(Figure::new(of, format!("{among}: staged p50"), "ms", staged));
+    let among = format!("one due every {STEP_MS} ms among those that wait");
+    let timers = "bare timers";
+    let mut add =
+        |figure: Figure| report.add(figure.scale("due", bench.sizes.spread).scale("waiting", bench.sizes.idle));
+    let half = Figure::new(of, format!("{among}: start p50"), "ms", halves).beside(timers, &timer_halves);
+    add(half.goal(Goal::AtMost(50.0)));
+    add(Figure::new(of, format!("{among}: start p99"), "ms", nearly).beside(timers, &timer_nearly));
+    add(Figure::new(of, format!("{among}: staged p50"), "ms", staged));
     Ok(())
 }
 
-/// One round: orders that are taken as people give them, each due at an instant of its own.
+/// One round: orders that are taken as people give them, each due at an instant of its own, and bare timers beside them.
 async fn round(
     system: &System,
     store: &AnyStore,
     (drawer, count): (&orders::Orders, u64),
-) -> Result<Vec<(f64, f64)>, Exit> {
-    let begin = SystemClock.now().plus_ms(3_000);
+) -> Result<(Vec<(f64, f64)>, Vec<f64>), Exit> {
+    let begin = SystemClock.now().plus_ms(i64::try_from(1_000 + count * 10).unwrap_or(i64::MAX));
     let mut ids: Vec<DeliverableId> = Vec::new();
+    let mut instants = Vec::new();
     for n in 0..count {
         let command = CommandId(RandomIds.fresh());
         let id = deliverable_id(command, store.log().info().shard_count);
         let at = begin.plus_ms(i64::try_from(n).unwrap_or_default() * STEP_MS);
+        instants.push(at);
         let order = Box::new(drawer.order(n, Rule::Once { at }, Governance::FullAuto));
         let create = Command::Create { user: UserId::default(), order, paused: false };
         system.submit(id.stream(), create, (command, "bench")).await.map_err(Exit::failed)?;
         ids.push(id);
     }
+    let timers = Timers::at(instants);
     let end = begin.plus_ms(i64::try_from(count).unwrap_or_default() * STEP_MS);
     SystemClock.sleep_until(end).await;
     finish(system, Duration::from_secs(60)).await?;
@@ -195,10 +219,11 @@ async fn round(
         let of_it = seen.lateness_ms().ok_or_else(|| Exit::failed(format!("the slot of {id} was lost")))?;
         late.push(of_it);
     }
-    Ok(late)
+    Ok((late, timers.late_ms().await?))
 }
 
-async fn finish(system: &System, limit: Duration) -> Result<(), Exit> {
+/// Returns when nothing is left to do, or says that it took too long.
+pub(super) async fn finish(system: &System, limit: Duration) -> Result<(), Exit> {
     let done = async {
         tokio::select! {
             () = system.settled() => Ok(()),

@@ -1,6 +1,10 @@
-//! What a file holds, and whether it is sound.
+//! What a file holds, how it is kept, and whether it is sound.
+
+use std::collections::BTreeMap;
 
 use nightshift_ports::log::{EventLog, StoreError};
+
+use sqlx::Row;
 
 use super::SqliteStore;
 use crate::{
@@ -47,6 +51,29 @@ impl SqliteStore {
             tables: tables.into_iter().map(size).collect::<Result<_, StoreError>>()?,
             bytes: counted(bytes)?,
         })
+    }
+
+    /// Settings of the connection that appends, by the names of their pragmas: what figures depend on.
+    ///
+    /// # Errors
+    /// The file could not be read, or the store was opened for reading.
+    pub async fn settings(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let fault = failed("read the settings of the file");
+        let mut writer = self.writer().await?;
+        let mut settings = BTreeMap::new();
+        for (name, pragma) in [
+            ("journal_mode", "PRAGMA journal_mode"),
+            ("synchronous", "PRAGMA synchronous"),
+            ("wal_autocheckpoint", "PRAGMA wal_autocheckpoint"),
+            ("cache_size", "PRAGMA cache_size"),
+            ("page_size", "PRAGMA page_size"),
+        ] {
+            let row = sqlx::query(pragma).fetch_one(&mut writer.conn).await.map_err(&fault)?;
+            let text =
+                row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|number| number.to_string()));
+            settings.insert(name.to_owned(), text.map_err(&fault)?);
+        }
+        Ok(settings)
     }
 
     /// Lets SQLite check the file: its pages, and unless `quick` the agreement of tables and indexes too. Empty when it
