@@ -345,15 +345,15 @@ fn commit(pending: &Pending, (now, follows): (Timestamp, bool), seq: &mut u64, h
             hlc: *hlc,
             at: pending.at,
             command_id: pending.command_id,
-            encoded: encoded.clone(),
-            event: event.clone(),
+            encoded: Rc::clone(encoded),
+            event: Rc::clone(event),
         }));
     }
     Commit {
         stream: pending.stream,
         command: pending.command.clone(),
         facts,
-        opens: pending.opens.clone(),
-        closes: pending.closes.clone(),
+        opens: Rc::clone(&pending.opens),
+        closes: Rc::clone(&pending.closes),
     }
 }

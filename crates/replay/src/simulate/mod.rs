@@ -26,6 +26,7 @@ mod decorate;
 mod duties;
 mod fault;
 mod importer;
+mod invariant;
 mod journal;
 mod mind;
 mod node;
@@ -33,6 +34,7 @@ mod people;
 mod places;
 mod projector;
 mod quick;
+mod report;
 mod sabotage;
 mod shrink;
 mod sim;
@@ -51,7 +53,9 @@ use nightshift_spec::{Faults, ZonedCalendar, expressions::Cel, workflow};
 pub use self::{
     audit::Violation,
     fault::{Class, Coverage, Fault},
+    invariant::{Invariant, Looks},
     sabotage::Sabotage,
+    report::{Asked, Report, never_looked_at, put_between_marks},
     shrink::shrink,
     summary::Summary,
     world::Finding,
@@ -89,9 +93,10 @@ pub struct Settings {
     pub nodes: usize,
     /// The definitions that are registered.
     pub documents: Vec<Arc<Document>>,
-    /// Of so many streams one is decided again at the end, and its obligations and snapshots are compared; 0: none.
+    /// Of so many streams one is sampled: it is decided again at the end, and its obligations, snapshots and rows are
+    /// compared; 0: none.
     pub replay_one_in: u64,
-    /// Read models are kept, and compared at the end.
+    /// Read models are kept.
     pub project: bool,
     /// When the world begins.
     pub begin: Timestamp,
@@ -145,8 +150,8 @@ impl Settings {
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// Simulated days, with those of calm.
-    pub days: f64,
+    /// Simulated time, with that of calm, in microseconds.
+    pub lived_us: i64,
     /// Acts of the scheduler.
     pub steps: u64,
     /// Events that became durable.
@@ -158,7 +163,7 @@ pub struct Outcome {
     /// Calls that reached the outside.
     pub effects: u64,
     /// How often an invariant was looked at.
-    pub checks: u64,
+    pub checks: Looks,
     /// How often each class of faults happened.
     pub coverage: Coverage,
     /// The first violations, and how many there are.
@@ -217,7 +222,7 @@ impl Simulator {
         let most = settings.violations_max;
         while sim.audit.count < most && sim.step(end) {}
         if sim.goes_in_circles() {
-            sim.audit.violated("I25", format!("{} acts, and no end: it goes in circles", sim.steps), sim.now);
+            sim.audit.violated(Invariant::I25, format!("{} acts, and no end: it goes in circles", sim.steps), sim.now);
         }
         if sim.audit.count < most {
             let quiet = sim.comes_to_rest(end);
@@ -270,8 +275,7 @@ impl Sim<'_> {
             self.audit.replay(&self.db, self.now, &sampled);
         }
         if self.settings.project {
-            let rows = self.rows();
-            self.audit.rows(&self.db, &rows, self.now);
+            self.audit.rows(&self.db, self.now, &sampled);
         }
     }
 
@@ -279,7 +283,7 @@ impl Sim<'_> {
         let Self { settings, audit, world, coverage, steps, now, .. } = self;
         Outcome {
             seed: settings.seed,
-            days: now.micros_since(settings.begin) as f64 / DAY_US as f64,
+            lived_us: now.micros_since(settings.begin),
             steps,
             events: audit.events,
             commands: audit.commands_count,

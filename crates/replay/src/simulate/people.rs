@@ -97,7 +97,7 @@ impl Sim<'_> {
 
     /// People see what happened, and do something about some of it.
     pub fn people_see(&mut self, fact: &Fact) {
-        match &fact.event {
+        match &*fact.event {
             AnyEvent::Deliverable(Told::Created { .. }) => {
                 self.clients.deliverables.push(DeliverableId::from_uuid(fact.stream.id));
             }

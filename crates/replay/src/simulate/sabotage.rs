@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fault::words;
+use super::{Invariant, fault::words};
 
 /// Another number at each call, whatever the seed.
 pub fn unseeded() -> u64 {
@@ -73,28 +73,28 @@ words! {
 impl Sabotage {
     /// The invariants of `docs/reliability.md` that must be seen broken: one of them is enough.
     #[must_use]
-    pub const fn breaks(self) -> &'static [&'static str] {
+    pub const fn breaks(self) -> &'static [Invariant] {
         match self {
-            Self::DropFence => &["I1", "I3", "I5"],
-            Self::AckBeforeCommit | Self::SkipDedup => &["I2"],
-            Self::GuessWritten => &["I2", "I23"],
-            Self::ReuseEpoch => &["I3"],
-            Self::LoseTimer => &["I9", "I13", "I25"],
-            Self::DoubleFire => &["I13"],
-            Self::LeakSlot => &["I12", "I25"],
-            Self::ApplyStale => &["I11"],
-            Self::HalfBatch => &["I4"],
-            Self::DropObligation | Self::KeepObligation => &["I9"],
-            Self::KeyPerAttempt | Self::EffectBeforeCommit => &["I23"],
-            Self::AnswerTwice | Self::OverLimit | Self::TwoVersions | Self::EarlyEnd => &["I17"],
-            Self::FreeTokens => &["I21"],
-            Self::ClockFollows => &["I7"],
-            Self::UnfencedRows => &["I10"],
-            Self::WrongSnapshot => &["I18"],
-            Self::HiddenInput => &["I19"],
-            Self::SameToken => &["I8"],
-            Self::KeepDeadLease => &["I12", "I25"],
-            Self::Unseeded => &["I24"],
+            Self::DropFence => &[Invariant::I1, Invariant::I3, Invariant::I5],
+            Self::AckBeforeCommit | Self::SkipDedup => &[Invariant::I2],
+            Self::GuessWritten => &[Invariant::I2, Invariant::I23],
+            Self::ReuseEpoch => &[Invariant::I3],
+            Self::LoseTimer => &[Invariant::I9, Invariant::I13, Invariant::I25],
+            Self::DoubleFire => &[Invariant::I13],
+            Self::LeakSlot => &[Invariant::I12, Invariant::I25],
+            Self::ApplyStale => &[Invariant::I11],
+            Self::HalfBatch => &[Invariant::I4],
+            Self::DropObligation | Self::KeepObligation => &[Invariant::I9],
+            Self::KeyPerAttempt | Self::EffectBeforeCommit => &[Invariant::I23],
+            Self::AnswerTwice | Self::OverLimit | Self::TwoVersions | Self::EarlyEnd => &[Invariant::I17],
+            Self::FreeTokens => &[Invariant::I21],
+            Self::ClockFollows => &[Invariant::I7],
+            Self::UnfencedRows => &[Invariant::I10],
+            Self::WrongSnapshot => &[Invariant::I18],
+            Self::HiddenInput => &[Invariant::I19],
+            Self::SameToken => &[Invariant::I8],
+            Self::KeepDeadLease => &[Invariant::I12, Invariant::I25],
+            Self::Unseeded => &[Invariant::I24],
         }
     }
 }

@@ -20,11 +20,13 @@ use nightshift_domain::{
     streams::AnyEvent,
     time::Timestamp,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    Invariant,
     database::{Batch, Commit, Table},
+    invariant::Looks,
     quick::{Map, Set},
 };
 
@@ -32,10 +34,10 @@ use super::{
 const KEPT_MAX: usize = 40;
 
 /// Something that must not be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// Number of the invariant, as `docs/reliability.md` lists them.
-    pub invariant: &'static str,
+    pub invariant: Invariant,
     /// What was seen.
     pub what: String,
     /// The simulated instant.
@@ -48,7 +50,7 @@ pub struct Audit {
     pub violations: Vec<Violation>,
     pub count: u64,
     /// How often an invariant was looked at.
-    pub checks: u64,
+    pub checks: Looks,
     /// Of all that is durable, in the order in which it became so.
     pub hash: u64,
     pub events: u64,
@@ -77,7 +79,7 @@ impl Audit {
         Self {
             violations: Vec::new(),
             count: 0,
-            checks: 0,
+            checks: Looks::default(),
             hash: 0xcbf2_9ce4_8422_2325,
             events: 0,
             commands_count: 0,
@@ -99,16 +101,21 @@ impl Audit {
     }
 
     /// Notes something that must not be.
-    pub fn violated(&mut self, invariant: &'static str, what: String, at: Timestamp) {
+    pub fn violated(&mut self, invariant: Invariant, what: String, at: Timestamp) {
         self.count += 1;
         if self.violations.len() < KEPT_MAX {
             self.violations.push(Violation { invariant, what, at: at.to_string() });
         }
     }
 
+    /// So many were looked at, and found to hold or told one by one.
+    fn looked(&mut self, invariant: Invariant, times: u64) {
+        self.checks.add(invariant, times);
+    }
+
     /// Looks at something once.
-    fn holds(&mut self, invariant: &'static str, holds: bool, at: Timestamp, what: impl FnOnce() -> String) {
-        self.checks += 1;
+    fn holds(&mut self, invariant: Invariant, holds: bool, at: Timestamp, what: impl FnOnce() -> String) {
+        self.checks.add(invariant, 1);
         if !holds {
             self.violated(invariant, what(), at);
         }
@@ -140,7 +147,7 @@ impl Audit {
         now: Timestamp,
     ) {
         for fact in &commit.facts {
-            match &fact.event {
+            match &*fact.event {
                 AnyEvent::Run(event) => self.run_event((shard, fact), event, commit, now),
                 AnyEvent::Deliverable(event) => self.deliverable_event(fact, event, now),
                 AnyEvent::Schedule(event) => self.schedule_event(fact, event, calendar, now),
@@ -159,7 +166,7 @@ impl Audit {
     /// A client was answered.
     pub fn acknowledged(&mut self, to: StreamId, id: CommandId, accepted: bool, now: Timestamp) {
         let known = self.commands.get(&id).copied();
-        self.holds("I2", known == Some(accepted), now, || {
+        self.holds(Invariant::I2, known == Some(accepted), now, || {
             let said = if accepted { "taken" } else { "turned down" };
             let kept =
                 known.map_or("nothing of it is durable", |taken| if taken { "it was taken" } else { "it was not" });
@@ -182,7 +189,7 @@ impl Audit {
             let most = rate.capacity + at.micros_since(*first) as f64 / 1e6 * rate.refill_per_s;
             (many > most + 1e-3).then(|| format!("{bucket} gave {many} tokens where {most:.3} are the most"))
         });
-        self.holds("I21", over.is_none(), at, || over.unwrap_or_default());
+        self.holds(Invariant::I21, over.is_none(), at, || over.unwrap_or_default());
     }
 
     /// The task behind a token is gone, so its place is free.
@@ -197,7 +204,7 @@ impl Audit {
     pub fn checkpoint(&mut self, shard: ShardId, upto: u64, now: Timestamp) {
         let head = self.shards.get(&shard).map_or(0, log::ShardView::head);
         let before = self.checkpoints.insert(shard, upto).unwrap_or(0);
-        self.holds("I10", before <= upto && upto <= head, now, || {
+        self.holds(Invariant::I10, before <= upto && upto <= head, now, || {
             format!("the read models of shard {shard} went from {before} to {upto}; its log ends at {head}")
         });
     }
