@@ -6,7 +6,7 @@
 use nightshift_domain::{
     codec,
     decider::Ctx,
-    deliverable,
+    definition, deliverable,
     run::{self, StepStatus, Token},
     schedule,
     streams::{AnyCommand, AnyEvent},
@@ -31,7 +31,13 @@ pub fn decide(
             let at = if ctx.command_id.0.as_u128().is_multiple_of(50) { ctx.now.plus_ms(1) } else { ctx.now };
             mind.decide(command, &Ctx { now: at, ..copy(ctx) })
         }
-        Sabotage::DoubleFire | Sabotage::TwoVersions | Sabotage::EarlyEnd | Sabotage::AnswerTwice => {
+        Sabotage::LoseRetime if matches!(command, AnyCommand::Schedule(schedule::Command::Retime { .. })) => Ok(vec![]),
+        Sabotage::DoubleFire
+        | Sabotage::TwoVersions
+        | Sabotage::EarlyEnd
+        | Sabotage::AnswerTwice
+        | Sabotage::LoseChanges
+        | Sabotage::FormerVersion => {
             mind.decide(command, ctx).map(|events| twisted(sabotage, command, events, ctx))
         }
         _ => mind.decide(command, ctx),
@@ -112,6 +118,22 @@ fn twisted(sabotage: Sabotage, command: &AnyCommand, mut events: Vec<AnyEvent>, 
             let answered = |event: &AnyEvent| matches!(event, AnyEvent::Run(run::Event::ApprovalDecided { .. }));
             let Some(at) = events.iter().position(answered) else { return events };
             events.insert(at, events[at].clone());
+        }
+        Sabotage::LoseChanges => {
+            for event in &mut events {
+                if let AnyEvent::Run(run::Event::ApprovalDecided { answer, .. }) = event {
+                    answer.modifications = None;
+                }
+            }
+        }
+        Sabotage::FormerVersion => {
+            for event in &mut events {
+                if let AnyEvent::Definition(definition::Event::RunRequested { created, .. }) = event
+                    && let run::Subject::Workflow { workflow, .. } = &mut created.subject
+                {
+                    workflow.version = "former".to_owned();
+                }
+            }
         }
         _ => {}
     }

@@ -35,7 +35,9 @@ impl Sim<'_> {
                 Due::Wake { to, command } => {
                     self.arm(at, debt.due_at, Errand::of(stream, debt, *to, command));
                 }
-                Due::Tell { to, command } => self.tell(at, Errand::of(stream, debt, *to, command)),
+                Due::Tell { to, command } | Due::Ask { to, command } => {
+                    self.tell(at, Errand::of(stream, debt, *to, command));
+                }
                 Due::Lease { step, attempt } => {
                     let Mind::Run(state) = mind else { continue };
                     let Some(gates) = state.run().and_then(|run| run::gates(run, step)) else { continue };
@@ -55,8 +57,12 @@ impl Sim<'_> {
                         self.assess(at, stream, state, *slot);
                     }
                 }
-                // Bulk jobs and webhooks are not in this world.
-                Due::Ask { .. } | Due::Choose { .. } | Due::Report { .. } => {}
+                Due::Choose { page } => {
+                    if let Mind::Bulk(state) = mind {
+                        self.choose(at, stream, state, *page);
+                    }
+                }
+                Due::Report { report } => self.herald(at, stream, report, debt.due_at),
             }
             if self.nodes[at.node].life != at.life {
                 return;
@@ -137,7 +143,8 @@ impl Sim<'_> {
     }
 
     pub fn tell_now(&mut self, at: NodeRef, errand: Errand) {
-        let same_shard = errand.owner.shard() == errand.to.shard();
+        // A question is closed by its answer, not by the append of who is asked; that keeps what it made of it.
+        let same_shard = errand.owner.shard() == errand.to.shard() && !errand.asks;
         let envelope = Envelope {
             to: errand.to,
             command: Rc::clone(&errand.command),
@@ -152,6 +159,8 @@ impl Sim<'_> {
     pub fn errand_answered(&mut self, at: NodeRef, errand: Errand, outcome: &Outcome) {
         if *outcome == Outcome::Unanswered {
             self.after_us(TELL_AGAIN_US, Act::TellAgain(at, Box::new(errand)));
+        } else if errand.asks {
+            self.bring_answer(at, errand, outcome);
         } else if errand.owner.shard() == errand.to.shard() {
             self.nodes[at.node].under_way.remove(&(errand.owner, errand.key));
         } else {
@@ -164,6 +173,7 @@ impl Sim<'_> {
         let epoch = self.nodes[at.node].heads[usize::from(run.shard().0)].epoch;
         let nonce = if self.settings.sabotage == Some(Sabotage::SameToken) { 7 } else { self.chance.draw() };
         let until = self.node_now(at.node).plus_ms(LEASE_MS);
+        self.audit.granted((run.shard(), Token { epoch, nonce }), self.now);
         Lease { token: Token { epoch, nonce }, until, worker: "simulated".to_owned() }
     }
 
@@ -175,7 +185,7 @@ impl Sim<'_> {
             let lease = self.lease(at, job.run);
             let owner = self.nodes[at.node].owner;
             job.gates.buckets.iter().for_each(|bucket| self.audit.passed(owner, bucket, now));
-            let names = job.names();
+            let (names, buckets) = (job.names(), job.gates.buckets.clone());
             self.nodes[at.node].places.hold(lease.token, names);
             if self.crash_here(at.node, Class::CrashGranted, 600) {
                 return;
@@ -183,7 +193,7 @@ impl Sim<'_> {
             let (step, attempt, token) = (job.step.clone(), job.attempt, lease.token);
             let envelope = Envelope {
                 to: job.run.stream(),
-                command: Rc::new(run::Command::Grant { step, attempt, lease, buckets: Vec::new() }.into()),
+                command: Rc::new(run::Command::Grant { step, attempt, lease, buckets }.into()),
                 id: CommandId(self.chance.id()),
                 discharges: None,
                 from_client: false,

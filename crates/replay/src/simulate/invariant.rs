@@ -47,6 +47,14 @@ words! {
         I24 => "I24",
         /// Once faults stop, nothing is owed but timers of the future, and what was asked for has begun.
         I25 => "I25",
+        /// A queue that is paused gives no place, and a limit that was set holds.
+        I26 => "I26",
+        /// A bulk job tells each letter once, and counts what its run made of it.
+        I27 => "I27",
+        /// What a webhook is told is durable and comes in the order of its run; what counts as told was received.
+        I28 => "I28",
+        /// A run begins under the version that is in force, and a schedule follows the last rule of its order.
+        I29 => "I29",
     }
 }
 

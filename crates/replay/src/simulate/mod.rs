@@ -9,9 +9,9 @@
 //! |---|---|
 //! | time and order | `sim` |
 //! | what is durable | `database` |
-//! | a process | `node`, `stream` (the shell), `journal` (the lane), `duties`, `places` (the queue), `workers`, `importer`, `projector` |
+//! | a process | `node`, `stream` (the shell), `journal` (the lane), `duties`, `places` (the queue), `workers`, `importer`, `herald`, `chooser`, `projector` |
 //! | beginning, crash, takeover, disasters | `start` |
-//! | the outside | `world`, `people`, `traffic`, `answers` |
+//! | the outside | `world`, `people`, `traffic`, `govern`, `answers` |
 //! | judgement | `audit` |
 //! | wrong on purpose | `sabotage`, `decorate` |
 //!
@@ -21,10 +21,13 @@
 mod answers;
 mod audit;
 mod chance;
+mod chooser;
 mod database;
 mod decorate;
 mod duties;
 mod fault;
+mod govern;
+mod herald;
 mod importer;
 mod invariant;
 mod journal;

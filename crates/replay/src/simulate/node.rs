@@ -22,7 +22,9 @@ use nightshift_ports::log::Resolution;
 use uuid::Uuid;
 
 use super::{
-    database::{Batch, CommandRow, Debt, Key},
+    chooser::{Choosing, PageKey},
+    database::{Batch, CommandRow, Debt, Due, Key},
+    herald::Owing,
     mind::Mind,
     places::{Job, Places},
     quick::{Map, Set},
@@ -42,12 +44,15 @@ pub struct Errand {
     pub key: Key,
     pub to: StreamId,
     pub command: Rc<AnyCommand>,
+    /// Whoever owes it is told what came of it, and closes it by that.
+    pub asks: bool,
 }
 
 impl Errand {
     /// What a stream owes to another.
     pub fn of(owner: StreamId, debt: &Debt, to: StreamId, command: &Rc<AnyCommand>) -> Self {
-        Self { owner, key: Rc::clone(&debt.key), to, command: Rc::clone(command) }
+        let asks = matches!(debt.duty, Due::Ask { .. });
+        Self { owner, key: Rc::clone(&debt.key), to, command: Rc::clone(command), asks }
     }
 }
 
@@ -61,6 +66,9 @@ pub enum ReplyTo {
     Reported(WorkKey),
     Expired(Box<Lost>),
     Looked(SlotKey, usize, Option<String>),
+    Posted(StreamId),
+    Chosen(PageKey),
+    Brought(Errand),
     Assessed(SlotKey),
 }
 
@@ -224,6 +232,9 @@ pub struct Node {
     pub refill_armed: Option<Timestamp>,
     pub doing: BTreeMap<WorkKey, Doing>,
     pub slots: BTreeMap<SlotKey, Assessing>,
+    /// Messages of runs, the first of each on its way.
+    pub lines: BTreeMap<StreamId, VecDeque<Owing>>,
+    pub choosing: BTreeMap<PageKey, Choosing>,
     pub projecting: bool,
 }
 
@@ -246,6 +257,8 @@ impl Node {
             refill_armed: None,
             doing: BTreeMap::new(),
             slots: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            choosing: BTreeMap::new(),
             projecting: false,
         }
     }

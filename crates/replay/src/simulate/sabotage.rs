@@ -67,6 +67,24 @@ words! {
         TwoVersions => "two_versions",
         /// A run is over while its steps are not.
         EarlyEnd => "early_end",
+        /// A process does not hear what is set of the queue.
+        DeafQueue => "deaf_queue",
+        /// A process that begins does not read what is set of the queue.
+        ForgetPause => "forget_pause",
+        /// A webhook that did not take a message counts as told.
+        UntoldReport => "untold_report",
+        /// The messages of a run are sent in any order.
+        ShuffleReports => "shuffle_reports",
+        /// A page of a bulk job has a letter twice.
+        LetterTwice => "letter_twice",
+        /// What a run refused is counted as done.
+        SayDone => "say_done",
+        /// What people changed with their answer is lost.
+        LoseChanges => "lose_changes",
+        /// A run begins under a version that is not in force.
+        FormerVersion => "former_version",
+        /// A schedule goes on by its old rule when its order has another.
+        LoseRetime => "lose_retime",
     }
 }
 
@@ -95,6 +113,11 @@ impl Sabotage {
             Self::SameToken => &[Invariant::I8],
             Self::KeepDeadLease => &[Invariant::I12, Invariant::I25],
             Self::Unseeded => &[Invariant::I24],
+            Self::DeafQueue | Self::ForgetPause => &[Invariant::I26],
+            Self::LetterTwice | Self::SayDone => &[Invariant::I27],
+            Self::UntoldReport | Self::ShuffleReports => &[Invariant::I28],
+            Self::LoseChanges => &[Invariant::I17],
+            Self::FormerVersion | Self::LoseRetime => &[Invariant::I29],
         }
     }
 }

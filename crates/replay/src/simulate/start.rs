@@ -102,7 +102,8 @@ impl Sim<'_> {
         (found.alive, found.owner) = (true, owner);
         found.frozen_until = Timestamp(0);
         let at = NodeRef { node, life: found.life };
-        self.audit.session(owner, self.settings_concurrency);
+        self.audit.session(owner, self.now);
+        self.read_queue(at);
         if self.crash_here(node, Class::CrashStarting, 30_000) {
             return;
         }
@@ -119,7 +120,10 @@ impl Sim<'_> {
         let owed: Vec<_> = self.db.shards.iter().flat_map(|table| table.owed.values()).cloned().collect();
         for Owed { stream, debt } in owed {
             match &debt.duty {
-                Due::Tell { to, command } => self.tell(at, Errand::of(stream, &debt, *to, command)),
+                Due::Tell { to, command } | Due::Ask { to, command } => {
+                    self.tell(at, Errand::of(stream, &debt, *to, command));
+                }
+                Due::Report { report } => self.herald(at, stream, report, debt.due_at),
                 Due::Wake { to, command } => {
                     self.arm(at, debt.due_at, Errand::of(stream, &debt, *to, command));
                 }
@@ -129,12 +133,12 @@ impl Sim<'_> {
                         self.expire(at, Lost { run, step: step.clone(), attempt: *attempt, token: *token });
                     }
                 }
-                Due::Lease { .. } | Due::Assess { .. } => {
+                Due::Lease { .. } | Due::Assess { .. } | Due::Choose { .. } => {
                     let entity = self.nodes[at.node].streams.entry(stream).or_default();
                     entity.resumes.push(debt);
                     self.wake(at, stream);
                 }
-                Due::Attempt { .. } | Due::Ask { .. } | Due::Choose { .. } | Due::Report { .. } => {}
+                Due::Attempt { .. } => {}
             }
         }
         self.crash_here(at.node, Class::CrashStarting, 30_000);

@@ -277,6 +277,9 @@ impl Sim<'_> {
                 entity.version += many;
                 remember(entity, envelope.id);
                 self.hand_over(at, envelope.to, &after, &opens);
+                if let Mind::Queue(state) = &after {
+                    self.queue_changed(at, state);
+                }
                 entity.mind = Some(after);
                 self.keep_snapshot(envelope.to, entity);
                 Outcome::Done
@@ -344,6 +347,9 @@ impl Sim<'_> {
                     self.after_us(200_000, Act::Expire(at, lost));
                 }
             }
+            ReplyTo::Posted(run) => self.end_heard(at, run, outcome),
+            ReplyTo::Chosen(page) => self.chosen(at, page, outcome),
+            ReplyTo::Brought(errand) => self.answer_brought(at, errand, outcome),
             ReplyTo::Looked(slot, nth, error) => self.looked(at, slot, nth, error, outcome),
             ReplyTo::Assessed(slot) => {
                 if *outcome == Outcome::Unanswered {

@@ -37,6 +37,8 @@ impl Audit {
             };
             self.stuck_runs(&owes, now);
             self.stuck_versions(now);
+            self.stuck_bulks(now);
+            self.schedules_follow(now);
             let timers = |stream: StreamId| timers_of(db, stream);
             self.told_slots(&timers, now);
             for run in std::mem::take(&mut self.requested) {

@@ -5,17 +5,20 @@
 //! exception: at the end it is folded once more, by the domain's own words, and compared with the table.
 //! Refuses to know: how a history came to be.
 
+mod bulk;
 mod deliverable;
 mod end;
 mod log;
+mod queue;
 mod run;
 mod schedule;
+mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use nightshift_actors::queue::limits::Limits;
+use nightshift_actors::queue::limits::{Limits, Rate};
 use nightshift_domain::{
-    ids::{CommandId, RunId, ShardId, StreamId},
+    ids::{CommandId, RunId, ShardId, StreamId, StreamKind},
     run::{CrashPolicy, Token, instance_of},
     streams::AnyEvent,
     time::Timestamp,
@@ -57,6 +60,8 @@ pub struct Audit {
     pub commands_count: u64,
     concurrency: usize,
     limits: Limits,
+    /// Limits that nobody set.
+    file: Limits,
     shards: BTreeMap<ShardId, log::ShardView>,
     owners: Map<(ShardId, i64), Uuid>,
     versions: Map<StreamId, u64>,
@@ -66,7 +71,17 @@ pub struct Audit {
     schedules: BTreeMap<StreamId, schedule::ScheduleView>,
     tokens: Set<(ShardId, Token)>,
     /// Attempts under way by the session that gave them their places.
-    places: Map<Uuid, Set<Token>>,
+    places: Map<Uuid, Map<Token, Option<String>>>,
+    /// When a place was given that no attempt has begun with.
+    given: Map<(ShardId, Token), Timestamp>,
+    queue: queue::QueueView,
+    /// Rates that are durable and not known everywhere.
+    coming: BTreeMap<CommandId, (String, Rate)>,
+    bulks: BTreeMap<StreamId, bulk::BulkView>,
+    /// Messages that webhooks took, by run: version and part.
+    heard: Map<RunId, BTreeSet<(u64, u32)>>,
+    definitions: BTreeMap<StreamId, told::DefinitionView>,
+    orders: Map<StreamId, told::OrderView>,
     /// Instants at which buckets gave tokens, by session and bucket.
     grants: Map<(Uuid, String), VecDeque<Timestamp>>,
     checkpoints: BTreeMap<ShardId, u64>,
@@ -84,6 +99,7 @@ impl Audit {
             events: 0,
             commands_count: 0,
             concurrency,
+            file: limits.clone(),
             limits,
             shards: BTreeMap::new(),
             owners: Map::default(),
@@ -94,6 +110,13 @@ impl Audit {
             schedules: BTreeMap::new(),
             tokens: Set::default(),
             places: Map::default(),
+            given: Map::default(),
+            queue: queue::QueueView::default(),
+            coming: BTreeMap::new(),
+            bulks: BTreeMap::new(),
+            heard: Map::default(),
+            definitions: BTreeMap::new(),
+            orders: Map::default(),
             grants: Map::default(),
             checkpoints: BTreeMap::new(),
             requested: Vec::new(),
@@ -121,9 +144,10 @@ impl Audit {
         }
     }
 
-    /// A process has taken over; it has places of its own.
-    pub fn session(&mut self, owner: Uuid, _concurrency: usize) {
+    /// A process has taken over; it has places of its own, and has read what was set.
+    pub fn session(&mut self, owner: Uuid, now: Timestamp) {
         self.places.entry(owner).or_default();
+        self.queue_heard(&|_| true, now);
     }
 
     /// A batch is durable.
@@ -149,16 +173,18 @@ impl Audit {
         for fact in &commit.facts {
             match &*fact.event {
                 AnyEvent::Run(event) => self.run_event((shard, fact), event, commit, now),
-                AnyEvent::Deliverable(event) => self.deliverable_event(fact, event, now),
-                AnyEvent::Schedule(event) => self.schedule_event(fact, event, calendar, now),
-                AnyEvent::Definition(nightshift_domain::definition::Event::RunRequested { run, .. }) => {
-                    self.requested.push(*run);
+                AnyEvent::Deliverable(event) => {
+                    self.order_event(fact, event);
+                    self.deliverable_event(fact, event, now);
                 }
-                AnyEvent::Definition(_) | AnyEvent::Source(_) | AnyEvent::Topic(_) => {}
-                AnyEvent::Queue(_) | AnyEvent::Bulk(_) => {}
+                AnyEvent::Schedule(event) => self.schedule_event(fact, event, calendar, now),
+                AnyEvent::Definition(event) => self.definition_event(fact, event, now),
+                AnyEvent::Queue(event) => self.queue_event(fact, event),
+                AnyEvent::Bulk(event) => self.bulk_event(fact, event, now),
+                AnyEvent::Source(_) | AnyEvent::Topic(_) => {}
             }
         }
-        if let StreamId { kind: nightshift_domain::ids::StreamKind::Run, id } = commit.stream {
+        if let StreamId { kind: StreamKind::Run, id } = commit.stream {
             self.run_commit_ended(RunId::from_uuid(id), now);
         }
     }
@@ -166,6 +192,9 @@ impl Audit {
     /// A client was answered.
     pub fn acknowledged(&mut self, to: StreamId, id: CommandId, accepted: bool, now: Timestamp) {
         let known = self.commands.get(&id).copied();
+        if to.kind == StreamKind::Queue {
+            self.queue_heard(&|other| other == id, now);
+        }
         self.holds(Invariant::I2, known == Some(accepted), now, || {
             let said = if accepted { "taken" } else { "turned down" };
             let kept =

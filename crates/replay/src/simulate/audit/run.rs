@@ -10,10 +10,12 @@ use std::{
 
 use nightshift_domain::{
     ids::{RunId, ShardId, StreamId},
-    run::{ApprovalId, Command, Created, Event, How, Token, instance_of},
+    run::{Answer, ApprovalId, Command, Created, Event, How, Token, instance_of},
     streams::AnyCommand,
     time::Timestamp,
 };
+
+use serde_json::Value;
 
 use super::Audit;
 use crate::{
@@ -36,6 +38,11 @@ pub struct RunView {
     keys: BTreeMap<String, String>,
     /// How often each step was reset.
     resets: BTreeMap<String, u32>,
+}
+
+/// No changes and changes to null are alike.
+fn changes(answer: &Answer) -> Option<&Value> {
+    answer.modifications.as_ref().filter(|changes| !changes.is_null())
 }
 
 impl RunView {
@@ -68,6 +75,7 @@ impl Audit {
             return;
         };
         self.authority(id, &view, event, commit, now);
+        self.report_event(id, event, now);
         view.steps.hear(event);
         for fault in view.steps.take_faults() {
             self.violated(Invariant::I17, format!("run {id}: {fault}"), now);
@@ -75,6 +83,14 @@ impl Audit {
         self.looked(Invariant::I17, 1);
         self.attempt((shard, id), &mut view, event, now);
         if let Event::ApprovalDecided { answer, .. } = event {
+            let told = commit.command.as_ref().map(|row| &*row.told);
+            if let Some(AnyCommand::Run(Command::Answer(said))) = told {
+                let (as_said, as_decided) = (changes(said), changes(answer));
+                let same = said.approval == answer.approval && as_said == as_decided;
+                self.holds(Invariant::I17, same, now, || {
+                    format!("run {id}: question {} is decided with {as_decided:?}, and {as_said:?} was said", said.approval)
+                });
+            }
             let once = view.decided.insert(answer.approval);
             self.holds(Invariant::I17, once, now, || format!("run {id}: question {} is decided twice", answer.approval));
         }
@@ -109,11 +125,10 @@ impl Audit {
                 let token = lease.token;
                 let fresh = self.tokens.insert((shard, token));
                 self.holds(Invariant::I8, fresh, now, || format!("run {id} step {step}: token {token} was given before"));
-                let owner = self.owners.get(&(shard, token.epoch)).copied();
-                let (most, places) = (self.concurrency, self.places.entry(owner.unwrap_or_default()).or_default());
-                places.insert(token);
-                let taken = places.len();
-                self.holds(Invariant::I17, taken <= most, now, || format!("{taken} attempts go at once; {most} may"));
+                let base = instance_of(step).map_or(step.as_str(), |(step, _)| step);
+                let plan = view.created.plan.steps.iter().find(|plan| plan.id == base);
+                let queue = plan.and_then(|plan| plan.flow.queue.as_deref());
+                self.place_taken((shard, token), queue, now);
                 view.open.insert(step.clone(), (*attempt, token));
             }
             Event::AttemptSucceeded { step, .. }

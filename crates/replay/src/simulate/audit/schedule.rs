@@ -57,6 +57,11 @@ impl Audit {
 }
 
 impl ScheduleView {
+    /// Its rule, and whether it stands still.
+    pub const fn stands(&self) -> (&Schedule, bool) {
+        (&self.schedule, self.paused)
+    }
+
     fn hear(&mut self, fact: &Fact, event: &Event, calendar: &dyn Calendar) -> Option<String> {
         match event {
             Event::Fired { nominal, next_due, .. } => {
