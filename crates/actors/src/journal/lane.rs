@@ -123,12 +123,15 @@ impl Lane {
     async fn append(&mut self, batches: &[ShardBatch]) -> Result<Vec<Verdict>, String> {
         let mut wait_ms = BACK_OFF_MS.0;
         let mut batches = batches.to_vec();
+        let mut decided: BTreeMap<ShardId, Verdict> = BTreeMap::new();
+        let shards: Vec<ShardId> = batches.iter().map(|batch| batch.shard).collect();
         loop {
             let began = self.clock.now();
             match self.log.append(&batches).await {
                 Ok(verdicts) => {
                     self.measure(&batches, began);
-                    return Ok(verdicts);
+                    decided.extend(batches.iter().map(|batch| batch.shard).zip(verdicts));
+                    return Ok(in_order(&shards, &decided));
                 }
                 Err(AppendError::Contradiction { why }) => return Err(why),
                 Err(AppendError::NotWritten { why }) => {
@@ -139,8 +142,10 @@ impl Lane {
                 }
                 Err(AppendError::Unknown { why }) => {
                     tracing::warn!(%why, "it is not known whether a group was written; resolving");
-                    if let Some(verdicts) = self.resolve(&mut batches).await {
-                        return Ok(verdicts);
+                    decided.extend(self.resolve(&mut batches).await);
+                    batches.retain(|batch| !decided.contains_key(&batch.shard));
+                    if batches.is_empty() {
+                        return Ok(in_order(&shards, &decided));
                     }
                 }
             }
@@ -153,32 +158,28 @@ impl Lane {
         self.gauges.appended(events, self.clock.now().micros_since(began));
     }
 
-    /// Finds out shard by shard. Some when all is decided; none when the rest must be written again under new epochs.
+    /// Finds out shard by shard; what is not among the answers must be written again, under the new epochs.
     ///
-    /// A group is one transaction, so either all of its batches were written or none was.
-    async fn resolve(&mut self, batches: &mut [ShardBatch]) -> Option<Vec<Verdict>> {
+    /// A group is one transaction, but it may still arrive while its shards are asked one after the other: then it finds the
+    /// epochs raised of those that were asked, and writes the others. So each shard has an answer of its own.
+    async fn resolve(&mut self, batches: &mut [ShardBatch]) -> Vec<(ShardId, Verdict)> {
         let mut found = Vec::with_capacity(batches.len());
         for batch in batches.iter_mut() {
-            // A batch without a command record only discharges; what became of the others tells.
-            let Some(command) = witness(batch) else {
-                found.push(None);
-                continue;
-            };
+            // A batch without a command record only discharges: written once more, it changes nothing.
+            let Some(command) = witness(batch) else { continue };
             let resolution = self.ask(batch.shard, batch.epoch, command).await;
             if let Resolution::Written { epoch } | Resolution::NotWritten { epoch } = resolution {
                 batch.epoch = epoch;
                 self.new_epoch(batch.shard, epoch);
             }
             self.gauges.resolved(matches!(resolution, Resolution::Written { .. }));
-            found.push(Some(resolution));
+            match resolution {
+                Resolution::Written { .. } => found.push((batch.shard, Verdict::Committed)),
+                Resolution::Lost => found.push((batch.shard, Verdict::Fenced)),
+                Resolution::NotWritten { .. } => {}
+            }
         }
-        let written = found.iter().any(|found| matches!(found, Some(Resolution::Written { .. })));
-        let lost = |found: &Option<Resolution>| matches!(found, Some(Resolution::Lost));
-        if !written && !found.iter().all(lost) {
-            return None;
-        }
-        let verdict = |found| if lost(found) { Verdict::Fenced } else { Verdict::Committed };
-        Some(found.iter().map(verdict).collect())
+        found
     }
 
     async fn ask(&self, shard: ShardId, epoch: i64, command: CommandId) -> Resolution {
@@ -242,6 +243,11 @@ impl Lane {
             facts.head.store(last.seq, Ordering::Release);
         }
     }
+}
+
+/// What became of each shard of a group, in the order of its batches.
+fn in_order(shards: &[ShardId], decided: &BTreeMap<ShardId, Verdict>) -> Vec<Verdict> {
+    shards.iter().map(|shard| decided.get(shard).copied().unwrap_or(Verdict::Fenced)).collect()
 }
 
 /// A command whose record tells whether the batch was written.
