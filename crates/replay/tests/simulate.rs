@@ -44,7 +44,8 @@ fn without_faults_all_is_done_and_nothing_is_broken() {
 /// build that is not optimised; `nightshift simulate` has more.
 #[test]
 fn two_hundred_seeds_of_thirty_days_break_nothing() {
-    let base = Settings { deliverables: 2, runs_per_day: 2, replay_one_in: 8, ..settings(&Simulator::default(), 0, 30) };
+    let base =
+        Settings { deliverables: 2, runs_per_day: 2, replay_one_in: 8, ..settings(&Simulator::default(), 0, 30) };
     let (next, summary) = (AtomicU64::new(1), Mutex::new(Summary::default()));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
@@ -74,6 +75,17 @@ fn two_hundred_seeds_of_thirty_days_break_nothing() {
 }
 
 const SEEDS: u64 = 200;
+
+/// A transaction arrived while the shards of its group were asked one after the other what became of it: it was written in
+/// some of them, and believed to be in all.
+#[test]
+fn what_is_known_of_one_shard_of_a_group_is_not_believed_of_all() {
+    let simulator = Simulator::default();
+    let sound = settings(&simulator, 10, 6);
+    assert_sound(&sound, &simulator.run(&sound));
+    let broken = simulator.run(&Settings { sabotage: Some(Sabotage::AllOrNothing), ..sound });
+    assert!(broken.violated > 0, "the history no longer holds such a transaction: look for another seed");
+}
 
 #[test]
 fn a_seed_is_one_history() {

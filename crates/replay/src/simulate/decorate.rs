@@ -37,9 +37,7 @@ pub fn decide(
         | Sabotage::EarlyEnd
         | Sabotage::AnswerTwice
         | Sabotage::LoseChanges
-        | Sabotage::FormerVersion => {
-            mind.decide(command, ctx).map(|events| twisted(sabotage, command, events, ctx))
-        }
+        | Sabotage::FormerVersion => mind.decide(command, ctx).map(|events| twisted(sabotage, command, events, ctx)),
         _ => mind.decide(command, ctx),
     }
 }

@@ -13,13 +13,7 @@ use nightshift_domain::{
     run::{Asked, DeadVerb},
 };
 
-use super::{
-    Sabotage,
-    mind::Mind,
-    node::NodeRef,
-    sim::Sim,
-    traffic::DAY_US,
-};
+use super::{Sabotage, mind::Mind, node::NodeRef, sim::Sim, traffic::DAY_US};
 
 /// The queue that people limit: what waits in it names it, and is counted by name.
 const SLOW: &str = "slow";
@@ -36,6 +30,10 @@ impl Sim<'_> {
         if self.chance.happens(400_000) {
             let wait = self.chance.between(0, DAY_US - 1);
             self.bulk_job(wait);
+            // Two want the same letters now and then: what one of them gets, the other is refused.
+            if self.chance.happens(300_000) {
+                self.bulk_job(wait);
+            }
         }
         if self.chance.happens(500_000) {
             let wait = self.chance.between(0, DAY_US - 1);
@@ -49,7 +47,8 @@ impl Sim<'_> {
 
     fn limit_or_pause(&mut self, wait: i64) {
         let to = QueueId::the().stream();
-        let soon = wait + self.chance.between(10_000_000, 1_800_000_000);
+        let longest = *self.chance.pick(&[600_000_000, 1_800_000_000, 4 * 3_600_000_000]);
+        let soon = wait + self.chance.between(10_000_000, longest);
         let by = Asked { by: "ops".to_owned(), note: self.chance.below(1_000).to_string() };
         let places = |places| Limit::Places { places };
         let drawn = u32::try_from(1 + self.chance.below(4)).unwrap_or(1);

@@ -18,7 +18,7 @@ use nightshift_domain::{
     streams::{AnyCommand, AnyEvent},
     time::Timestamp,
 };
-use nightshift_ports::log::Resolution;
+use nightshift_ports::log::{Resolution, Verdict};
 use uuid::Uuid;
 
 use super::{
@@ -169,6 +169,8 @@ pub struct Writing {
     pub entries: Vec<Rc<Pending>>,
     pub batches: Vec<Batch>,
     pub found: Vec<Option<Resolution>>,
+    /// What is certain; none: it is to be written, for the first time or again.
+    pub decided: Vec<Option<Verdict>>,
     /// It is on its way; at most one group of a lane is.
     pub sent: bool,
     /// Nobody is told the truth: the simulator acknowledged it before.

@@ -67,6 +67,8 @@ words! {
         TwoVersions => "two_versions",
         /// A run is over while its steps are not.
         EarlyEnd => "early_end",
+        /// What is known of one shard of a group is believed of all.
+        AllOrNothing => "all_or_nothing",
         /// A process does not hear what is set of the queue.
         DeafQueue => "deaf_queue",
         /// A process that begins does not read what is set of the queue.
@@ -113,7 +115,8 @@ impl Sabotage {
             Self::SameToken => &[Invariant::I8],
             Self::KeepDeadLease => &[Invariant::I12, Invariant::I25],
             Self::Unseeded => &[Invariant::I24],
-            Self::DeafQueue | Self::ForgetPause => &[Invariant::I26],
+            Self::AllOrNothing => &[Invariant::I2, Invariant::I9, Invariant::I4],
+            Self::DeafQueue | Self::ForgetPause => &[Invariant::I26, Invariant::I17],
             Self::LetterTwice | Self::SayDone => &[Invariant::I27],
             Self::UntoldReport | Self::ShuffleReports => &[Invariant::I28],
             Self::LoseChanges => &[Invariant::I17],

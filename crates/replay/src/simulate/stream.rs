@@ -88,7 +88,8 @@ impl Sim<'_> {
 
     fn put_back(&mut self, at: NodeRef, stream: StreamId, entity: Entity) {
         let idle = entity.busy.is_none() && entity.mailbox.is_empty() && entity.resumes.is_empty();
-        let leaves = idle && (entity.left || entity.mind.as_ref().is_some_and(Mind::ended) || self.chance.happens(20_000));
+        let leaves =
+            idle && (entity.left || entity.mind.as_ref().is_some_and(Mind::ended) || self.chance.happens(20_000));
         if leaves {
             return;
         }

@@ -57,7 +57,8 @@ impl Audit {
             }
             Event::Completed {} | Event::Cancelled {} => {
                 view.over = true;
-                (!view.open.is_empty()).then(|| format!("it is over, and {} letters have not answered", view.open.len()))
+                (!view.open.is_empty())
+                    .then(|| format!("it is over, and {} letters have not answered", view.open.len()))
             }
         };
         self.holds(Invariant::I27, fault.is_none(), now, || format!("{}: {}", fact.stream, fault.unwrap_or_default()));
@@ -65,8 +66,7 @@ impl Audit {
 
     /// Jobs that never ended.
     pub(super) fn stuck_bulks(&mut self, now: Timestamp) {
-        let open: Vec<StreamId> =
-            self.bulks.iter().filter(|(_, view)| !view.over).map(|(stream, _)| *stream).collect();
+        let open: Vec<StreamId> = self.bulks.iter().filter(|(_, view)| !view.over).map(|(stream, _)| *stream).collect();
         self.looked(Invariant::I25, self.bulks.len() as u64);
         open.into_iter().for_each(|stream| self.violated(Invariant::I25, format!("{stream} never ended"), now));
     }

@@ -47,7 +47,11 @@ impl Audit {
             }
         } else {
             let left = unpaid(db, now);
-            self.violated(Invariant::I25, format!("it does not come to rest; {} are owed: {}", left.len(), few(&left)), now);
+            self.violated(
+                Invariant::I25,
+                format!("it does not come to rest; {} are owed: {}", left.len(), few(&left)),
+                now,
+            );
         }
         self.books(db, now, sampled);
     }
@@ -150,7 +154,11 @@ impl Audit {
             if kept != Some(&image) {
                 let row = |image: Image| Value::Object(image.into_row(table));
                 let (wanted, kept) = (row(image), kept.cloned().map_or(Value::Null, row));
-                self.violated(Invariant::I10, format!("{}: {kept} is kept where {wanted} is the fold", table.name), now);
+                self.violated(
+                    Invariant::I10,
+                    format!("{}: {kept} is kept where {wanted} is the fold", table.name),
+                    now,
+                );
             }
         }
     }

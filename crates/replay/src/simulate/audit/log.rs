@@ -29,7 +29,9 @@ impl Audit {
     /// Somebody owns a shard under an epoch from now on.
     pub fn epoch(&mut self, shard: ShardId, epoch: i64, owner: Uuid, now: Timestamp) {
         let before = *self.owners.entry((shard, epoch)).or_insert(owner);
-        self.holds(Invariant::I3, before == owner, now, || format!("epoch {epoch} of shard {shard} is of two processes"));
+        self.holds(Invariant::I3, before == owner, now, || {
+            format!("epoch {epoch} of shard {shard} is of two processes")
+        });
     }
 
     /// A batch is durable.
@@ -46,7 +48,9 @@ impl Audit {
                 self.hash = hashed(self.hash, &fact.encoded.data);
                 self.hash = hashed(self.hash, &fact.hlc.to_be_bytes());
                 let (seq, next) = (fact.seq, seen.seq + 1);
-                self.holds(Invariant::I1, seq == next, now, || format!("shard {}: {seq} where {next} is next", batch.shard));
+                self.holds(Invariant::I1, seq == next, now, || {
+                    format!("shard {}: {seq} where {next} is next", batch.shard)
+                });
                 let (hlc, last) = (fact.hlc, seen.hlc);
                 self.holds(Invariant::I7, hlc > last, now, || {
                     format!("shard {} seq {seq}: clock {hlc} after {last}", batch.shard)

@@ -118,7 +118,8 @@ impl QueueView {
 impl Audit {
     pub(super) fn queue_event(&mut self, fact: &Fact, event: &Event) {
         self.queue.turn(fact.command_id, event);
-        if let Event::LimitSet { key: LimitKey::Bucket(key), .. } | Event::LimitCleared { key: LimitKey::Bucket(key), .. } = event
+        if let Event::LimitSet { key: LimitKey::Bucket(key), .. }
+        | Event::LimitCleared { key: LimitKey::Bucket(key), .. } = event
         {
             // From here on it is counted anew, by the larger rate until a process must know of the new one.
             let rate = match event {

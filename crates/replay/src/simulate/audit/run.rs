@@ -71,7 +71,9 @@ impl Audit {
         }
         let Some(mut view) = self.runs.remove(&id) else {
             // A run that was stopped before it began has one event.
-            self.holds(Invariant::I17, matches!(event, Event::Cancelled { .. }), now, || format!("run {id}: {event:?} first"));
+            self.holds(Invariant::I17, matches!(event, Event::Cancelled { .. }), now, || {
+                format!("run {id}: {event:?} first")
+            });
             return;
         };
         self.authority(id, &view, event, commit, now);
@@ -88,11 +90,16 @@ impl Audit {
                 let (as_said, as_decided) = (changes(said), changes(answer));
                 let same = said.approval == answer.approval && as_said == as_decided;
                 self.holds(Invariant::I17, same, now, || {
-                    format!("run {id}: question {} is decided with {as_decided:?}, and {as_said:?} was said", said.approval)
+                    format!(
+                        "run {id}: question {} is decided with {as_decided:?}, and {as_said:?} was said",
+                        said.approval
+                    )
                 });
             }
             let once = view.decided.insert(answer.approval);
-            self.holds(Invariant::I17, once, now, || format!("run {id}: question {} is decided twice", answer.approval));
+            self.holds(Invariant::I17, once, now, || {
+                format!("run {id}: question {} is decided twice", answer.approval)
+            });
         }
         if let Event::StepReset { step, .. } = event {
             *view.resets.entry(step.clone()).or_default() += 1;
@@ -124,7 +131,9 @@ impl Audit {
             Event::AttemptStarted { step, attempt, lease, .. } => {
                 let token = lease.token;
                 let fresh = self.tokens.insert((shard, token));
-                self.holds(Invariant::I8, fresh, now, || format!("run {id} step {step}: token {token} was given before"));
+                self.holds(Invariant::I8, fresh, now, || {
+                    format!("run {id} step {step}: token {token} was given before")
+                });
                 let base = instance_of(step).map_or(step.as_str(), |(step, _)| step);
                 let plan = view.created.plan.steps.iter().find(|plan| plan.id == base);
                 let queue = plan.and_then(|plan| plan.flow.queue.as_deref());
@@ -150,7 +159,9 @@ impl Audit {
     pub(super) fn run_commit_ended(&mut self, id: RunId, now: Timestamp) {
         let Some(view) = self.runs.get(&id) else { return };
         let left = view.steps.left_behind();
-        self.holds(Invariant::I17, left.is_none(), now, || format!("run {id} is over and {}", left.unwrap_or_default()));
+        self.holds(Invariant::I17, left.is_none(), now, || {
+            format!("run {id} is over and {}", left.unwrap_or_default())
+        });
     }
 
     /// The outside is asked to do an attempt.

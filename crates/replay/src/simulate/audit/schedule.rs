@@ -45,7 +45,9 @@ impl Audit {
         for (stream, view) in &schedules {
             for (id, nominal) in &view.told {
                 let heard = self.commands.contains_key(id);
-                self.holds(Invariant::I13, heard, now, || format!("{stream} told the instant {nominal}, and nobody heard"));
+                self.holds(Invariant::I13, heard, now, || {
+                    format!("{stream} told the instant {nominal}, and nobody heard")
+                });
             }
             let (open, wanted) = (open_timers(*stream), usize::from(view.next.is_some()));
             self.holds(Invariant::I13, open.len() == wanted, now, || {

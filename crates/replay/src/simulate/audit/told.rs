@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 
 use nightshift_domain::{
     calendar::Schedule,
-    definition,
-    deliverable,
+    definition, deliverable,
     ids::{RunId, ScheduleId, StreamId},
     run::Event,
     time::Timestamp,
