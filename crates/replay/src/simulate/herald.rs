@@ -44,9 +44,11 @@ impl Sim<'_> {
             let soon = self.chance.between(500, 20_000);
             return self.after_us(soon, Act::Post(at, run));
         }
+        if shuffled && line.front().is_some_and(|first| first.end.is_none()) {
+            return line.push_front(owing);
+        }
         // The first is on its way; a start may bring the others in any order.
-        let behind = |other: &&Owing| shuffled || place(&other.report) < place(report);
-        let before = if shuffled { 0 } else { line.iter().skip(1).take_while(behind).count() };
+        let before = line.iter().skip(1).take_while(|other| place(&other.report) < place(report)).count();
         line.insert(before + 1, owing);
     }
 
