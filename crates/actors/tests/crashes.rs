@@ -14,9 +14,16 @@ use nightshift_actors::{
     faults::{NoFaults, Point},
     system::System,
 };
-use nightshift_domain::{deliverable::Governance, ids::StreamKind, time::Timestamp};
+use nightshift_domain::{
+    deliverable::{self, Governance, deliverable_id},
+    ids::{StreamKind, UserId},
+    time::Timestamp,
+};
+use nightshift_ports::log::EventLog;
 use serde_json::json;
-use support::{MONDAY_8, PanicOnce, Stage, begin, create, idle, order, progress, register, versions, watched::Watched};
+use support::{
+    MONDAY_8, PanicOnce, Stage, begin, create, idle, named, order, progress, register, tell, versions, watched::Watched,
+};
 
 const NINE: Timestamp = Timestamp(MONDAY_8.0 + 3_600_000_000);
 
@@ -113,4 +120,29 @@ async fn runs_that_cannot_be_loaded_at_once_are_loaded_later() {
     for run in runs {
         assert_eq!(progress(&system, run).await.0, "completed");
     }
+}
+
+/// A group reaches the store while its shards are asked, one after the other, what became of it: it is written in some and not
+/// in others. Whoever is answered finds what was asked in the log, and the process goes on.
+#[tokio::test]
+async fn a_group_that_is_late_is_known_shard_by_shard() {
+    let mut stage = Stage::new();
+    let log = Watched::over(Arc::clone(&stage.store));
+    let system = stage.start_over(log.clone(), Arc::new(NoFaults), Settings::default()).await;
+    log.straggles.store(true, Ordering::SeqCst);
+    for round in 0..2 {
+        let names: Vec<String> = (0..24).map(|nth| format!("order {round} {nth}")).collect();
+        let asked = names.iter().map(|name| {
+            let deliverable = deliverable_id(named(name), 4);
+            let order = Box::new(order(Governance::Manual));
+            let command = deliverable::Command::Create { user: UserId::default(), order, paused: false };
+            let system = &system;
+            async move { (deliverable, tell(system, deliverable, command, name).await) }
+        });
+        for (deliverable, answer) in futures::future::join_all(asked).await {
+            answer.unwrap();
+            assert_eq!(stage.store.read_stream(deliverable.stream(), 0, 10).await.unwrap().len(), 1, "{deliverable}");
+        }
+    }
+    assert!(!log.straggles.load(Ordering::SeqCst), "a group of several shards was late");
 }

@@ -67,6 +67,14 @@ impl Rows {
         }
     }
 
+    /// As [`Self::load`], of a row whose image is known.
+    pub fn load_image(&mut self, table: &'static TableDef, key: RowKey, image: Option<Image>) {
+        let Some(place) = tables::place(table) else { return };
+        if !self.index[place].contains_key(&key) {
+            self.insert(place, key, image);
+        }
+    }
+
     /// Final images of the rows that changed since the last call, and keys of rows that are gone, in the order in which
     /// they first changed. Forgets everything but its room: the next page loads what it needs, so a write that failed
     /// leaves nothing behind that the store does not hold.

@@ -2,9 +2,17 @@
 //!
 //! Owns: how many seeds are lived through at each build. `nightshift simulate` lives through more.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use nightshift_replay::simulate::{Fault, Outcome, Sabotage, Settings, Simulator, Summary, shrink};
+use nightshift_replay::simulate::{
+    Asked, Outcome, Report, Sabotage, Settings, Simulator, Summary, never_looked_at, put_between_marks, shrink,
+};
 
 fn settings(simulator: &Simulator, seed: u64, days: u32) -> Settings {
     Settings {
@@ -28,26 +36,56 @@ fn without_faults_all_is_done_and_nothing_is_broken() {
         let outcome = simulator.run(&settings);
         assert_sound(&settings, &outcome);
         assert!(outcome.coverage.is_empty(), "{:?}", outcome.coverage);
-        assert!(outcome.runs > 100 && outcome.effects > 200 && outcome.checks > 10_000, "{outcome:?}");
+        assert!(outcome.runs > 100 && outcome.effects > 200 && outcome.checks.total() > 10_000, "{outcome:?}");
     }
 }
 
+/// Two hundred histories of thirty days, on all cores. Few things go on in each day, so that it takes a minute or two in a
+/// build that is not optimised; `nightshift simulate` has more.
 #[test]
-fn under_all_faults_nothing_is_broken() {
-    let simulator = Simulator::default();
-    let mut summary = Summary::default();
-    for seed in 1..=SEEDS {
-        let settings = settings(&simulator, seed, DAYS);
-        let outcome = simulator.run(&settings);
-        assert_sound(&settings, &outcome);
-        summary.add(&outcome);
-    }
-    let seen: BTreeSet<Fault> = summary.coverage.keys().map(|class| class.fault()).collect();
-    assert_eq!(seen, Fault::ALL.iter().copied().collect(), "every family of faults happens: {:?}", summary.coverage);
+fn two_hundred_seeds_of_thirty_days_break_nothing() {
+    let base =
+        Settings { deliverables: 2, runs_per_day: 2, replay_one_in: 8, ..settings(&Simulator::default(), 0, 30) };
+    let (next, summary) = (AtomicU64::new(1), Mutex::new(Summary::default()));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let simulator = Simulator::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > SEEDS {
+                        return;
+                    }
+                    let settings = Settings { seed, ..base.clone() };
+                    let outcome = simulator.run(&settings);
+                    assert_sound(&settings, &outcome);
+                    summary.lock().unwrap().add(&outcome);
+                }
+            });
+        }
+    });
+    let summary = summary.into_inner().unwrap();
+    println!("{} seeds, {:.0} days, 2 orders and 2 requests a day", summary.seeds, summary.days());
+    summary.coverage.iter().for_each(|(class, times)| println!("{times:>8} {}", class.as_str()));
+    assert_eq!(summary.seeds, SEEDS);
+    let missing: Vec<&str> = summary.missing(&base).iter().map(|class| class.as_str()).collect();
+    assert!(missing.is_empty(), "never happened, so nothing is proven about them: {missing:?}");
+    assert_eq!(never_looked_at(&summary), [], "invariants that were never looked at");
 }
 
-const SEEDS: u64 = 16;
-const DAYS: u32 = 4;
+const SEEDS: u64 = 200;
+
+/// A transaction arrived while the shards of its group were asked one after the other what became of it: it was written in
+/// some of them, and believed to be in all.
+#[test]
+fn what_is_known_of_one_shard_of_a_group_is_not_believed_of_all() {
+    let simulator = Simulator::default();
+    let sound = settings(&simulator, 10, 6);
+    assert_sound(&sound, &simulator.run(&sound));
+    let broken = simulator.run(&Settings { sabotage: Some(Sabotage::AllOrNothing), ..sound });
+    assert!(broken.violated > 0, "the history no longer holds such a transaction: look for another seed");
+}
 
 #[test]
 fn a_seed_is_one_history() {
@@ -64,7 +102,8 @@ fn a_seed_is_one_history() {
 fn the_auditor_sees_what_is_wrong_on_purpose() {
     let simulator = Simulator::default();
     let mut unseen = Vec::new();
-    for sabotage in Sabotage::ALL.iter().copied() {
+    // What is believed of all shards of a group has a history of its own.
+    for sabotage in Sabotage::ALL.iter().copied().filter(|sabotage| *sabotage != Sabotage::AllOrNothing) {
         let tries = (1..=30).flat_map(|seed| [(seed, 1), (seed, 20)]);
         let found = tries.into_iter().any(|(seed, violations_max)| {
             let settings = Settings {
@@ -116,4 +155,46 @@ fn a_step_without_a_key_is_seen_to_be_done_twice() {
     assert!(found("retry"));
     assert!(!found("keyed"));
     assert!(!found("never"));
+}
+
+/// In whatever order seeds are added, and wherever a run was interrupted: the sum is the same.
+#[test]
+fn a_sum_does_not_depend_on_the_order_of_seeds() {
+    let simulator = Simulator::default();
+    let outcomes: Vec<Outcome> = (1..=4).map(|seed| simulator.run(&settings(&simulator, seed, 1))).collect();
+    let (mut one, mut other) = (Summary::default(), Summary::default());
+    outcomes.iter().for_each(|outcome| one.add(outcome));
+    let base = settings(&simulator, 0, 1);
+    for (nth, outcome) in outcomes.iter().rev().enumerate() {
+        other.add(outcome);
+        let report = Report {
+            program: "nightshift".to_owned(),
+            machine: [("cpu".to_owned(), "1 x some".to_owned())].into(),
+            asked: Asked::of(&base, &[], 1),
+            next: nth as u64,
+            jobs: 1,
+            wall_s: 1.0,
+            summary: other.clone(),
+        };
+        let kept = serde_json::to_string(&report).expect("it is JSON");
+        assert_eq!(serde_json::from_str::<Report>(&kept).expect("it is a report"), report);
+        other = report.summary;
+    }
+    assert_eq!(one, other);
+}
+
+/// The figures of the document are those of the file beside it. `UPDATE=1` writes them anew.
+#[test]
+fn the_figures_of_the_document_are_those_of_the_last_run() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let text = std::fs::read_to_string(docs.join("figures/simulate.json")).expect("the last run is kept");
+    let report: Report = serde_json::from_str(&text).expect("it is a report");
+    assert!(report.is_sound(), "{:?}", report.summary.failed);
+    let document = std::fs::read_to_string(docs.join("reliability.md")).expect("it is there");
+    let wanted = put_between_marks(&document, "simulate", &report.markdown()).expect("it has marks");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(docs.join("reliability.md"), &wanted).expect("it can be written");
+    }
+    let again = "nightshift simulate --render docs/figures/simulate.json --into docs/reliability.md";
+    assert!(document == wanted, "the figures are of another run: {again}");
 }

@@ -1,8 +1,8 @@
 //! The log in memory, watched and broken by tests.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -21,16 +21,19 @@ use nightshift_ports::{
 use uuid::Uuid;
 
 /// The log in memory; counts the events of sources that are read stream by stream, and fails to read runs as often as it
-/// is told to.
+/// is told to. When it is told so, the next group of several shards arrives late: behind the first question what became of it.
 pub struct Watched {
     pub log: Arc<MemoryStore>,
     pub read: AtomicUsize,
     pub failing: AtomicUsize,
+    pub straggles: AtomicBool,
+    late: Mutex<Option<Vec<ShardBatch>>>,
 }
 
 impl Watched {
     pub fn over(log: Arc<MemoryStore>) -> Arc<Self> {
-        Arc::new(Self { log, read: AtomicUsize::new(0), failing: AtomicUsize::new(0) })
+        let (read, failing) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { log, read, failing, straggles: AtomicBool::new(false), late: Mutex::new(None) })
     }
 }
 
@@ -43,6 +46,10 @@ impl EventLog for Watched {
         self.log.acquire(owner, shards, now).await
     }
     async fn append(&self, group: &[ShardBatch]) -> Result<Vec<Verdict>, AppendError> {
+        if group.len() > 1 && self.straggles.swap(false, Ordering::SeqCst) {
+            *self.late.lock().unwrap() = Some(group.to_vec());
+            return Err(AppendError::Unknown { why: "the connection is gone".to_owned() });
+        }
         self.log.append(group).await
     }
     async fn resolve(
@@ -53,7 +60,12 @@ impl EventLog for Watched {
         command: CommandId,
         now: Timestamp,
     ) -> Result<Resolution, StoreError> {
-        self.log.resolve(owner, shard, epoch, command, now).await
+        let found = self.log.resolve(owner, shard, epoch, command, now).await;
+        let late = self.late.lock().unwrap().take();
+        if let Some(group) = late {
+            self.log.append(&group).await.unwrap();
+        }
+        found
     }
     async fn read_stream(&self, stream: StreamId, after: u64, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         let fails = stream.kind == StreamKind::Run

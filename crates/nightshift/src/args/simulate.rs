@@ -39,6 +39,15 @@ pub struct Simulate {
     /// Leave the read models out.
     #[arg(long)]
     pub no_tables: bool,
+    /// Keep this file up to date with how far it is, as JSON. What the same command began in it goes on.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    pub report: Option<PathBuf>,
+    /// Simulate nothing: print the figures of such a file as Markdown.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "seed", "files"])]
+    pub render: Option<PathBuf>,
+    /// With --render: put the figures between the marks of this document instead.
+    #[arg(long, value_name = "DOCUMENT", requires = "render")]
+    pub into: Option<PathBuf>,
     /// Do not look for a smaller history that fails in the same way.
     #[arg(long)]
     pub no_shrink: bool,

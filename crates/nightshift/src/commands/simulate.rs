@@ -3,6 +3,8 @@
 //! Owns: which seeds run side by side, and how a person reads what came of them.
 //! Refuses to know: what is simulated, and what must hold (`nightshift_replay::simulate`).
 
+mod long;
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -12,7 +14,10 @@ use std::{
 };
 
 use nightshift_domain::definition::Document;
-use nightshift_replay::simulate::{Class, Fault, Outcome, Settings, Simulator, Summary, shrink};
+use nightshift_replay::{
+    Progress,
+    simulate::{Class, Fault, Outcome, Settings, Simulator, Summary, shrink},
+};
 use serde_json::json;
 
 use super::Env;
@@ -31,6 +36,9 @@ const TOLD_MAX: usize = 5;
 /// # Errors
 /// A document is faulty, or the command line is.
 pub fn run(env: &Env, args: args::Simulate) -> Result<Code, Exit> {
+    if let Some(file) = &args.render {
+        return long::render(file, args.into.as_deref());
+    }
     let simulator = Simulator::default();
     let documents = documents(&simulator, &args)?;
     let own = !args.files.is_empty();
@@ -45,23 +53,32 @@ pub fn run(env: &Env, args: args::Simulate) -> Result<Code, Exit> {
     };
     let seeds = args.seed.map_or_else(|| args.from..args.from + args.seeds, |seed| seed..seed + 1);
     let began = real::elapsed();
-    let (summary, hash) = side_by_side(env, &base, seeds, args.jobs);
-    let took = real::elapsed().saturating_sub(began);
+    let (summary, took_s) = match &args.report {
+        Some(file) => {
+            let report = long::run(env, &base, &args, file)?;
+            (report.summary, report.wall_s)
+        }
+        None => {
+            let (mut summary, jobs) = (Summary::default(), jobs(args.jobs, seeds.end - seeds.start));
+            side_by_side(&base, seeds.clone(), jobs, &mut summary, &mut super::capture::bar(env.json));
+            (summary, real::elapsed().saturating_sub(began).as_secs_f64())
+        }
+    };
     // The same seed twice gives the same history: the first one is lived through again.
-    let again = simulator.run(&Settings { seed: hash.0, ..base.clone() });
-    let repeatable = again.hash == hash.1;
+    let repeatable =
+        summary.first.is_some_and(|(seed, hash)| simulator.run(&Settings { seed, ..base.clone() }).hash == hash);
     let missing = summary.missing(&base);
     let files: Vec<String> = args.files.iter().map(|file| file.display().to_string()).collect();
     let said = Said { base: &base, files: &files, summary: &summary, missing: &missing, repeatable };
     if env.json {
-        said.json(took.as_secs_f64());
+        said.json(took_s);
     } else {
-        said.print(took.as_secs_f64());
+        said.print(took_s);
         if !args.no_shrink && !summary.failed.is_empty() {
             said.smaller(&simulator);
         }
     }
-    let sound = summary.failed.is_empty() && missing.is_empty() && repeatable;
+    let sound = summary.failures == 0 && missing.is_empty() && repeatable;
     Ok(if sound { Code::Ok } else { Code::Failed })
 }
 
@@ -89,13 +106,22 @@ fn unknown(word: &str) -> Exit {
     Exit::new(Code::Usage, format!("{word:?} is no fault; there are: all, none, {}", known.join(", ")))
 }
 
-/// Seeds on all cores, each history on one. Gives the hash of the first seed as well.
-fn side_by_side(env: &Env, base: &Settings, seeds: std::ops::Range<u64>, jobs: Option<usize>) -> (Summary, (u64, u64)) {
-    let (next, of, first) = (AtomicU64::new(seeds.start), seeds.end - seeds.start, seeds.start);
-    let together = Mutex::new((Summary::default(), (first, 0_u64)));
+/// So many seeds go side by side: one for each core, when nobody says otherwise.
+fn jobs(asked: Option<usize>, seeds: u64) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let jobs = jobs.unwrap_or(cores).clamp(1, usize::try_from(of).unwrap_or(usize::MAX).max(1));
-    let bar = Mutex::new(super::capture::bar(env.json));
+    asked.unwrap_or(cores).clamp(1, usize::try_from(seeds).unwrap_or(usize::MAX).max(1))
+}
+
+/// Seeds on several cores, each history on one. What comes of it does not depend on how many there are.
+fn side_by_side(
+    base: &Settings,
+    seeds: std::ops::Range<u64>,
+    jobs: usize,
+    summary: &mut Summary,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) {
+    let (next, of) = (AtomicU64::new(seeds.start), seeds.end - seeds.start);
+    let together = Mutex::new((summary, progress, 0));
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
@@ -107,18 +133,14 @@ fn side_by_side(env: &Env, base: &Settings, seeds: std::ops::Range<u64>, jobs: O
                     }
                     let outcome = simulator.run(&Settings { seed, ..base.clone() });
                     let mut together = together.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seed == first {
-                        together.1.1 = outcome.hash;
-                    }
-                    together.0.add(&outcome);
-                    let progress = nightshift_replay::Progress { done: together.0.seeds, of, doing: "simulating" };
-                    let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-                    (*bar)(progress);
+                    let (summary, progress, done) = &mut *together;
+                    summary.add(&outcome);
+                    *done += 1;
+                    progress(Progress { done: *done, of, doing: "simulating" });
                 }
             });
         }
     });
-    together.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is told at the end.
@@ -136,13 +158,13 @@ impl Said<'_> {
     }
 
     fn print(&self, took_s: f64) {
-        let Summary { seeds, days, events, commands, runs, effects, checks, coverage, failed, findings, .. } =
-            self.summary;
+        let Summary { seeds, events, commands, runs, effects, coverage, failures, failed, findings, .. } = self.summary;
+        let days = self.summary.days();
         fact("seeds", seeds);
         fact("simulated days", format!("{days:.0}, {:.0} a minute", days / took_s.max(1e-3) * 60.0));
         fact("durable", format!("{events} events of {commands} commands, {runs} runs"));
         fact("outside calls", effects);
-        fact("invariants", format!("looked at {checks} times"));
+        fact("invariants", format!("looked at {} times", self.summary.looks()));
         fact(
             "same twice",
             if self.repeatable { "yes" } else { "NO: the first seed made another history when repeated" },
@@ -168,8 +190,9 @@ impl Said<'_> {
             println!("  seed {seed}: {} at {}: {}", violation.invariant, violation.at, violation.what);
             println!("    {}", self.of(*seed).command(self.files));
         }
-        if failed.len() > TOLD_MAX {
-            println!("  and {} more seeds", failed.len() - TOLD_MAX);
+        let untold = failures.saturating_sub(TOLD_MAX as u64);
+        if untold > 0 {
+            println!("  and {untold} more seeds");
         }
     }
 
@@ -186,10 +209,8 @@ impl Said<'_> {
     }
 
     fn json(&self, took_s: f64) {
-        let Summary { seeds, days, steps, events, commands, runs, effects, checks, coverage, failed, findings } =
+        let Summary { seeds, steps, events, commands, runs, effects, checks, coverage, failed, findings, .. } =
             self.summary;
-        let coverage: serde_json::Map<String, serde_json::Value> =
-            coverage.iter().map(|(class, times)| (class.as_str().to_owned(), json!(times))).collect();
         let failed: Vec<_> = failed
             .iter()
             .map(|(seed, violation)| json!({"seed": seed, "violation": violation, "again": self.of(*seed).command(self.files)}))
@@ -200,8 +221,9 @@ impl Said<'_> {
             .collect();
         let missing: Vec<&str> = self.missing.iter().map(|class| class.as_str()).collect();
         output::json(&json!({
-            "seeds": seeds, "days": days, "seconds": took_s, "steps": steps, "events": events, "commands": commands,
+            "seeds": seeds, "days": self.summary.days(), "seconds": took_s, "steps": steps, "events": events, "commands": commands,
             "runs": runs, "effects": effects, "checks": checks, "faults": coverage, "missing": missing,
+            "failures": self.summary.failures, "hash": format!("{:016x}", self.summary.hash),
             "failed": failed, "findings": findings, "repeatable": self.repeatable,
         }));
     }

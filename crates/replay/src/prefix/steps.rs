@@ -85,7 +85,12 @@ const fn before_completed(how: &How) -> &'static [&'static str] {
 impl Steps {
     /// The next event of the run.
     pub(crate) fn hear(&mut self, event: &Event) {
-        if let Some(end) = self.over.filter(|_| !matches!(event, Event::StaleResult { .. } | Event::Reopened { .. })) {
+        let after_all = |event: &Event| {
+            use Event::{Reopened, ReportGivenUp, Reported, StaleResult, StepDiscarded};
+            let report = matches!(event, Reported { .. } | ReportGivenUp { .. });
+            report || matches!(event, StaleResult { .. } | Reopened { .. } | StepDiscarded { .. })
+        };
+        if let Some(end) = self.over.filter(|_| !after_all(event)) {
             self.faults.push(format!("something happened after it was {end}: {event:?}"));
         }
         if let Some((step, wanted, now, attempt)) = moved(event) {

@@ -7,17 +7,72 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use nightshift_domain::{
     codec::Encoded,
-    decider::Obligation,
+    decider::{Duty, Obligation},
     ids::{CommandId, ShardId, StreamId},
     recorded::{Meta, Recorded},
+    run::{Report, Token},
     streams::{AnyCommand, AnyEvent},
     time::Timestamp,
 };
-use nightshift_ports::log::{Owed, Ownership, Resolution, Verdict};
-use nightshift_projections::Image;
+use nightshift_ports::log::{Ownership, Resolution, Verdict};
+use nightshift_projections::{Image, table::RowKey};
 use uuid::Uuid;
 
 use super::{mind::Mind, quick::Map};
+
+/// The key of an obligation, shared by all who know it.
+pub type Key = Rc<str>;
+
+/// An obligation; what it tells is shared by all who tell it.
+#[derive(Debug)]
+pub struct Debt {
+    pub key: Key,
+    pub due_at: Timestamp,
+    pub priority: i16,
+    pub duty: Due,
+}
+
+/// What is owed, as [`Duty`] says it.
+#[derive(Debug)]
+pub enum Due {
+    Wake { to: StreamId, command: Rc<AnyCommand> },
+    Tell { to: StreamId, command: Rc<AnyCommand> },
+    Ask { to: StreamId, command: Rc<AnyCommand> },
+    Lease { step: String, attempt: u32 },
+    Attempt { step: String, attempt: u32, token: Token },
+    Assess { slot: Uuid },
+    Choose { page: u32 },
+    Report { report: Rc<Report> },
+}
+
+impl Debt {
+    pub fn of(obligation: Obligation) -> Rc<Self> {
+        let Obligation { key, due_at, priority, duty } = obligation;
+        let duty = match duty {
+            Duty::Wake { to, command } => Due::Wake { to, command: Rc::from(command) },
+            Duty::Tell { to, command } => Due::Tell { to, command: Rc::from(command) },
+            Duty::Ask { to, command } => Due::Ask { to, command: Rc::from(command) },
+            Duty::Lease { step, attempt } => Due::Lease { step, attempt },
+            Duty::Attempt { step, attempt, token } => Due::Attempt { step, attempt, token },
+            Duty::Assess { slot } => Due::Assess { slot },
+            Duty::Choose { page } => Due::Choose { page },
+            Duty::Report { report } => Due::Report { report: Rc::from(report) },
+        };
+        Rc::new(Self { key: key.into(), due_at, priority, duty })
+    }
+
+    /// It is told at an instant.
+    pub const fn is_timer(&self) -> bool {
+        matches!(self.duty, Due::Wake { .. })
+    }
+}
+
+/// An obligation that is open.
+#[derive(Debug, Clone)]
+pub struct Owed {
+    pub stream: StreamId,
+    pub debt: Rc<Debt>,
+}
 
 /// An event, encoded and typed.
 #[derive(Debug)]
@@ -28,8 +83,8 @@ pub struct Fact {
     pub hlc: u64,
     pub at: Timestamp,
     pub command_id: CommandId,
-    pub encoded: Encoded,
-    pub event: AnyEvent,
+    pub encoded: Rc<Encoded>,
+    pub event: Rc<AnyEvent>,
 }
 
 /// A command as it is kept. Payload, context and delta are encoded when decisions are to be made again.
@@ -50,8 +105,8 @@ pub struct Commit {
     pub stream: StreamId,
     pub command: Option<Rc<CommandRow>>,
     pub facts: Vec<Rc<Fact>>,
-    pub opens: Vec<Obligation>,
-    pub closes: Vec<(StreamId, String)>,
+    pub opens: Rc<[Rc<Debt>]>,
+    pub closes: Rc<[(StreamId, Key)]>,
 }
 
 /// What is appended to one shard at once.
@@ -73,20 +128,27 @@ pub struct Written {
 impl Written {
     /// As the log gives it.
     pub fn recorded(&self, shard: ShardId) -> Recorded {
+        let Encoded { event_type, type_version, data } = &*self.fact.encoded;
+        let (event_type, type_version, data) = (event_type.clone(), *type_version, data.clone());
+        Recorded { event_type, type_version, data, ..self.place(shard) }
+    }
+
+    /// Where and when it happened, for whoever has the event itself.
+    pub fn place(&self, shard: ShardId) -> Recorded {
         let Fact { seq, stream, version, hlc, at, command_id, encoded, .. } = &*self.fact;
         Recorded {
             shard,
             seq: *seq,
             stream: *stream,
             version: *version,
-            event_type: encoded.event_type.clone(),
+            event_type: String::new(),
             type_version: encoded.type_version,
             hlc: *hlc,
             epoch: self.epoch,
             at: *at,
             command_id: *command_id,
             meta: Meta::default(),
-            data: encoded.data.clone(),
+            data: Vec::new(),
         }
     }
 }
@@ -110,7 +172,7 @@ pub struct Table {
     pub commands: Map<CommandId, Kept>,
     /// Commands in the order in which they were written.
     pub order: Vec<CommandId>,
-    pub owed: BTreeMap<(StreamId, String), Owed>,
+    pub owed: BTreeMap<(StreamId, Key), Owed>,
 }
 
 impl Table {
@@ -123,7 +185,7 @@ impl Table {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub version: u64,
-    pub state: Mind,
+    pub state: Rc<Mind>,
 }
 
 /// What the mutations of the simulator change here.
@@ -143,7 +205,7 @@ pub struct Database {
     pub shards: Vec<Table>,
     pub snapshots: Map<StreamId, Snapshot>,
     pub checkpoints: BTreeMap<ShardId, u64>,
-    pub rows: BTreeMap<(&'static str, String), Image>,
+    pub rows: Map<(&'static str, RowKey), Image>,
     pub down: bool,
     pub slow: bool,
     pub broken: Broken,
@@ -262,14 +324,14 @@ impl Database {
                 table.order.push(row.id);
             }
             if !broken.keep_closed || first % 97 != 0 {
-                for closed in &commit.closes {
+                for closed in commit.closes.iter() {
                     table.owed.remove(closed);
                 }
             }
             let opens = commit.opens.iter().filter(|_| !broken.drop_open || first % 97 != 0);
-            for obligation in opens {
-                let owed = Owed { stream: commit.stream, opened_seq: head, obligation: obligation.clone() };
-                table.owed.insert((commit.stream, obligation.key.clone()), owed);
+            for debt in opens {
+                let owed = Owed { stream: commit.stream, debt: Rc::clone(debt) };
+                table.owed.insert((commit.stream, Rc::clone(&debt.key)), owed);
             }
         }
     }

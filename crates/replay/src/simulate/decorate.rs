@@ -5,8 +5,8 @@
 
 use nightshift_domain::{
     codec,
-    decider::{Ctx, Delta},
-    deliverable,
+    decider::Ctx,
+    definition, deliverable,
     run::{self, StepStatus, Token},
     schedule,
     streams::{AnyCommand, AnyEvent},
@@ -14,7 +14,7 @@ use nightshift_domain::{
 
 use super::{
     Sabotage,
-    mind::{Decided, Mind, Refusal},
+    mind::{Mind, Refusal},
 };
 
 /// The decision of the domain, or what sabotage makes of it.
@@ -23,7 +23,7 @@ pub fn decide(
     mind: &Mind,
     command: &AnyCommand,
     ctx: &Ctx<'_>,
-) -> Result<Decided, Refusal> {
+) -> Result<Vec<AnyEvent>, Refusal> {
     let Some(sabotage) = sabotage else { return mind.decide(command, ctx) };
     match sabotage {
         Sabotage::ApplyStale => mind.decide(&with_the_open_token(mind, command), ctx),
@@ -31,9 +31,13 @@ pub fn decide(
             let at = if ctx.command_id.0.as_u128().is_multiple_of(50) { ctx.now.plus_ms(1) } else { ctx.now };
             mind.decide(command, &Ctx { now: at, ..copy(ctx) })
         }
-        Sabotage::DoubleFire | Sabotage::TwoVersions | Sabotage::EarlyEnd | Sabotage::AnswerTwice => {
-            mind.decide(command, ctx).map(|decided| twisted(sabotage, mind, command, decided, ctx))
-        }
+        Sabotage::LoseRetime if matches!(command, AnyCommand::Schedule(schedule::Command::Retime { .. })) => Ok(vec![]),
+        Sabotage::DoubleFire
+        | Sabotage::TwoVersions
+        | Sabotage::EarlyEnd
+        | Sabotage::AnswerTwice
+        | Sabotage::LoseChanges
+        | Sabotage::FormerVersion => mind.decide(command, ctx).map(|events| twisted(sabotage, command, events, ctx)),
         _ => mind.decide(command, ctx),
     }
 }
@@ -79,19 +83,18 @@ fn with_the_open_token(mind: &Mind, command: &AnyCommand) -> AnyCommand {
     run::Command::Finish { step, attempt, token, result, offer, tokens_free: false, at_once: false }.into()
 }
 
-fn twisted(sabotage: Sabotage, mind: &Mind, command: &AnyCommand, decided: Decided, ctx: &Ctx<'_>) -> Decided {
-    let mut events = decided.events.clone();
+fn twisted(sabotage: Sabotage, command: &AnyCommand, mut events: Vec<AnyEvent>, ctx: &Ctx<'_>) -> Vec<AnyEvent> {
     match sabotage {
         Sabotage::DoubleFire => {
             let fired =
                 events.iter().position(|event| matches!(event, AnyEvent::Schedule(schedule::Event::Fired { .. })));
-            let Some(at) = fired else { return decided };
+            let Some(at) = fired else { return events };
             events.insert(at, events[at].clone());
         }
         Sabotage::TwoVersions => {
             let asked =
                 |event: &AnyEvent| matches!(event, AnyEvent::Deliverable(deliverable::Event::RunRequested { .. }));
-            let Some(at) = events.iter().position(asked) else { return decided };
+            let Some(at) = events.iter().position(asked) else { return events };
             let mut second = events[at].clone();
             if let AnyEvent::Deliverable(deliverable::Event::RunRequested { number, .. }) = &mut second {
                 *number += 1;
@@ -101,7 +104,7 @@ fn twisted(sabotage: Sabotage, mind: &Mind, command: &AnyCommand, decided: Decid
         Sabotage::EarlyEnd => {
             let queued = events.iter().any(|event| matches!(event, AnyEvent::Run(run::Event::AttemptStarted { .. })));
             if !queued || !ctx.command_id.0.as_u128().is_multiple_of(20) {
-                return decided;
+                return events;
             }
             events.push(AnyEvent::Run(run::Event::Completed {
                 output: serde_json::Value::Null,
@@ -109,22 +112,28 @@ fn twisted(sabotage: Sabotage, mind: &Mind, command: &AnyCommand, decided: Decid
             }));
         }
         Sabotage::AnswerTwice => {
-            let AnyCommand::Run(run::Command::Answer(_)) = command else { return decided };
+            let AnyCommand::Run(run::Command::Answer(_)) = command else { return events };
             let answered = |event: &AnyEvent| matches!(event, AnyEvent::Run(run::Event::ApprovalDecided { .. }));
-            let Some(at) = events.iter().position(answered) else { return decided };
+            let Some(at) = events.iter().position(answered) else { return events };
             events.insert(at, events[at].clone());
         }
-        _ => return decided,
+        Sabotage::LoseChanges => {
+            for event in &mut events {
+                if let AnyEvent::Run(run::Event::ApprovalDecided { answer, .. }) = event {
+                    answer.modifications = None;
+                }
+            }
+        }
+        Sabotage::FormerVersion => {
+            for event in &mut events {
+                if let AnyEvent::Definition(definition::Event::RunRequested { created, .. }) = event
+                    && let run::Subject::Workflow { workflow, .. } = &mut created.subject
+                {
+                    workflow.version = "former".to_owned();
+                }
+            }
+        }
+        _ => {}
     }
-    retold(mind, events, ctx)
-}
-
-/// What a list of events leads to.
-fn retold(mind: &Mind, events: Vec<AnyEvent>, ctx: &Ctx<'_>) -> Decided {
-    let (mut after, mut delta) = (mind.clone(), Delta::none());
-    for event in &events {
-        delta.absorb(after.obligations(ctx.stream, event, ctx.now));
-        after.evolve(event, ctx.now);
-    }
-    Decided { events, after, delta }
+    events
 }

@@ -5,7 +5,6 @@
 use std::rc::Rc;
 
 use nightshift_domain::{
-    decider::{Duty, Obligation},
     deliverable::{Stage, State as Taken},
     ids::{CommandId, DeliverableId, RunId, StreamId},
     run::{self, Lease, Token},
@@ -14,6 +13,7 @@ use nightshift_domain::{
 
 use super::{
     Sabotage,
+    database::{Debt, Due, Key},
     fault::Class,
     mind::Mind,
     node::{Assessing, Envelope, Errand, NodeRef, Outcome, ReplyTo},
@@ -29,40 +29,40 @@ const TELL_AGAIN_US: i64 = 200_000;
 
 impl Sim<'_> {
     /// Hands over what was opened.
-    pub fn hand_over(&mut self, at: NodeRef, stream: StreamId, mind: &Mind, opens: &[Obligation]) {
-        for obligation in opens {
-            let key = obligation.key.clone();
-            match &obligation.duty {
-                Duty::Wake { to, command } => {
-                    let command = Rc::new((**command).clone());
-                    let errand = Errand { owner: stream, key, to: *to, command };
-                    self.arm(at, obligation.due_at, errand);
+    pub fn hand_over(&mut self, at: NodeRef, stream: StreamId, mind: &Mind, opens: &[Rc<Debt>]) {
+        for debt in opens {
+            match &debt.duty {
+                Due::Wake { to, command } => {
+                    self.arm(at, debt.due_at, Errand::of(stream, debt, *to, command));
                 }
-                Duty::Tell { to, command } => {
-                    let command = Rc::new((**command).clone());
-                    self.tell(at, Errand { owner: stream, key, to: *to, command });
+                Due::Tell { to, command } | Due::Ask { to, command } => {
+                    self.tell(at, Errand::of(stream, debt, *to, command));
                 }
-                Duty::Lease { step, attempt } => {
+                Due::Lease { step, attempt } => {
                     let Mind::Run(state) = mind else { continue };
                     let Some(gates) = state.run().and_then(|run| run::gates(run, step)) else { continue };
-                    let (priority, since) = (obligation.priority, obligation.due_at);
+                    let (priority, since) = (debt.priority, debt.due_at);
                     let run = RunId::from_uuid(stream.id);
                     let job = Job { run, step: step.clone(), attempt: *attempt, priority, since, gates };
                     self.nodes[at.node].places.enqueue(job);
                     self.grant(at);
                 }
-                Duty::Attempt { step, attempt, token } => {
+                Due::Attempt { step, attempt, token } => {
                     if let Mind::Run(state) = mind {
                         self.start_attempt(at, stream, state, (step, *attempt, *token));
                     }
                 }
-                Duty::Assess { slot } => {
+                Due::Assess { slot } => {
                     if let Mind::Deliverable(state) = mind {
                         self.assess(at, stream, state, *slot);
                     }
                 }
-                // Bulk jobs and webhooks are not in this world.
-                Duty::Ask { .. } | Duty::Choose { .. } | Duty::Report { .. } => {}
+                Due::Choose { page } => {
+                    if let Mind::Bulk(state) = mind {
+                        self.choose(at, stream, state, *page);
+                    }
+                }
+                Due::Report { report } => self.herald(at, stream, report, debt.due_at),
             }
             if self.nodes[at.node].life != at.life {
                 return;
@@ -71,21 +71,22 @@ impl Sim<'_> {
     }
 
     /// Tells whoever pays that these are not owed any more.
-    pub fn close(&mut self, at: NodeRef, closes: &[(StreamId, String)]) {
-        for (owner, key) in closes {
+    pub fn close(&mut self, at: NodeRef, closes: &[(StreamId, Key)]) {
+        for closed in closes {
+            let (owner, key) = closed;
             let node = &mut self.nodes[at.node];
-            node.under_way.remove(&(*owner, key.clone()));
+            node.under_way.remove(closed);
             match key.split_once(':').map(|(what, _)| what) {
                 Some("timer" | "retry" | "window") => {
-                    if let Some(due) = node.due_of.remove(&(*owner, key.clone())) {
-                        node.timers.remove(&(due, *owner, key.clone()));
+                    if let Some(due) = node.due_of.remove(closed) {
+                        node.timers.remove(&(due, *owner, Rc::clone(key)));
                     }
                 }
                 Some("job") => {
-                    node.places.forget(&(RunId::from_uuid(owner.id), key.clone()));
+                    node.places.forget(&(RunId::from_uuid(owner.id), key.to_string()));
                     self.grant(at);
                 }
-                Some("attempt") => self.no_longer_owed(at, &(RunId::from_uuid(owner.id), key.clone())),
+                Some("attempt") => self.no_longer_owed(at, &(RunId::from_uuid(owner.id), key.to_string())),
                 _ => {}
             }
         }
@@ -97,7 +98,7 @@ impl Sim<'_> {
             return;
         }
         let node = &mut self.nodes[at.node];
-        let key = (errand.owner, errand.key.clone());
+        let key = (errand.owner, Rc::clone(&errand.key));
         if node.due_of.insert(key.clone(), due).is_none() {
             node.timers.insert((due, key.0, key.1), errand);
         }
@@ -128,7 +129,7 @@ impl Sim<'_> {
                 break;
             }
             let errand = entry.remove();
-            self.nodes[at.node].due_of.remove(&(errand.owner, errand.key.clone()));
+            self.nodes[at.node].due_of.remove(&(errand.owner, Rc::clone(&errand.key)));
             self.tell(at, errand);
         }
         self.set_alarm(at);
@@ -136,18 +137,19 @@ impl Sim<'_> {
 
     /// Sets out, unless this errand is under way already.
     pub fn tell(&mut self, at: NodeRef, errand: Errand) {
-        if self.nodes[at.node].under_way.insert((errand.owner, errand.key.clone())) {
+        if self.nodes[at.node].under_way.insert((errand.owner, Rc::clone(&errand.key))) {
             self.tell_now(at, errand);
         }
     }
 
     pub fn tell_now(&mut self, at: NodeRef, errand: Errand) {
-        let same_shard = errand.owner.shard() == errand.to.shard();
+        // A question is closed by its answer, not by the append of who is asked; that keeps what it made of it.
+        let same_shard = errand.owner.shard() == errand.to.shard() && !errand.asks;
         let envelope = Envelope {
             to: errand.to,
             command: Rc::clone(&errand.command),
             id: CommandId::of_obligation(errand.owner, &errand.key, "tell"),
-            discharges: same_shard.then(|| (errand.owner, errand.key.clone())),
+            discharges: same_shard.then(|| (errand.owner, Rc::clone(&errand.key))),
             from_client: !same_shard,
             reply: ReplyTo::Courier(errand),
         };
@@ -157,6 +159,8 @@ impl Sim<'_> {
     pub fn errand_answered(&mut self, at: NodeRef, errand: Errand, outcome: &Outcome) {
         if *outcome == Outcome::Unanswered {
             self.after_us(TELL_AGAIN_US, Act::TellAgain(at, Box::new(errand)));
+        } else if errand.asks {
+            self.bring_answer(at, errand, outcome);
         } else if errand.owner.shard() == errand.to.shard() {
             self.nodes[at.node].under_way.remove(&(errand.owner, errand.key));
         } else {
@@ -169,6 +173,7 @@ impl Sim<'_> {
         let epoch = self.nodes[at.node].heads[usize::from(run.shard().0)].epoch;
         let nonce = if self.settings.sabotage == Some(Sabotage::SameToken) { 7 } else { self.chance.draw() };
         let until = self.node_now(at.node).plus_ms(LEASE_MS);
+        self.audit.granted((run.shard(), Token { epoch, nonce }), self.now);
         Lease { token: Token { epoch, nonce }, until, worker: "simulated".to_owned() }
     }
 
@@ -180,7 +185,7 @@ impl Sim<'_> {
             let lease = self.lease(at, job.run);
             let owner = self.nodes[at.node].owner;
             job.gates.buckets.iter().for_each(|bucket| self.audit.passed(owner, bucket, now));
-            let names = job.names();
+            let (names, buckets) = (job.names(), job.gates.buckets.clone());
             self.nodes[at.node].places.hold(lease.token, names);
             if self.crash_here(at.node, Class::CrashGranted, 600) {
                 return;
@@ -188,7 +193,7 @@ impl Sim<'_> {
             let (step, attempt, token) = (job.step.clone(), job.attempt, lease.token);
             let envelope = Envelope {
                 to: job.run.stream(),
-                command: Rc::new(run::Command::Grant { step, attempt, lease, buckets: Vec::new() }.into()),
+                command: Rc::new(run::Command::Grant { step, attempt, lease, buckets }.into()),
                 id: CommandId(self.chance.id()),
                 discharges: None,
                 from_client: false,

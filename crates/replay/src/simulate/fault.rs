@@ -29,6 +29,26 @@ macro_rules! words {
                 Self::ALL.iter().copied().find(|one| one.as_str() == word)
             }
         }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                let unknown = || serde::de::Error::custom(format!("{word:?} is no {}", stringify!($name)));
+                Self::parse(&word).ok_or_else(unknown)
+            }
+        }
     };
 }
 pub(super) use words;

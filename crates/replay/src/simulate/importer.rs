@@ -101,7 +101,7 @@ impl Sim<'_> {
             to: stream,
             command: Rc::new(Command::Assessed { slot, sources: assessing.seen.clone() }.into()),
             id: CommandId::of_obligation(stream, &obligation, "assessed"),
-            discharges: Some((stream, obligation)),
+            discharges: Some((stream, obligation.into())),
             from_client: false,
             reply: ReplyTo::Assessed(key),
         };

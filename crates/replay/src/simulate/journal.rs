@@ -91,8 +91,8 @@ impl Sim<'_> {
             }
             let follows = self.settings.sabotage == Some(Sabotage::ClockFollows);
             let batches = batches(&node.heads, &part, now, follows);
-            let (found, sent, acknowledged) = (Vec::new(), false, false);
-            node.lanes[lane].writing = Some(Writing { entries: part, batches, found, sent, acknowledged });
+            let (found, decided, sent, acknowledged) = (Vec::new(), vec![None; batches.len()], false, false);
+            node.lanes[lane].writing = Some(Writing { entries: part, batches, found, decided, sent, acknowledged });
             node.lanes[lane].wait_ms = BACK_OFF_MS.0;
         }
         self.send_group(at, lane);
@@ -101,7 +101,8 @@ impl Sim<'_> {
     fn send_group(&mut self, at: NodeRef, lane: usize) {
         let Some(writing) = self.nodes[at.node].lanes[lane].writing.as_mut() else { return };
         writing.sent = true;
-        let batches = writing.batches.clone();
+        let open = writing.batches.iter().zip(&writing.decided).filter(|(_, decided)| decided.is_none());
+        let batches: Vec<Batch> = open.map(|(batch, _)| batch.clone()).collect();
         let slow = if self.db.slow { 100 } else { 1 };
         let lands = self.chance.between(300, 3_000) * slow;
         let mut back = lands + self.chance.between(100, 500);
@@ -205,7 +206,10 @@ impl Sim<'_> {
             (Answer::Known, Some(Ok(verdicts))) => {
                 self.transactions[id] = None;
                 if !self.crash_here(at.node, Class::CrashCommitted, 120) {
-                    self.settle(at, lane, &verdicts);
+                    let Some(writing) = self.nodes[at.node].lanes[lane].writing.as_mut() else { return };
+                    let open = writing.decided.iter_mut().filter(|decided| decided.is_none());
+                    open.zip(verdicts).for_each(|(decided, verdict)| *decided = Some(verdict));
+                    self.settle_decided(at, lane);
                 }
             }
             (Answer::Known, Some(Err(()))) => {
@@ -235,6 +239,9 @@ impl Sim<'_> {
         let owner = self.nodes[at.node].owner;
         let Some(writing) = &self.nodes[at.node].lanes[lane].writing else { return };
         let nth = writing.found.len();
+        if writing.decided.get(nth).is_some_and(Option::is_some) {
+            return self.known_already(at, lane);
+        }
         let Some(batch) = writing.batches.get(nth).cloned() else { return self.resolved(at, lane) };
         if self.db.down {
             self.after_us(BACK_OFF_MS.1 * 1_000, Act::Resolve(at, lane));
@@ -267,18 +274,39 @@ impl Sim<'_> {
         self.resolve(at, lane);
     }
 
+    /// What is certain of a shard is not asked again.
+    fn known_already(&mut self, at: NodeRef, lane: usize) {
+        if let Some(writing) = self.nodes[at.node].lanes[lane].writing.as_mut() {
+            writing.found.push(None);
+        }
+        self.resolve(at, lane);
+    }
+
+    /// Each shard has an answer of its own: a transaction that arrives while they are asked writes those that were not yet.
     fn resolved(&mut self, at: NodeRef, lane: usize) {
         let Some(writing) = self.nodes[at.node].lanes[lane].writing.as_mut() else { return };
         let found = std::mem::take(&mut writing.found);
-        let lost = |found: &Option<Resolution>| matches!(found, Some(Resolution::Lost));
-        let written = found.iter().any(|found| matches!(found, Some(Resolution::Written { .. })));
-        if written || found.iter().all(lost) {
-            let verdict = |found| if lost(found) { Verdict::Fenced } else { Verdict::Committed };
-            let verdicts: Vec<Verdict> = found.iter().map(verdict).collect();
-            self.settle(at, lane, &verdicts);
+        let together = self.settings.sabotage == Some(Sabotage::AllOrNothing)
+            && found.iter().any(|found| matches!(found, Some(Resolution::Written { .. })));
+        for (decided, found) in writing.decided.iter_mut().zip(found) {
+            match found {
+                Some(Resolution::Written { .. }) => *decided = Some(Verdict::Committed),
+                Some(Resolution::Lost) => *decided = Some(Verdict::Fenced),
+                _ if together => *decided = Some(Verdict::Committed),
+                Some(Resolution::NotWritten { .. }) | None => {}
+            }
+        }
+        if writing.decided.iter().all(Option::is_some) {
+            self.settle_decided(at, lane);
         } else {
             self.send_group(at, lane);
         }
+    }
+
+    fn settle_decided(&mut self, at: NodeRef, lane: usize) {
+        let Some(writing) = self.nodes[at.node].lanes[lane].writing.as_ref() else { return };
+        let verdicts: Vec<Verdict> = writing.decided.iter().copied().flatten().collect();
+        self.settle(at, lane, &verdicts);
     }
 
     /// Heads move on, everybody is answered.
@@ -345,15 +373,15 @@ fn commit(pending: &Pending, (now, follows): (Timestamp, bool), seq: &mut u64, h
             hlc: *hlc,
             at: pending.at,
             command_id: pending.command_id,
-            encoded: encoded.clone(),
-            event: event.clone(),
+            encoded: Rc::clone(encoded),
+            event: Rc::clone(event),
         }));
     }
     Commit {
         stream: pending.stream,
         command: pending.command.clone(),
         facts,
-        opens: pending.opens.clone(),
-        closes: pending.closes.clone(),
+        opens: Rc::clone(&pending.opens),
+        closes: Rc::clone(&pending.closes),
     }
 }

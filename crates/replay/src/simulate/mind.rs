@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nightshift_domain::{
     bulk::{self, BulkDecider},
-    decider::{Ctx, Decider, Delta, decide_once},
+    decider::{Ctx, Decider, Delta},
     definition::{self, DefinitionDecider},
     deliverable::{self, DeliverableDecider},
     ids::{StreamId, StreamKind},
@@ -30,14 +30,6 @@ pub enum Mind {
     Topic(Box<topic::State>),
     Queue(Box<queue::State>),
     Bulk(Box<bulk::State>),
-}
-
-/// A decision that was taken.
-#[derive(Debug)]
-pub struct Decided {
-    pub events: Vec<AnyEvent>,
-    pub after: Mind,
-    pub delta: Delta,
 }
 
 /// A command that was turned down.
@@ -155,10 +147,25 @@ impl Mind {
     }
 
     /// Decides a command of its kind.
-    pub fn decide(&self, command: &AnyCommand, ctx: &Ctx<'_>) -> Result<Decided, Refusal> {
+    pub fn decide(&self, command: &AnyCommand, ctx: &Ctx<'_>) -> Result<Vec<AnyEvent>, Refusal> {
         let other =
             || Refusal { why: "it is for another kind of stream".into(), facts: String::new(), panicked: false };
         paired!(self, command, AnyCommand, (state, command) => once::<D>(state, command, ctx), else Err(other()))
+    }
+
+    /// Remembers events that happen now, one after the other; what they open and close together.
+    pub fn follow(&mut self, stream: StreamId, events: &[AnyEvent], at: Timestamp) -> Delta {
+        let mut delta = Delta::none();
+        for event in events {
+            delta.absorb(self.obligations(stream, event, at));
+            self.evolve(event, at);
+        }
+        delta
+    }
+
+    /// Others look at it also while its append is under way.
+    pub const fn is_asked_while_busy(&self) -> bool {
+        matches!(self, Self::Source(_))
     }
 
     /// Nothing more will be asked of it.
@@ -172,18 +179,14 @@ impl Mind {
     }
 }
 
-/// Deciders whose states and events have a place in [`Mind`] and [`AnyEvent`].
+/// Deciders whose events have a place in [`AnyEvent`].
 trait Minded: Decider {
-    fn mind(state: Self::State) -> Mind;
     fn event(event: Self::Event) -> AnyEvent;
 }
 
 macro_rules! minded {
     ($($decider:ident => $variant:ident),*) => {$(
         impl Minded for $decider {
-            fn mind(state: Self::State) -> Mind {
-                Mind::$variant(Box::new(state))
-            }
             fn event(event: Self::Event) -> AnyEvent {
                 AnyEvent::$variant(event)
             }
@@ -196,16 +199,12 @@ minded!(
     DefinitionDecider => Definition, TopicDecider => Topic, QueueDecider => Queue, BulkDecider => Bulk
 );
 
-fn once<D: Minded>(state: &D::State, command: &D::Command, ctx: &Ctx<'_>) -> Result<Decided, Refusal> {
-    let Ok(decided) = catch_unwind(AssertUnwindSafe(|| decide_once::<D>(state, command, ctx))) else {
+fn once<D: Minded>(state: &D::State, command: &D::Command, ctx: &Ctx<'_>) -> Result<Vec<AnyEvent>, Refusal> {
+    let Ok(decided) = catch_unwind(AssertUnwindSafe(|| D::decide(state, command, ctx))) else {
         return Err(Refusal { why: "the decider panicked".into(), facts: String::new(), panicked: true });
     };
     match decided {
-        Ok(decision) => Ok(Decided {
-            events: decision.events.into_iter().map(D::event).collect(),
-            after: D::mind(decision.after),
-            delta: decision.delta,
-        }),
+        Ok(events) => Ok(events.into_iter().map(D::event).collect()),
         Err(rejection) => Err(Refusal {
             why: rejection.to_string(),
             facts: serde_json::to_string(&rejection).unwrap_or_default(),

@@ -9,9 +9,9 @@
 //! |---|---|
 //! | time and order | `sim` |
 //! | what is durable | `database` |
-//! | a process | `node`, `stream` (the shell), `journal` (the lane), `duties`, `places` (the queue), `workers`, `importer`, `projector` |
+//! | a process | `node`, `stream` (the shell), `journal` (the lane), `duties`, `places` (the queue), `workers`, `importer`, `herald`, `chooser`, `projector` |
 //! | beginning, crash, takeover, disasters | `start` |
-//! | the outside | `world`, `people`, `traffic`, `answers` |
+//! | the outside | `world`, `people`, `traffic`, `govern`, `answers` |
 //! | judgement | `audit` |
 //! | wrong on purpose | `sabotage`, `decorate` |
 //!
@@ -21,11 +21,15 @@
 mod answers;
 mod audit;
 mod chance;
+mod chooser;
 mod database;
 mod decorate;
 mod duties;
 mod fault;
+mod govern;
+mod herald;
 mod importer;
+mod invariant;
 mod journal;
 mod mind;
 mod node;
@@ -33,6 +37,7 @@ mod people;
 mod places;
 mod projector;
 mod quick;
+mod report;
 mod sabotage;
 mod shrink;
 mod sim;
@@ -51,6 +56,8 @@ use nightshift_spec::{Faults, ZonedCalendar, expressions::Cel, workflow};
 pub use self::{
     audit::Violation,
     fault::{Class, Coverage, Fault},
+    invariant::{Invariant, Looks},
+    report::{Asked, Report, never_looked_at, put_between_marks},
     sabotage::Sabotage,
     shrink::shrink,
     summary::Summary,
@@ -89,9 +96,10 @@ pub struct Settings {
     pub nodes: usize,
     /// The definitions that are registered.
     pub documents: Vec<Arc<Document>>,
-    /// Of so many streams one is decided again at the end, and its obligations and snapshots are compared; 0: none.
+    /// Of so many streams one is sampled: it is decided again at the end, and its obligations, snapshots and rows are
+    /// compared; 0: none.
     pub replay_one_in: u64,
-    /// Read models are kept, and compared at the end.
+    /// Read models are kept.
     pub project: bool,
     /// When the world begins.
     pub begin: Timestamp,
@@ -145,8 +153,8 @@ impl Settings {
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// Simulated days, with those of calm.
-    pub days: f64,
+    /// Simulated time, with that of calm, in microseconds.
+    pub lived_us: i64,
     /// Acts of the scheduler.
     pub steps: u64,
     /// Events that became durable.
@@ -158,7 +166,7 @@ pub struct Outcome {
     /// Calls that reached the outside.
     pub effects: u64,
     /// How often an invariant was looked at.
-    pub checks: u64,
+    pub checks: Looks,
     /// How often each class of faults happened.
     pub coverage: Coverage,
     /// The first violations, and how many there are.
@@ -217,7 +225,7 @@ impl Simulator {
         let most = settings.violations_max;
         while sim.audit.count < most && sim.step(end) {}
         if sim.goes_in_circles() {
-            sim.audit.violated("I25", format!("{} acts, and no end: it goes in circles", sim.steps), sim.now);
+            sim.audit.violated(Invariant::I25, format!("{} acts, and no end: it goes in circles", sim.steps), sim.now);
         }
         if sim.audit.count < most {
             let quiet = sim.comes_to_rest(end);
@@ -270,8 +278,7 @@ impl Sim<'_> {
             self.audit.replay(&self.db, self.now, &sampled);
         }
         if self.settings.project {
-            let rows = self.rows();
-            self.audit.rows(&self.db, &rows, self.now);
+            self.audit.rows(&self.db, self.now, &sampled);
         }
     }
 
@@ -279,7 +286,7 @@ impl Sim<'_> {
         let Self { settings, audit, world, coverage, steps, now, .. } = self;
         Outcome {
             seed: settings.seed,
-            days: now.micros_since(settings.begin) as f64 / DAY_US as f64,
+            lived_us: now.micros_since(settings.begin),
             steps,
             events: audit.events,
             commands: audit.commands_count,

@@ -3,7 +3,7 @@
 //! Owns: the shapes. Refuses to know: what is done with them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     rc::Rc,
     sync::Arc,
 };
@@ -12,21 +12,22 @@ use nightshift_actors::queue::limits::Limits;
 use nightshift_domain::codec::Encoded;
 use nightshift_domain::{
     content::Failure,
-    decider::Obligation,
     deliverable::{Order, SourceAssessment},
     ids::{CommandId, DeliverableId, RunId, StreamId, UserId},
     run::{Action, StepOutput, Token},
     streams::{AnyCommand, AnyEvent},
     time::Timestamp,
 };
-use nightshift_ports::log::Resolution;
+use nightshift_ports::log::{Resolution, Verdict};
 use uuid::Uuid;
 
 use super::{
-    database::{Batch, CommandRow},
-    mind::{Decided, Mind, Refusal},
+    chooser::{Choosing, PageKey},
+    database::{Batch, CommandRow, Debt, Due, Key},
+    herald::Owing,
+    mind::Mind,
     places::{Job, Places},
-    quick::Map,
+    quick::{Map, Set},
 };
 
 /// A process in one of its lives: what was meant for a former life reaches nobody.
@@ -40,9 +41,19 @@ pub struct NodeRef {
 #[derive(Debug, Clone)]
 pub struct Errand {
     pub owner: StreamId,
-    pub key: String,
+    pub key: Key,
     pub to: StreamId,
     pub command: Rc<AnyCommand>,
+    /// Whoever owes it is told what came of it, and closes it by that.
+    pub asks: bool,
+}
+
+impl Errand {
+    /// What a stream owes to another.
+    pub fn of(owner: StreamId, debt: &Debt, to: StreamId, command: &Rc<AnyCommand>) -> Self {
+        let asks = matches!(debt.duty, Due::Ask { .. });
+        Self { owner, key: Rc::clone(&debt.key), to, command: Rc::clone(command), asks }
+    }
 }
 
 /// Who hears the answer to a command.
@@ -55,6 +66,9 @@ pub enum ReplyTo {
     Reported(WorkKey),
     Expired(Box<Lost>),
     Looked(SlotKey, usize, Option<String>),
+    Posted(StreamId),
+    Chosen(PageKey),
+    Brought(Errand),
     Assessed(SlotKey),
 }
 
@@ -76,7 +90,7 @@ pub struct Envelope {
     pub to: StreamId,
     pub command: Rc<AnyCommand>,
     pub id: CommandId,
-    pub discharges: Option<(StreamId, String)>,
+    pub discharges: Option<(StreamId, Key)>,
     pub from_client: bool,
     pub reply: ReplyTo,
 }
@@ -96,18 +110,32 @@ pub struct Entity {
     pub version: u64,
     pub remembered: VecDeque<CommandId>,
     pub mailbox: VecDeque<Envelope>,
-    pub resumes: Vec<Obligation>,
+    pub resumes: Vec<Rc<Debt>>,
     pub busy: Option<Box<Busy>>,
     pub snapshot_version: u64,
     pub awake: bool,
+    /// It is not needed any more.
+    pub left: bool,
 }
 
 /// A decision whose append is under way.
 #[derive(Debug)]
 pub struct Busy {
     pub envelope: Envelope,
-    pub decided: Result<Decided, Refusal>,
-    pub closes: Vec<(StreamId, String)>,
+    pub taken: Taken,
+    /// Nothing more was asked of the stream before.
+    pub was_ended: bool,
+    pub opens: Rc<[Rc<Debt>]>,
+    pub closes: Rc<[(StreamId, Key)]>,
+}
+
+/// What a decision comes to in memory, once it is durable.
+#[derive(Debug)]
+pub enum Taken {
+    /// So many events, and the state after them.
+    Yes(u64, Mind),
+    /// Why not.
+    No(String),
 }
 
 /// What one decision wants written.
@@ -117,12 +145,12 @@ pub struct Pending {
     pub expected_version: u64,
     pub command: Option<Rc<CommandRow>>,
     pub command_id: CommandId,
-    pub events: Vec<(Encoded, AnyEvent)>,
+    pub events: Vec<(Rc<Encoded>, Rc<AnyEvent>)>,
     pub at: Timestamp,
-    pub opens: Vec<Obligation>,
-    pub closes: Vec<(StreamId, String)>,
+    pub opens: Rc<[Rc<Debt>]>,
+    pub closes: Rc<[(StreamId, Key)]>,
     /// None: a bare discharge of this key.
-    pub discharge: Option<String>,
+    pub discharge: Option<Key>,
 }
 
 /// The writer of some shards.
@@ -141,6 +169,8 @@ pub struct Writing {
     pub entries: Vec<Rc<Pending>>,
     pub batches: Vec<Batch>,
     pub found: Vec<Option<Resolution>>,
+    /// What is certain; none: it is to be written, for the first time or again.
+    pub decided: Vec<Option<Verdict>>,
     /// It is on its way; at most one group of a lane is.
     pub sent: bool,
     /// Nobody is told the truth: the simulator acknowledged it before.
@@ -195,15 +225,18 @@ pub struct Node {
     pub heads: Vec<Head>,
     pub lanes: Vec<Lane>,
     pub streams: Map<StreamId, Entity>,
-    pub timers: BTreeMap<(Timestamp, StreamId, String), Errand>,
-    pub due_of: Map<(StreamId, String), Timestamp>,
+    pub timers: BTreeMap<(Timestamp, StreamId, Key), Errand>,
+    pub due_of: Map<(StreamId, Key), Timestamp>,
     pub alarm: Option<Timestamp>,
-    pub under_way: BTreeSet<(StreamId, String)>,
+    pub under_way: Set<(StreamId, Key)>,
     pub places: Places,
     /// When it looks at its buckets again.
     pub refill_armed: Option<Timestamp>,
     pub doing: BTreeMap<WorkKey, Doing>,
     pub slots: BTreeMap<SlotKey, Assessing>,
+    /// Messages of runs, the first of each on its way.
+    pub lines: BTreeMap<StreamId, VecDeque<Owing>>,
+    pub choosing: BTreeMap<PageKey, Choosing>,
     pub projecting: bool,
 }
 
@@ -221,11 +254,13 @@ impl Node {
             timers: BTreeMap::new(),
             due_of: Map::default(),
             alarm: None,
-            under_way: BTreeSet::new(),
+            under_way: Set::default(),
             places,
             refill_armed: None,
             doing: BTreeMap::new(),
             slots: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            choosing: BTreeMap::new(),
             projecting: false,
         }
     }

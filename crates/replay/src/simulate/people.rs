@@ -97,7 +97,7 @@ impl Sim<'_> {
 
     /// People see what happened, and do something about some of it.
     pub fn people_see(&mut self, fact: &Fact) {
-        match &fact.event {
+        match &*fact.event {
             AnyEvent::Deliverable(Told::Created { .. }) => {
                 self.clients.deliverables.push(DeliverableId::from_uuid(fact.stream.id));
             }
@@ -152,7 +152,10 @@ impl Sim<'_> {
             // A step that is done again asks again: not for ever.
             let action = if action == ApprovalAction::Retry && approval.round > 3 { options[0] } else { action };
             let by = format!("person{person}");
-            let answer = Answer { approval: approval.id, action, by, note: None, modifications: None, digest: None };
+            let option = approval.checkpoint.options.iter().find(|option| option.action == action);
+            let changes = option.is_some_and(|option| option.allows_modification) && self.chance.happens(300_000);
+            let modifications = changes.then(|| json!({"changed": self.chance.below(1_000)}));
+            let answer = Answer { approval: approval.id, action, by, note: None, modifications, digest: None };
             let spread = self.chance.between(0, 3_000);
             self.ask(wait + spread, run, run::Command::Answer(Box::new(answer)));
         }
@@ -195,7 +198,7 @@ impl Sim<'_> {
         }
     }
 
-    fn some_deliverable(&mut self) -> Option<StreamId> {
+    pub fn some_deliverable(&mut self) -> Option<StreamId> {
         let all = &self.clients.deliverables;
         (!all.is_empty()).then(|| self.chance.pick(all).stream())
     }

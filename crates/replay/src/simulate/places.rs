@@ -11,7 +11,7 @@ use nightshift_actors::queue::{
 };
 use nightshift_domain::{
     ids::{RunId, UserId},
-    run::{Gates, Token},
+    run::{DEFAULT_QUEUE, Gates, Token},
     time::Timestamp,
 };
 
@@ -49,6 +49,7 @@ fn names(gates: &Gates) -> Vec<Named> {
 enum HeldBy {
     Place(Named),
     Rate(String),
+    Pause(String),
 }
 
 /// Who waits and who holds a place.
@@ -127,12 +128,20 @@ impl Places {
         }
     }
 
+    /// Steps at once.
+    fn places(&self) -> usize {
+        self.limits.concurrency.unwrap_or(self.concurrency)
+    }
+
     fn has_room(&self, named: &Named) -> bool {
         let taken = self.named.get(named).copied().unwrap_or(0);
         self.limits.places(named).is_none_or(|places| taken < places)
     }
 
     fn obstacle(&mut self, gates: &Gates, now: Timestamp) -> Option<HeldBy> {
+        if self.limits.paused.queues.contains(&gates.queue) {
+            return Some(HeldBy::Pause(gates.queue.clone()));
+        }
         if let Some(full) = names(gates).into_iter().find(|named| !self.has_room(named)) {
             return Some(HeldBy::Place(full));
         }
@@ -151,7 +160,7 @@ impl Places {
 
     /// The next job that gets a place now.
     pub fn next(&mut self, now: Timestamp) -> Option<Job> {
-        while self.taken.len() < self.concurrency {
+        while !self.limits.paused.all && self.taken.len() < self.places() {
             let key = self.order.next(now)?;
             let Some(job) = self.jobs.get(&key) else { continue };
             let gates = job.gates.clone();
@@ -182,7 +191,14 @@ impl Places {
         if let HeldBy::Rate(bucket) = &by {
             let due = self.buckets.get_mut(bucket).and_then(|bucket| bucket.ready_at(1.0, now));
             self.arm(due);
-            names(gates).into_iter().for_each(|named| self.call_back(&HeldBy::Place(named), 1));
+        }
+        // Places and tokens that it does not take now are for others: it may have been called back for one of them.
+        let free: Vec<Named> = names(gates).into_iter().filter(|named| self.has_room(named)).collect();
+        free.into_iter().for_each(|named| self.call_back(&HeldBy::Place(named), 1));
+        for key in &gates.buckets {
+            if self.buckets.get_mut(key).is_some_and(|bucket| bucket.ready_at(1.0, now) == Some(now)) {
+                self.call_back(&HeldBy::Rate(key.clone()), 1);
+            }
         }
         self.held.entry(by).or_default().push_back(key);
     }
@@ -197,7 +213,7 @@ impl Places {
         self.refill_at = None;
         let rate = |by: &HeldBy| match by {
             HeldBy::Rate(key) => Some(key.clone()),
-            HeldBy::Place(_) => None,
+            HeldBy::Place(_) | HeldBy::Pause(_) => None,
         };
         let keys: Vec<String> = self.held.keys().filter_map(rate).collect();
         for key in keys {
@@ -212,8 +228,26 @@ impl Places {
         }
     }
 
+    /// Other limits from now on: what they held back joins again.
+    pub fn set_limits(&mut self, limits: Limits, now: Timestamp) {
+        self.buckets.retain(|key, bucket| match limits.rate(key) {
+            Some(rate) => {
+                bucket.set_rate(rate, now);
+                true
+            }
+            None => false,
+        });
+        self.limits = limits;
+        let all: Vec<HeldBy> = self.held.keys().cloned().collect();
+        all.iter().for_each(|by| self.call_back(by, usize::MAX));
+    }
+
     /// Whether the place of an attempt may stay with its run.
     pub fn may_keep(&self, user: &UserId, token: Token, priority: i16, now: Timestamp) -> bool {
-        self.taken.contains_key(&token) && !self.order.is_before(user, priority, now)
+        // Who keeps it passes no gates, so those of its queue must be open.
+        let counted = self.limits.places(&Named::Queue(DEFAULT_QUEUE.to_owned())).is_some();
+        let limited = counted || self.limits.paused.holds(DEFAULT_QUEUE);
+        let there = self.taken.contains_key(&token) && self.taken.len() <= self.places();
+        there && !limited && !self.order.is_before(user, priority, now)
     }
 }

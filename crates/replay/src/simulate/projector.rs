@@ -1,19 +1,19 @@
 //! The read models of a process, as in `actors::projector`: a page is folded, then written with its checkpoint.
 //!
-//! Owns: the fence of the checkpoint. Refuses to know: what a row says.
-
-use std::collections::BTreeMap;
+//! Owns: the fence of the checkpoint. Rows are made of the sampled streams alone; the checkpoint is everybody's.
+//! Refuses to know: what a row says.
 
 use nightshift_domain::ids::ShardId;
-use nightshift_ports::rows::key_text;
-use nightshift_projections::{Image, Rows, apply, reads, table::TableDef, tables};
+use nightshift_projections::{
+    Image, apply, reads,
+    table::{RowKey, TableDef},
+};
 
 use super::{
     Sabotage,
     node::NodeRef,
     sim::{Act, Sim},
 };
-use crate::fixture::GoldenRow;
 
 /// Events of a shard in one page.
 const PAGE: usize = 64;
@@ -26,7 +26,7 @@ pub struct Page {
     from: u64,
     upto: u64,
     upserts: Vec<(&'static TableDef, Image)>,
-    deletes: Vec<(&'static str, String)>,
+    deletes: Vec<(&'static TableDef, RowKey)>,
 }
 
 impl Sim<'_> {
@@ -50,24 +50,27 @@ impl Sim<'_> {
             return;
         };
         let from = self.db.checkpoints.get(&shard).copied().unwrap_or(0);
-        let mut rows = Rows::new();
+        let mut rows = std::mem::take(&mut self.world.folder);
         let mut upto = from;
         let most = 1 + usize::try_from(self.chance.below(PAGE as u64)).unwrap_or(0);
         let skip = usize::try_from(from).unwrap_or(usize::MAX);
         for written in self.db.table(shard).log.iter().skip(skip).take(most) {
-            let recorded = written.recorded(shard);
+            upto = written.fact.seq;
+            if !self.is_sampled(written.fact.stream) {
+                continue;
+            }
+            let recorded = written.place(shard);
             for (table, key) in reads(&written.fact.event, &recorded) {
                 if !rows.knows(table, &key) {
-                    let known = self.db.rows.get(&(table.name, key_text(&key)));
-                    let row = known.map(|image| image.clone().into_row(table));
-                    rows.load(table, key, row);
+                    let place = (table.name, key);
+                    let known = self.db.rows.get(&place).cloned();
+                    rows.load_image(table, place.1, known);
                 }
             }
             apply(&mut rows, &recorded, &written.fact.event);
-            upto = written.fact.seq;
         }
         let (upserts, deletes) = rows.take_changed();
-        let deletes = deletes.into_iter().map(|(table, key)| (table.name, key_text(&key))).collect();
+        self.world.folder = rows;
         self.world.pages.retain(|page| page.by != at);
         self.world.pages.push(Page { by: at, shard, from, upto, upserts, deletes });
         let wait = self.chance.between(1_000, 60_000);
@@ -88,23 +91,12 @@ impl Sim<'_> {
             self.audit.checkpoint(page.shard, page.upto, self.now);
             self.db.checkpoints.insert(page.shard, page.upto);
             for (table, image) in page.upserts {
-                self.db.rows.insert((table.name, key_text(&image.key(table))), image);
+                self.db.rows.insert((table.name, image.key(table)), image);
             }
-            for gone in page.deletes {
-                self.db.rows.remove(&gone);
+            for (table, key) in page.deletes {
+                self.db.rows.remove(&(table.name, key));
             }
         }
         self.nudge_projector(at);
-    }
-
-    /// The rows as they stand, in the form in which they are compared.
-    pub fn rows(&self) -> Vec<GoldenRow> {
-        let defs: BTreeMap<&str, &'static TableDef> = tables::ALL.iter().map(|table| (table.name, *table)).collect();
-        let row = |((name, _), image): (&(&'static str, String), &Image)| {
-            let table = defs.get(name)?;
-            let row = nightshift_ports::rows::normal(table, image.clone().into_row(table));
-            Some(GoldenRow { table: (*name).to_owned(), row })
-        };
-        self.db.rows.iter().filter_map(row).collect()
     }
 }

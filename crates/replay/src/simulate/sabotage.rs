@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fault::words;
+use super::{Invariant, fault::words};
 
 /// Another number at each call, whatever the seed.
 pub fn unseeded() -> u64 {
@@ -67,34 +67,60 @@ words! {
         TwoVersions => "two_versions",
         /// A run is over while its steps are not.
         EarlyEnd => "early_end",
+        /// What is known of one shard of a group is believed of all.
+        AllOrNothing => "all_or_nothing",
+        /// A process does not hear what is set of the queue.
+        DeafQueue => "deaf_queue",
+        /// A process that begins does not read what is set of the queue.
+        ForgetPause => "forget_pause",
+        /// A webhook that did not take a message counts as told.
+        UntoldReport => "untold_report",
+        /// The messages of a run are sent in any order.
+        ShuffleReports => "shuffle_reports",
+        /// A page of a bulk job has a letter twice.
+        LetterTwice => "letter_twice",
+        /// What a run refused is counted as done.
+        SayDone => "say_done",
+        /// What people changed with their answer is lost.
+        LoseChanges => "lose_changes",
+        /// A run begins under a version that is not in force.
+        FormerVersion => "former_version",
+        /// A schedule goes on by its old rule when its order has another.
+        LoseRetime => "lose_retime",
     }
 }
 
 impl Sabotage {
     /// The invariants of `docs/reliability.md` that must be seen broken: one of them is enough.
     #[must_use]
-    pub const fn breaks(self) -> &'static [&'static str] {
+    pub const fn breaks(self) -> &'static [Invariant] {
         match self {
-            Self::DropFence => &["I1", "I3", "I5"],
-            Self::AckBeforeCommit | Self::SkipDedup => &["I2"],
-            Self::GuessWritten => &["I2", "I23"],
-            Self::ReuseEpoch => &["I3"],
-            Self::LoseTimer => &["I9", "I13", "I25"],
-            Self::DoubleFire => &["I13"],
-            Self::LeakSlot => &["I12", "I25"],
-            Self::ApplyStale => &["I11"],
-            Self::HalfBatch => &["I4"],
-            Self::DropObligation | Self::KeepObligation => &["I9"],
-            Self::KeyPerAttempt | Self::EffectBeforeCommit => &["I23"],
-            Self::AnswerTwice | Self::OverLimit | Self::TwoVersions | Self::EarlyEnd => &["I17"],
-            Self::FreeTokens => &["I21"],
-            Self::ClockFollows => &["I7"],
-            Self::UnfencedRows => &["I10"],
-            Self::WrongSnapshot => &["I18"],
-            Self::HiddenInput => &["I19"],
-            Self::SameToken => &["I8"],
-            Self::KeepDeadLease => &["I12", "I25"],
-            Self::Unseeded => &["I24"],
+            Self::DropFence => &[Invariant::I1, Invariant::I3, Invariant::I5],
+            Self::AckBeforeCommit | Self::SkipDedup => &[Invariant::I2],
+            Self::GuessWritten => &[Invariant::I2, Invariant::I23],
+            Self::ReuseEpoch => &[Invariant::I3],
+            Self::LoseTimer => &[Invariant::I9, Invariant::I13, Invariant::I25],
+            Self::DoubleFire => &[Invariant::I13],
+            Self::LeakSlot => &[Invariant::I12, Invariant::I25],
+            Self::ApplyStale => &[Invariant::I11],
+            Self::HalfBatch => &[Invariant::I4],
+            Self::DropObligation | Self::KeepObligation => &[Invariant::I9],
+            Self::KeyPerAttempt | Self::EffectBeforeCommit => &[Invariant::I23],
+            Self::AnswerTwice | Self::OverLimit | Self::TwoVersions | Self::EarlyEnd => &[Invariant::I17],
+            Self::FreeTokens => &[Invariant::I21],
+            Self::ClockFollows => &[Invariant::I7],
+            Self::UnfencedRows => &[Invariant::I10],
+            Self::WrongSnapshot => &[Invariant::I18],
+            Self::HiddenInput => &[Invariant::I19],
+            Self::SameToken => &[Invariant::I8],
+            Self::KeepDeadLease => &[Invariant::I12, Invariant::I25],
+            Self::Unseeded => &[Invariant::I24],
+            Self::AllOrNothing => &[Invariant::I2, Invariant::I9, Invariant::I4],
+            Self::DeafQueue | Self::ForgetPause => &[Invariant::I26, Invariant::I17],
+            Self::LetterTwice | Self::SayDone => &[Invariant::I27],
+            Self::UntoldReport | Self::ShuffleReports => &[Invariant::I28],
+            Self::LoseChanges => &[Invariant::I17],
+            Self::FormerVersion | Self::LoseRetime => &[Invariant::I29],
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: what is tried: fewer days, faults, orders, requests, processes. Refuses to know: why it fails.
 
-use super::{Outcome, Settings, Simulator};
+use super::{Invariant, Outcome, Settings, Simulator};
 
 /// Histories that are tried at most.
 const TRIES_MAX: u32 = 60;
@@ -10,7 +10,7 @@ const TRIES_MAX: u32 = 60;
 /// The smallest settings that were found to break one of the same invariants, and what became of them. The seed stays.
 #[must_use]
 pub fn shrink(simulator: &Simulator, failing: &Settings, outcome: Outcome) -> (Settings, Outcome) {
-    let broken: Vec<&'static str> = outcome.violations.iter().map(|violation| violation.invariant).collect();
+    let broken: Vec<Invariant> = outcome.violations.iter().map(|violation| violation.invariant).collect();
     let (mut best, mut found, mut tries) = (failing.clone(), outcome, 0);
     loop {
         let smaller = candidates(&best).into_iter().find_map(|candidate| {

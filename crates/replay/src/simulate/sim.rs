@@ -19,6 +19,7 @@ use super::{
     Sabotage, Settings,
     audit::Audit,
     chance::Chance,
+    chooser::PageKey,
     database::{Batch, Broken, Database},
     fault::{Class, Coverage, Swarm},
     journal::Transaction,
@@ -49,6 +50,9 @@ pub enum Act {
     Look(NodeRef, SlotKey),
     Assessed(NodeRef, SlotKey),
     Rescan(NodeRef),
+    Post(NodeRef, StreamId),
+    Posted(NodeRef, StreamId),
+    Choose(NodeRef, PageKey),
     Project(NodeRef),
     Projected(NodeRef),
     /// A result of the past comes once more, from nobody in particular.
@@ -80,6 +84,9 @@ impl Act {
             | Self::Look(at, _)
             | Self::Assessed(at, _)
             | Self::Rescan(at)
+            | Self::Post(at, _)
+            | Self::Posted(at, _)
+            | Self::Choose(at, _)
             | Self::Project(at)
             | Self::Projected(at) => Some(*at),
             _ => None,
@@ -279,6 +286,9 @@ impl<'a> Sim<'a> {
             Act::Look(at, slot) => self.look(at, slot),
             Act::Assessed(at, slot) => self.assessed(at, slot),
             Act::Rescan(at) => self.rescan(at),
+            Act::Post(at, run) => self.post(at, run),
+            Act::Posted(at, run) => self.posted(at, run),
+            Act::Choose(at, page) => self.look_up(at, page),
             Act::Project(at) => self.project(at),
             Act::Projected(at) => self.projected(at),
             Act::Late(stream, command) => self.late(stream, command),

@@ -2,16 +2,14 @@
 //!
 //! Owns: crashes, takeovers, recovery from what is owed. Refuses to know: what is owed.
 
-use std::rc::Rc;
-
 use nightshift_domain::{
-    decider::{Class as Owes, Duty},
     ids::{RunId, ShardId},
     time::Timestamp,
 };
 
 use super::{
     Sabotage,
+    database::{Due, Owed},
     fault::{Class, Fault},
     node::{Errand, Lost, NodeRef},
     sim::{Act, Sim},
@@ -104,7 +102,8 @@ impl Sim<'_> {
         (found.alive, found.owner) = (true, owner);
         found.frozen_until = Timestamp(0);
         let at = NodeRef { node, life: found.life };
-        self.audit.session(owner, self.settings_concurrency);
+        self.audit.session(owner, self.now);
+        self.read_queue(at);
         if self.crash_here(node, Class::CrashStarting, 30_000) {
             return;
         }
@@ -119,30 +118,27 @@ impl Sim<'_> {
             return;
         }
         let owed: Vec<_> = self.db.shards.iter().flat_map(|table| table.owed.values()).cloned().collect();
-        for owed in owed {
-            let key = owed.obligation.key.clone();
-            match &owed.obligation.duty {
-                Duty::Tell { to, command } => {
-                    let command = Rc::new((**command).clone());
-                    self.tell(at, Errand { owner: owed.stream, key, to: *to, command });
+        for Owed { stream, debt } in owed {
+            match &debt.duty {
+                Due::Tell { to, command } | Due::Ask { to, command } => {
+                    self.tell(at, Errand::of(stream, &debt, *to, command));
                 }
-                Duty::Wake { to, command } => {
-                    let command = Rc::new((**command).clone());
-                    let errand = Errand { owner: owed.stream, key, to: *to, command };
-                    self.arm(at, owed.obligation.due_at, errand);
+                Due::Report { report } => self.herald(at, stream, report, debt.due_at),
+                Due::Wake { to, command } => {
+                    self.arm(at, debt.due_at, Errand::of(stream, &debt, *to, command));
                 }
-                Duty::Attempt { step, attempt, token } if !self.holds(at, *token) => {
+                Due::Attempt { step, attempt, token } if !self.holds(at, *token) => {
                     if self.settings.sabotage != Some(Sabotage::KeepDeadLease) {
-                        let run = RunId::from_uuid(owed.stream.id);
+                        let run = RunId::from_uuid(stream.id);
                         self.expire(at, Lost { run, step: step.clone(), attempt: *attempt, token: *token });
                     }
                 }
-                Duty::Lease { .. } | Duty::Assess { .. } => {
-                    let entity = self.nodes[at.node].streams.entry(owed.stream).or_default();
-                    entity.resumes.push(owed.obligation.clone());
-                    self.wake(at, owed.stream);
+                Due::Lease { .. } | Due::Assess { .. } | Due::Choose { .. } => {
+                    let entity = self.nodes[at.node].streams.entry(stream).or_default();
+                    entity.resumes.push(debt);
+                    self.wake(at, stream);
                 }
-                Duty::Attempt { .. } | Duty::Ask { .. } | Duty::Choose { .. } | Duty::Report { .. } => {}
+                Due::Attempt { .. } => {}
             }
         }
         self.crash_here(at.node, Class::CrashStarting, 30_000);
@@ -201,11 +197,12 @@ impl Sim<'_> {
 
     /// Whether nothing is owed but timers of the future, and nothing is on its way.
     pub fn is_quiet(&self) -> bool {
-        let future = |owed: &nightshift_ports::log::Owed| {
-            let waits = owed.obligation.duty.class() == Owes::Timer && owed.obligation.due_at > self.now;
+        let future = |owed: &Owed| {
+            let debt = &owed.debt;
+            let waits = debt.is_timer() && debt.due_at > self.now;
             // A step that is tried again tomorrow keeps its run from its end, and is no work under way.
-            let soon = owed.obligation.due_at < self.now.plus_ms(86_400_000);
-            waits && !(soon && owed.obligation.key.starts_with("retry:"))
+            let soon = debt.due_at < self.now.plus_ms(86_400_000);
+            waits && !(soon && debt.key.starts_with("retry:"))
         };
         self.db.shards.iter().all(|table| table.owed.values().all(future)) && self.clients_heard()
     }

@@ -9,17 +9,18 @@ use nightshift_domain::{
     codec,
     decider::{Ctx, Delta, RecordedCtx},
     ids::{CommandId, StreamId},
+    streams::AnyEvent,
     time::Timestamp,
 };
 
 use super::{
-    Sabotage,
-    database::{CommandRow, Snapshot},
+    Invariant, Sabotage,
+    database::{CommandRow, Debt, Key, Snapshot},
     decorate,
     fault::{Class, Fault},
     journal::Appended,
-    mind::{Decided, Mind, Refusal},
-    node::{Busy, Entity, Envelope, NodeRef, Outcome, Pending, ReplyTo},
+    mind::{Mind, Refusal},
+    node::{Busy, Entity, Envelope, NodeRef, Outcome, Pending, ReplyTo, Taken},
     sim::{Act, Sim},
 };
 use crate::folding::delta_bytes;
@@ -62,9 +63,9 @@ impl Sim<'_> {
                 }
                 return;
             }
-            for obligation in std::mem::take(&mut entity.resumes) {
+            for debt in std::mem::take(&mut entity.resumes) {
                 if let Some(mind) = &entity.mind {
-                    self.hand_over(at, stream, mind, std::slice::from_ref(&obligation));
+                    self.hand_over(at, stream, mind, std::slice::from_ref(&debt));
                 }
             }
             while let Some(envelope) = entity.mailbox.pop_front() {
@@ -87,7 +88,8 @@ impl Sim<'_> {
 
     fn put_back(&mut self, at: NodeRef, stream: StreamId, entity: Entity) {
         let idle = entity.busy.is_none() && entity.mailbox.is_empty() && entity.resumes.is_empty();
-        let leaves = idle && (entity.mind.as_ref().is_some_and(Mind::ended) || self.chance.happens(20_000));
+        let leaves =
+            idle && (entity.left || entity.mind.as_ref().is_some_and(Mind::ended) || self.chance.happens(20_000));
         if leaves {
             return;
         }
@@ -106,7 +108,7 @@ impl Sim<'_> {
             return false;
         }
         let (mut mind, mut version) = match self.db.snapshots.get(&stream) {
-            Some(Snapshot { version, state }) => (state.clone(), *version),
+            Some(Snapshot { version, state }) => ((**state).clone(), *version),
             None => (Mind::unborn(stream.kind), 0),
         };
         entity.remembered.clear();
@@ -140,24 +142,36 @@ impl Sim<'_> {
         let decided = decorate::decide(self.settings.sabotage, mind, &envelope.command, &ctx);
         if let Err(Refusal { panicked: true, .. }) = &decided {
             let what = format!("the decider of {} panicked at {:?}", envelope.to, envelope.command);
-            self.audit.violated("I17", what, self.now);
+            self.audit.violated(Invariant::I17, what, self.now);
         }
         if self.crash_here(at.node, Class::CrashDecided, 120) {
             return;
         }
-        let silent = matches!(&decided, Ok(decided) if decided.events.is_empty());
+        let silent = matches!(&decided, Ok(events) if events.is_empty());
         if silent && !envelope.from_client && envelope.discharges.is_none() {
             return self.reply(at, envelope.reply, &Outcome::Done);
         }
-        let version = entity.version;
-        let (pending, closes) = self.pending(&envelope, version, &decided, now);
+        let was_ended = mind.ended();
+        let (said, taken) = match decided {
+            Err(refusal) => (Said::refused(&refusal), Taken::No(refusal.why)),
+            Ok(events) => {
+                // Nobody asks a stream that waits for an append; sources are the exception.
+                let mind = if mind.is_asked_while_busy() { Some(mind.clone()) } else { entity.mind.take() };
+                let Some(mut after) = mind else { return };
+                let delta = after.follow(envelope.to, &events, now);
+                let many = events.len() as u64;
+                (Said::taken(events, delta), Taken::Yes(many, after))
+            }
+        };
+        let pending = self.pending(&envelope, entity.version, said, now);
+        let (opens, closes) = (Rc::clone(&pending.opens), Rc::clone(&pending.closes));
         if self.settings.sabotage == Some(Sabotage::EffectBeforeCommit)
-            && let Ok(decided) = &decided
+            && let Taken::Yes(_, after) = &taken
         {
-            self.hand_over(at, envelope.to, &decided.after, &pending.opens);
+            self.hand_over(at, envelope.to, after, &opens);
         }
         self.write(at, pending);
-        entity.busy = Some(Box::new(Busy { envelope, decided, closes }));
+        entity.busy = Some(Box::new(Busy { envelope, taken, was_ended, opens, closes }));
     }
 
     /// A command that was taken before gets the reply it got then.
@@ -176,43 +190,37 @@ impl Sim<'_> {
         } else {
             None
         };
-        if let (Some(_), Some((owner, key))) = (&known, &envelope.discharges) {
-            self.nodes[at.node].under_way.remove(&(*owner, key.clone()));
+        if let (Some(_), Some(discharged)) = (&known, &envelope.discharges) {
+            self.nodes[at.node].under_way.remove(discharged);
         }
         Ok(known)
     }
 
-    fn pending(
-        &self,
-        envelope: &Envelope,
-        version: u64,
-        decided: &Result<Decided, Refusal>,
-        now: Timestamp,
-    ) -> (Pending, Vec<(StreamId, String)>) {
-        let none = Delta::none();
-        let delta = decided.as_ref().map_or(&none, |decided| &decided.delta);
-        let own = delta.closes.iter().map(|key| (envelope.to, key.clone()));
-        let closes: Vec<(StreamId, String)> = own.chain(envelope.discharges.clone()).collect();
-        let events = decided.as_ref().map_or(&[][..], |decided| &decided.events);
-        let encoded = events.iter().filter_map(|event| Some((codec::encode_any(event).ok()?, event.clone())));
-        let pending = Pending {
+    fn pending(&self, envelope: &Envelope, version: u64, said: Said, now: Timestamp) -> Pending {
+        let command = Rc::new(self.record(envelope, &said, now));
+        let Said { events, delta, .. } = said;
+        let own = delta.closes.into_iter().map(|key| (envelope.to, Key::from(key)));
+        let encoded = events.into_iter().filter_map(|event| {
+            let encoded = codec::encode_any(&event).ok()?;
+            Some((Rc::new(encoded), Rc::new(event)))
+        });
+        Pending {
             stream: envelope.to,
             expected_version: version,
-            command: Some(Rc::new(self.record(envelope, decided, now))),
+            command: Some(command),
             command_id: envelope.id,
             events: encoded.collect(),
             at: now,
-            opens: delta.opens.clone(),
-            closes: closes.clone(),
+            closes: own.chain(envelope.discharges.clone()).collect(),
+            opens: delta.opens.into_iter().map(Debt::of).collect(),
             discharge: None,
-        };
-        (pending, closes)
+        }
     }
 
     /// The command as it is kept; what it takes to decide it again only for streams that will be.
-    fn record(&self, envelope: &Envelope, decided: &Result<Decided, Refusal>, now: Timestamp) -> CommandRow {
+    fn record(&self, envelope: &Envelope, said: &Said, now: Timestamp) -> CommandRow {
+        let (id, accepted) = (envelope.id, said.reply.is_none());
         let told = Rc::clone(&envelope.command);
-        let (id, accepted) = (envelope.id, decided.is_ok());
         if !self.is_sampled(envelope.to) {
             let none = Vec::new;
             return CommandRow { id, told, accepted, payload: none(), ctx: none(), reply: none(), delta: none() };
@@ -226,9 +234,9 @@ impl Sim<'_> {
             request: None,
         };
         let payload = decorate::payload(&told);
-        let (reply, delta) = match decided {
-            Ok(decided) => (Vec::new(), delta_bytes(&decided.delta).unwrap_or_default()),
-            Err(refusal) => (codec::to_bytes(refusal).unwrap_or_default(), Vec::new()),
+        let (reply, delta) = match &said.reply {
+            None => (Vec::new(), delta_bytes(&said.delta).unwrap_or_default()),
+            Some(reply) => (reply.clone(), Vec::new()),
         };
         CommandRow { id, told, accepted, payload, ctx: codec::to_bytes(&ctx).unwrap_or_default(), reply, delta }
     }
@@ -237,7 +245,7 @@ impl Sim<'_> {
     pub fn appended(&mut self, at: NodeRef, entry: &Pending, appended: Appended) {
         if let Some(key) = &entry.discharge {
             if appended == Appended::Yes {
-                self.nodes[at.node].under_way.remove(&(entry.stream, key.clone()));
+                self.nodes[at.node].under_way.remove(&(entry.stream, Rc::clone(key)));
             }
             return;
         }
@@ -247,7 +255,11 @@ impl Sim<'_> {
         match appended {
             Appended::Yes => self.durable(at, &mut entity, *busy),
             Appended::Contradiction => self.contradiction(at, &mut entity, *busy),
-            Appended::Fenced => self.reply(at, busy.envelope.reply, &Outcome::Unanswered),
+            Appended::Fenced => {
+                // What was decided is nowhere; the stream is read again, if this process should live on.
+                entity.left = busy.was_ended;
+                self.reply(at, busy.envelope.reply, &Outcome::Unanswered);
+            }
         }
         if self.nodes[at.node].life != at.life {
             return;
@@ -260,17 +272,20 @@ impl Sim<'_> {
     }
 
     fn durable(&mut self, at: NodeRef, entity: &mut Entity, busy: Busy) {
-        let Busy { envelope, decided, closes } = busy;
-        let outcome = match decided {
-            Ok(Decided { events, after, delta }) => {
-                entity.version += events.len() as u64;
+        let Busy { envelope, taken, opens, closes, .. } = busy;
+        let outcome = match taken {
+            Taken::Yes(many, after) => {
+                entity.version += many;
                 remember(entity, envelope.id);
-                self.hand_over(at, envelope.to, &after, &delta.opens);
+                self.hand_over(at, envelope.to, &after, &opens);
+                if let Mind::Queue(state) = &after {
+                    self.queue_changed(at, state);
+                }
                 entity.mind = Some(after);
                 self.keep_snapshot(envelope.to, entity);
                 Outcome::Done
             }
-            Err(refusal) => Outcome::Rejected(refusal.why),
+            Taken::No(why) => Outcome::Rejected(why),
         };
         self.close(at, &closes);
         if self.nodes[at.node].life == at.life && !self.crash_here(at.node, Class::CrashHandedOver, 120) {
@@ -299,13 +314,13 @@ impl Sim<'_> {
         let newer = self.db.snapshots.get(&stream).is_some_and(|known| known.version > entity.version);
         if !newer && !self.db.down {
             let wrong = u64::from(self.settings.sabotage == Some(Sabotage::WrongSnapshot));
-            let snapshot = Snapshot { version: entity.version - wrong, state: mind.clone() };
+            let snapshot = Snapshot { version: entity.version - wrong, state: Rc::new(mind.clone()) };
             self.db.snapshots.insert(stream, snapshot);
         }
     }
 
     /// Closes an obligation that a stream of another shard has discharged.
-    pub fn discharge(&mut self, at: NodeRef, owner: StreamId, key: String) {
+    pub fn discharge(&mut self, at: NodeRef, owner: StreamId, key: Key) {
         let pending = Pending {
             stream: owner,
             expected_version: 0,
@@ -313,8 +328,8 @@ impl Sim<'_> {
             command_id: CommandId::of_obligation(owner, &key, "discharge"),
             events: Vec::new(),
             at: self.node_now(at.node),
-            opens: Vec::new(),
-            closes: vec![(owner, key.clone())],
+            opens: Rc::default(),
+            closes: Rc::new([(owner, Rc::clone(&key))]),
             discharge: Some(key),
         };
         self.write(at, pending);
@@ -333,6 +348,9 @@ impl Sim<'_> {
                     self.after_us(200_000, Act::Expire(at, lost));
                 }
             }
+            ReplyTo::Posted(run) => self.end_heard(at, run, outcome),
+            ReplyTo::Chosen(page) => self.chosen(at, page, outcome),
+            ReplyTo::Brought(errand) => self.answer_brought(at, errand, outcome),
             ReplyTo::Looked(slot, nth, error) => self.looked(at, slot, nth, error, outcome),
             ReplyTo::Assessed(slot) => {
                 if *outcome == Outcome::Unanswered {
@@ -342,6 +360,25 @@ impl Sim<'_> {
                 }
             }
         }
+    }
+}
+
+/// What a decision comes to, before it is written.
+struct Said {
+    events: Vec<AnyEvent>,
+    delta: Delta,
+    /// The refusal as it is kept; none: it was taken.
+    reply: Option<Vec<u8>>,
+}
+
+impl Said {
+    fn taken(events: Vec<AnyEvent>, delta: Delta) -> Self {
+        Self { events, delta, reply: None }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        let reply = Some(codec::to_bytes(refusal).unwrap_or_default());
+        Self { events: Vec::new(), delta: Delta::none(), reply }
     }
 }
 

@@ -113,7 +113,7 @@ impl Sim<'_> {
         self.after_us(first, Act::Disaster);
     }
 
-    fn order(&mut self, nth: u32) -> Order {
+    pub fn order(&mut self, nth: u32) -> Order {
         let zones = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"];
         let minute_of_day = u16::try_from(self.chance.below(24) * 60).unwrap_or(0);
         // Many are wanted at the same instant, as in life.
@@ -174,6 +174,7 @@ impl Sim<'_> {
             let wait = self.chance.between(0, DAY_US - 1);
             self.steer(wait);
         }
+        self.govern();
     }
 
     fn request(&mut self, wait: i64) {
@@ -245,7 +246,7 @@ parameters: [{name: order, type: string, required: true}]
 steps:
   - {id: fetch, call: /agents/search, crash: keyed, retry: {max_attempts: 4, base_ms: 500}}
   - {id: write, agent: writer, depends_on: fetch, crash: keyed, input: {userMessage: "{{ order }}"}}
-  - {id: render, process: [render, "{{ order }}"], depends_on: write, crash: retry, retry: {max_attempts: 3, base_ms: 500}}
+  - {id: render, process: [render, "{{ order }}"], depends_on: write, crash: retry, queue: slow, retry: {max_attempts: 3, base_ms: 500}}
   - {id: pay, call: /agents/bank, depends_on: write, crash: never, optional: true}
 finally:
   - {id: clear, call: /agents/clear, crash: keyed}
@@ -254,6 +255,11 @@ finally:
 const ASKING: &str = r#"
 name: asking
 parameters: [{name: order, type: string, required: true}]
+webhooks:
+  progress: https://hooks.example/progress
+  checkpoint: https://hooks.example/checkpoint
+  events: [orchestration.run.created, orchestration.run.completed, orchestration.run.failed,
+    orchestration.checkpoint.requested, orchestration.checkpoint.resolved]
 steps:
   - {id: draft, call: /agents/draft, crash: keyed, checkpoint_after: "Good?"}
   - {id: check, approval: {question: "Send {{ order }}?", timeout: 1d, on_timeout: approve}, depends_on: draft}

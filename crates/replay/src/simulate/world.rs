@@ -14,9 +14,11 @@ use nightshift_domain::{
     run::{Action, CrashPolicy, Outcome as Made, StepOutput, instance_of},
     time::Timestamp,
 };
-use serde::Serialize;
+use nightshift_projections::Rows;
+use serde::{Deserialize, Serialize};
 
 use super::{
+    Invariant,
     node::{Brought, NodeRef, WorkKey},
     projector::Page,
     quick::Map,
@@ -24,7 +26,7 @@ use super::{
 };
 
 /// What a definition allows that its author may not want.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
     /// The definition.
     pub workflow: String,
@@ -38,6 +40,8 @@ pub struct Finding {
 #[derive(Debug, Default)]
 pub struct World {
     pub pages: Vec<Page>,
+    /// Empty between two pages; kept for its room.
+    pub folder: Rows,
     /// What came of what was done under a key.
     kept: Map<String, StepOutput>,
     /// How often something was done under a key, since somebody asked for it again.
@@ -94,7 +98,7 @@ impl Sim<'_> {
     fn done_again(&mut self, work: &WorkKey, step: &str, policy: CrashPolicy) {
         if policy == CrashPolicy::Never {
             let what = format!("step {step} of run {} was done twice, and a crash means never", work.0);
-            self.audit.violated("I23", what, self.now);
+            self.audit.violated(Invariant::I23, what, self.now);
             return;
         }
         let what = "it can be done twice: a process may end, or the time run out, after the step was done and before its result \

@@ -8,7 +8,7 @@ use nightshift_domain::{deliverable::Event, time::Timestamp};
 use uuid::Uuid;
 
 use super::Audit;
-use crate::simulate::database::Fact;
+use crate::simulate::{Invariant, database::Fact};
 
 /// What was seen of a deliverable.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Audit {
     pub(super) fn deliverable_event(&mut self, fact: &Fact, event: &Event, now: Timestamp) {
         let mut view = self.deliverables.remove(&fact.stream).unwrap_or_default();
         let fault = view.hear(event);
-        self.holds("I17", fault.is_none(), now, || format!("{}: {}", fact.stream, fault.unwrap_or_default()));
+        self.holds(Invariant::I17, fault.is_none(), now, || format!("{}: {}", fact.stream, fault.unwrap_or_default()));
         self.deliverables.insert(fact.stream, view);
     }
 
@@ -38,8 +38,8 @@ impl Audit {
             stuck.extend(open.map(|(number, _)| format!("{stream}: version {number} was neither staged nor failed")));
         }
         stuck.sort_unstable();
-        self.checks += self.deliverables.len() as u64;
-        stuck.into_iter().for_each(|what| self.violated("I25", what, now));
+        self.looked(Invariant::I25, self.deliverables.len() as u64);
+        stuck.into_iter().for_each(|what| self.violated(Invariant::I25, what, now));
     }
 }
 

@@ -5,22 +5,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nightshift_domain::{
-    decider::{Duty, Obligation},
+    decider::Obligation,
     ids::{ShardId, StreamId},
     schedule,
     streams::AnyCommand,
     time::Timestamp,
 };
 use nightshift_ports::log::RecordedCommand;
+use nightshift_projections::{Image, Rows, apply, reads};
+use serde_json::Value;
 
 use super::Audit;
 use crate::{
-    fixture::GoldenRow,
-    golden::rows_of,
     history::History,
-    obligations::{may_still_stand, mismatches, receipt},
-    replay::{Options, by_key},
-    simulate::{database::Database, mind::Mind},
+    obligations::{may_still_stand, receipt},
+    replay::Options,
+    simulate::{
+        Invariant,
+        database::{Database, Due, Key},
+        mind::Mind,
+    },
 };
 
 impl Audit {
@@ -28,20 +32,26 @@ impl Audit {
     pub fn end(&mut self, db: &Database, (quiet, now): (bool, Timestamp), sampled: &dyn Fn(StreamId) -> bool) {
         if quiet {
             let owes = |stream: StreamId| {
-                let first = db.table(stream.shard()).owed.range((stream, String::new())..).next();
+                let first = db.table(stream.shard()).owed.range((stream, "".into())..).next();
                 first.is_some_and(|((owner, _), _)| *owner == stream)
             };
             self.stuck_runs(&owes, now);
             self.stuck_versions(now);
+            self.stuck_bulks(now);
+            self.schedules_follow(now);
             let timers = |stream: StreamId| timers_of(db, stream);
             self.told_slots(&timers, now);
             for run in std::mem::take(&mut self.requested) {
                 let there = db.stream(run.stream(), 0).next().is_some();
-                self.holds("I25", there, now, || format!("run {run} was asked for and never began"));
+                self.holds(Invariant::I25, there, now, || format!("run {run} was asked for and never began"));
             }
         } else {
             let left = unpaid(db, now);
-            self.violated("I25", format!("it does not come to rest; {} are owed: {}", left.len(), few(&left)), now);
+            self.violated(
+                Invariant::I25,
+                format!("it does not come to rest; {} are owed: {}", left.len(), few(&left)),
+                now,
+            );
         }
         self.books(db, now, sampled);
     }
@@ -53,12 +63,12 @@ impl Audit {
             streams.retain(|stream| sampled(*stream));
             for stream in streams {
                 let open = self.fold(db, stream, now);
-                let from = (stream, String::new());
+                let from: (StreamId, Key) = (stream, "".into());
                 let kept = table.owed.range(from..).take_while(|((owner, _), _)| *owner == stream);
-                let kept: BTreeSet<&String> = kept.map(|((_, key), _)| key).collect();
-                let wanted: BTreeSet<&String> =
-                    open.keys().filter(|key| stands(db, stream, &open[*key], &kept)).collect();
-                self.holds("I9", kept == wanted, now, || {
+                let kept: BTreeSet<&str> = kept.map(|((_, key), _)| &**key).collect();
+                let standing = open.iter().filter(|(_, owed)| stands(db, stream, owed, &kept));
+                let wanted: BTreeSet<&str> = standing.map(|(key, _)| key.as_str()).collect();
+                self.holds(Invariant::I9, kept == wanted, now, || {
                     let (more, less) = (kept.difference(&wanted), wanted.difference(&kept));
                     format!("shard {nth} {stream}: owed beyond the fold {more:?}, of the fold not owed {less:?}")
                 });
@@ -78,7 +88,7 @@ impl Audit {
             mind.evolve(&fact.event, fact.at);
             if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version == fact.version) {
                 let same = snapshot.state.bytes() == mind.bytes();
-                self.holds("I18", same, now, || {
+                self.holds(Invariant::I18, same, now, || {
                     format!("{stream}: the snapshot of version {} is not the fold", fact.version)
                 });
             }
@@ -107,31 +117,49 @@ impl Audit {
             }
             commands.for_each(|command| history.command(command));
             let (report, _) = history.end();
-            self.checks += report.commands;
+            self.looked(Invariant::I19, report.commands);
             let first = report.diverged.first.first().map(ToString::to_string);
             let first = first.or_else(|| report.corrupt.first.first().map(ToString::to_string));
             let first = first.or_else(|| report.undecodable.first.first().map(ToString::to_string));
             if let Some(what) = first {
-                self.violated("I19", format!("{stream}: {what}"), now);
+                self.violated(Invariant::I19, format!("{stream}: {what}"), now);
             }
         }
     }
 
-    /// Rows are the fold of the log.
-    pub fn rows(&mut self, db: &Database, rows: &[GoldenRow], now: Timestamp) {
-        let mut events = Vec::new();
+    /// Rows are the fold of the log, in one piece. Events are those that were written: that they decode to the same is
+    /// seen when sampled streams are decided again.
+    pub fn rows(&mut self, db: &Database, now: Timestamp, sampled: &dyn Fn(StreamId) -> bool) {
+        let mut rows = Rows::new();
         for (nth, table) in db.shards.iter().enumerate() {
             let shard = ShardId(u16::try_from(nth).unwrap_or(0));
             let upto = db.checkpoints.get(&shard).copied().unwrap_or(0);
-            events.extend(table.log.iter().filter(|written| written.fact.seq <= upto).map(|it| it.recorded(shard)));
-        }
-        match rows_of(events.iter()) {
-            Ok(computed) => {
-                self.checks += computed.len() as u64;
-                let found = mismatches(by_key(rows), by_key(&computed));
-                found.first.iter().take(3).for_each(|row| self.violated("I10", format!("read model {row}"), now));
+            let folded = table.log.iter().filter(|written| written.fact.seq <= upto && sampled(written.fact.stream));
+            for written in folded {
+                let place = written.place(shard);
+                for (table, key) in reads(&written.fact.event, &place) {
+                    rows.load_image(table, key, None);
+                }
+                apply(&mut rows, &place, &written.fact.event);
             }
-            Err(error) => self.violated("I10", error.to_string(), now),
+        }
+        let (computed, _) = rows.take_changed();
+        self.looked(Invariant::I10, computed.len() as u64);
+        let more = db.rows.len().saturating_sub(computed.len());
+        if more > 0 {
+            self.violated(Invariant::I10, format!("the read models have {more} rows that the log does not make"), now);
+        }
+        for (table, image) in computed {
+            let kept = db.rows.get(&(table.name, image.key(table)));
+            if kept != Some(&image) {
+                let row = |image: Image| Value::Object(image.into_row(table));
+                let (wanted, kept) = (row(image), kept.cloned().map_or(Value::Null, row));
+                self.violated(
+                    Invariant::I10,
+                    format!("{}: {kept} is kept where {wanted} is the fold", table.name),
+                    now,
+                );
+            }
         }
     }
 }
@@ -150,20 +178,20 @@ fn recorded(shard: ShardId, kept: &crate::simulate::database::Kept) -> RecordedC
 }
 
 /// Whether what a stream's own events leave open is still owed: another stream may have discharged it.
-fn stands(db: &Database, stream: StreamId, obligation: &Obligation, kept: &BTreeSet<&String>) -> bool {
+fn stands(db: &Database, stream: StreamId, obligation: &Obligation, kept: &BTreeSet<&str>) -> bool {
     let owed = nightshift_ports::log::Owed { stream, opened_seq: 0, obligation: obligation.clone() };
     match receipt(stream, obligation) {
-        Some(_) if kept.contains(&obligation.key) && may_still_stand(&owed) => true,
+        Some(_) if kept.contains(obligation.key.as_str()) && may_still_stand(&owed) => true,
         Some((shard, id)) => db.command(shard, id).is_none(),
         None => true,
     }
 }
 
 fn timers_of(db: &Database, stream: StreamId) -> Vec<Timestamp> {
-    let owed = db.table(stream.shard()).owed.range((stream, String::new())..);
+    let owed = db.table(stream.shard()).owed.range((stream, "".into())..);
     let own = owed.take_while(|((owner, _), _)| *owner == stream);
-    own.filter_map(|(_, owed)| match &owed.obligation.duty {
-        Duty::Wake { command, .. } => match &**command {
+    own.filter_map(|(_, owed)| match &owed.debt.duty {
+        Due::Wake { command, .. } => match &**command {
             AnyCommand::Schedule(schedule::Command::Fire { nominal }) => Some(*nominal),
             _ => None,
         },
@@ -175,10 +203,8 @@ fn timers_of(db: &Database, stream: StreamId) -> Vec<Timestamp> {
 /// What is owed and is no timer of the future.
 pub fn unpaid(db: &Database, now: Timestamp) -> Vec<String> {
     let all = db.shards.iter().flat_map(|table| table.owed.values());
-    let due = all.filter(|owed| {
-        owed.obligation.duty.class() != nightshift_domain::decider::Class::Timer || owed.obligation.due_at <= now
-    });
-    due.map(|owed| format!("{} {}", owed.stream, owed.obligation.key)).collect()
+    let due = all.filter(|owed| !owed.debt.is_timer() || owed.debt.due_at <= now);
+    due.map(|owed| format!("{} {}", owed.stream, owed.debt.key)).collect()
 }
 
 fn few(all: &[String]) -> String {

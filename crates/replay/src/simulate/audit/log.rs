@@ -6,7 +6,10 @@ use nightshift_domain::{ids::ShardId, time::Timestamp};
 use uuid::Uuid;
 
 use super::Audit;
-use crate::simulate::database::{Batch, Table};
+use crate::simulate::{
+    Invariant,
+    database::{Batch, Table},
+};
 
 /// What was seen of a shard.
 #[derive(Debug, Default)]
@@ -26,7 +29,9 @@ impl Audit {
     /// Somebody owns a shard under an epoch from now on.
     pub fn epoch(&mut self, shard: ShardId, epoch: i64, owner: Uuid, now: Timestamp) {
         let before = *self.owners.entry((shard, epoch)).or_insert(owner);
-        self.holds("I3", before == owner, now, || format!("epoch {epoch} of shard {shard} is of two processes"));
+        self.holds(Invariant::I3, before == owner, now, || {
+            format!("epoch {epoch} of shard {shard} is of two processes")
+        });
     }
 
     /// A batch is durable.
@@ -36,33 +41,35 @@ impl Audit {
             if let Some(row) = &commit.command {
                 self.commands_count += 1;
                 let twice = self.commands.insert(row.id, row.accepted);
-                self.holds("I2", twice.is_none(), now, || format!("command {} is written twice", row.id));
+                self.holds(Invariant::I2, twice.is_none(), now, || format!("command {} is written twice", row.id));
             }
             for fact in &commit.facts {
                 self.events += 1;
                 self.hash = hashed(self.hash, &fact.encoded.data);
                 self.hash = hashed(self.hash, &fact.hlc.to_be_bytes());
                 let (seq, next) = (fact.seq, seen.seq + 1);
-                self.holds("I1", seq == next, now, || format!("shard {}: {seq} where {next} is next", batch.shard));
+                self.holds(Invariant::I1, seq == next, now, || {
+                    format!("shard {}: {seq} where {next} is next", batch.shard)
+                });
                 let (hlc, last) = (fact.hlc, seen.hlc);
-                self.holds("I7", hlc > last, now, || {
+                self.holds(Invariant::I7, hlc > last, now, || {
                     format!("shard {} seq {seq}: clock {hlc} after {last}", batch.shard)
                 });
                 let version = self.versions.entry(fact.stream).or_default();
                 *version += 1;
                 let wanted = *version;
-                self.holds("I1", fact.version == wanted, now, || {
+                self.holds(Invariant::I1, fact.version == wanted, now, || {
                     format!("{} has version {} where {wanted} is next", fact.stream, fact.version)
                 });
                 (seen.seq, seen.hlc) = (seq, hlc);
             }
         }
         let (epoch, last) = (batch.epoch, seen.epoch);
-        self.holds("I5", epoch >= last, now, || {
+        self.holds(Invariant::I5, epoch >= last, now, || {
             format!("shard {}: written under epoch {epoch} after epoch {last}: by a zombie", batch.shard)
         });
         let known = self.owners.contains_key(&(batch.shard, epoch));
-        self.holds("I3", known, now, || format!("shard {}: nobody owns epoch {epoch}", batch.shard));
+        self.holds(Invariant::I3, known, now, || format!("shard {}: nobody owns epoch {epoch}", batch.shard));
         seen.epoch = epoch;
         self.shards.insert(batch.shard, seen);
         self.whole(batch, table, now);
@@ -80,7 +87,7 @@ impl Audit {
             let command = commit.command.as_ref().is_none_or(|row| {
                 table.commands.get(&row.id).is_some_and(|kept| (kept.first, kept.last) == (first, last))
             });
-            self.holds("I4", events && command, now, || {
+            self.holds(Invariant::I4, events && command, now, || {
                 format!(
                     "the commit of {} at seq {first} is not whole: events {events}, command {command}",
                     commit.stream

@@ -5,26 +5,31 @@
 //! exception: at the end it is folded once more, by the domain's own words, and compared with the table.
 //! Refuses to know: how a history came to be.
 
+mod bulk;
 mod deliverable;
 mod end;
 mod log;
+mod queue;
 mod run;
 mod schedule;
+mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use nightshift_actors::queue::limits::Limits;
+use nightshift_actors::queue::limits::{Limits, Rate};
 use nightshift_domain::{
-    ids::{CommandId, RunId, ShardId, StreamId},
+    ids::{CommandId, RunId, ShardId, StreamId, StreamKind},
     run::{CrashPolicy, Token, instance_of},
     streams::AnyEvent,
     time::Timestamp,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    Invariant,
     database::{Batch, Commit, Table},
+    invariant::Looks,
     quick::{Map, Set},
 };
 
@@ -32,10 +37,10 @@ use super::{
 const KEPT_MAX: usize = 40;
 
 /// Something that must not be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// Number of the invariant, as `docs/reliability.md` lists them.
-    pub invariant: &'static str,
+    pub invariant: Invariant,
     /// What was seen.
     pub what: String,
     /// The simulated instant.
@@ -48,13 +53,15 @@ pub struct Audit {
     pub violations: Vec<Violation>,
     pub count: u64,
     /// How often an invariant was looked at.
-    pub checks: u64,
+    pub checks: Looks,
     /// Of all that is durable, in the order in which it became so.
     pub hash: u64,
     pub events: u64,
     pub commands_count: u64,
     concurrency: usize,
     limits: Limits,
+    /// Limits that nobody set.
+    file: Limits,
     shards: BTreeMap<ShardId, log::ShardView>,
     owners: Map<(ShardId, i64), Uuid>,
     versions: Map<StreamId, u64>,
@@ -64,7 +71,17 @@ pub struct Audit {
     schedules: BTreeMap<StreamId, schedule::ScheduleView>,
     tokens: Set<(ShardId, Token)>,
     /// Attempts under way by the session that gave them their places.
-    places: Map<Uuid, Set<Token>>,
+    places: Map<Uuid, Map<Token, Option<String>>>,
+    /// When a place was given that no attempt has begun with.
+    given: Map<(ShardId, Token), Timestamp>,
+    queue: queue::QueueView,
+    /// Rates that are durable and not known everywhere.
+    coming: BTreeMap<CommandId, (String, Rate)>,
+    bulks: BTreeMap<StreamId, bulk::BulkView>,
+    /// Messages that webhooks took, by run: version and part.
+    heard: Map<RunId, BTreeSet<(u64, u32)>>,
+    definitions: BTreeMap<StreamId, told::DefinitionView>,
+    orders: Map<StreamId, told::OrderView>,
     /// Instants at which buckets gave tokens, by session and bucket.
     grants: Map<(Uuid, String), VecDeque<Timestamp>>,
     checkpoints: BTreeMap<ShardId, u64>,
@@ -77,11 +94,12 @@ impl Audit {
         Self {
             violations: Vec::new(),
             count: 0,
-            checks: 0,
+            checks: Looks::default(),
             hash: 0xcbf2_9ce4_8422_2325,
             events: 0,
             commands_count: 0,
             concurrency,
+            file: limits.clone(),
             limits,
             shards: BTreeMap::new(),
             owners: Map::default(),
@@ -92,6 +110,13 @@ impl Audit {
             schedules: BTreeMap::new(),
             tokens: Set::default(),
             places: Map::default(),
+            given: Map::default(),
+            queue: queue::QueueView::default(),
+            coming: BTreeMap::new(),
+            bulks: BTreeMap::new(),
+            heard: Map::default(),
+            definitions: BTreeMap::new(),
+            orders: Map::default(),
             grants: Map::default(),
             checkpoints: BTreeMap::new(),
             requested: Vec::new(),
@@ -99,24 +124,30 @@ impl Audit {
     }
 
     /// Notes something that must not be.
-    pub fn violated(&mut self, invariant: &'static str, what: String, at: Timestamp) {
+    pub fn violated(&mut self, invariant: Invariant, what: String, at: Timestamp) {
         self.count += 1;
         if self.violations.len() < KEPT_MAX {
             self.violations.push(Violation { invariant, what, at: at.to_string() });
         }
     }
 
+    /// So many were looked at, and found to hold or told one by one.
+    fn looked(&mut self, invariant: Invariant, times: u64) {
+        self.checks.add(invariant, times);
+    }
+
     /// Looks at something once.
-    fn holds(&mut self, invariant: &'static str, holds: bool, at: Timestamp, what: impl FnOnce() -> String) {
-        self.checks += 1;
+    fn holds(&mut self, invariant: Invariant, holds: bool, at: Timestamp, what: impl FnOnce() -> String) {
+        self.checks.add(invariant, 1);
         if !holds {
             self.violated(invariant, what(), at);
         }
     }
 
-    /// A process has taken over; it has places of its own.
-    pub fn session(&mut self, owner: Uuid, _concurrency: usize) {
+    /// A process has taken over; it has places of its own, and has read what was set.
+    pub fn session(&mut self, owner: Uuid, now: Timestamp) {
         self.places.entry(owner).or_default();
+        self.queue_heard(&|_| true, now);
     }
 
     /// A batch is durable.
@@ -140,18 +171,20 @@ impl Audit {
         now: Timestamp,
     ) {
         for fact in &commit.facts {
-            match &fact.event {
+            match &*fact.event {
                 AnyEvent::Run(event) => self.run_event((shard, fact), event, commit, now),
-                AnyEvent::Deliverable(event) => self.deliverable_event(fact, event, now),
-                AnyEvent::Schedule(event) => self.schedule_event(fact, event, calendar, now),
-                AnyEvent::Definition(nightshift_domain::definition::Event::RunRequested { run, .. }) => {
-                    self.requested.push(*run);
+                AnyEvent::Deliverable(event) => {
+                    self.order_event(fact, event);
+                    self.deliverable_event(fact, event, now);
                 }
-                AnyEvent::Definition(_) | AnyEvent::Source(_) | AnyEvent::Topic(_) => {}
-                AnyEvent::Queue(_) | AnyEvent::Bulk(_) => {}
+                AnyEvent::Schedule(event) => self.schedule_event(fact, event, calendar, now),
+                AnyEvent::Definition(event) => self.definition_event(fact, event, now),
+                AnyEvent::Queue(event) => self.queue_event(fact, event),
+                AnyEvent::Bulk(event) => self.bulk_event(fact, event, now),
+                AnyEvent::Source(_) | AnyEvent::Topic(_) => {}
             }
         }
-        if let StreamId { kind: nightshift_domain::ids::StreamKind::Run, id } = commit.stream {
+        if let StreamId { kind: StreamKind::Run, id } = commit.stream {
             self.run_commit_ended(RunId::from_uuid(id), now);
         }
     }
@@ -159,7 +192,10 @@ impl Audit {
     /// A client was answered.
     pub fn acknowledged(&mut self, to: StreamId, id: CommandId, accepted: bool, now: Timestamp) {
         let known = self.commands.get(&id).copied();
-        self.holds("I2", known == Some(accepted), now, || {
+        if to.kind == StreamKind::Queue {
+            self.queue_heard(&|other| other == id, now);
+        }
+        self.holds(Invariant::I2, known == Some(accepted), now, || {
             let said = if accepted { "taken" } else { "turned down" };
             let kept =
                 known.map_or("nothing of it is durable", |taken| if taken { "it was taken" } else { "it was not" });
@@ -182,7 +218,7 @@ impl Audit {
             let most = rate.capacity + at.micros_since(*first) as f64 / 1e6 * rate.refill_per_s;
             (many > most + 1e-3).then(|| format!("{bucket} gave {many} tokens where {most:.3} are the most"))
         });
-        self.holds("I21", over.is_none(), at, || over.unwrap_or_default());
+        self.holds(Invariant::I21, over.is_none(), at, || over.unwrap_or_default());
     }
 
     /// The task behind a token is gone, so its place is free.
@@ -197,7 +233,7 @@ impl Audit {
     pub fn checkpoint(&mut self, shard: ShardId, upto: u64, now: Timestamp) {
         let head = self.shards.get(&shard).map_or(0, log::ShardView::head);
         let before = self.checkpoints.insert(shard, upto).unwrap_or(0);
-        self.holds("I10", before <= upto && upto <= head, now, || {
+        self.holds(Invariant::I10, before <= upto && upto <= head, now, || {
             format!("the read models of shard {shard} went from {before} to {upto}; its log ends at {head}")
         });
     }

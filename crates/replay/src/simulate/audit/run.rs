@@ -10,15 +10,20 @@ use std::{
 
 use nightshift_domain::{
     ids::{RunId, ShardId, StreamId},
-    run::{ApprovalId, Command, Created, Event, How, Token, instance_of},
+    run::{Answer, ApprovalId, Command, Created, Event, How, Token, instance_of},
     streams::AnyCommand,
     time::Timestamp,
 };
 
+use serde_json::Value;
+
 use super::Audit;
 use crate::{
     prefix::steps::Steps,
-    simulate::database::{Commit, Fact},
+    simulate::{
+        Invariant,
+        database::{Commit, Fact},
+    },
 };
 
 /// What was seen of a run.
@@ -33,6 +38,11 @@ pub struct RunView {
     keys: BTreeMap<String, String>,
     /// How often each step was reset.
     resets: BTreeMap<String, u32>,
+}
+
+/// No changes and changes to null are alike.
+fn changes(answer: &Answer) -> Option<&Value> {
+    answer.modifications.as_ref().filter(|changes| !changes.is_null())
 }
 
 impl RunView {
@@ -57,23 +67,39 @@ impl Audit {
             let (open, decided, keys) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
             let view = RunView { created, steps: Steps::default(), open, decided, keys, resets: BTreeMap::new() };
             let twice = self.runs.insert(id, view).is_some();
-            self.holds("I17", !twice, now, || format!("run {id} begins twice"));
+            self.holds(Invariant::I17, !twice, now, || format!("run {id} begins twice"));
         }
         let Some(mut view) = self.runs.remove(&id) else {
             // A run that was stopped before it began has one event.
-            self.holds("I17", matches!(event, Event::Cancelled { .. }), now, || format!("run {id}: {event:?} first"));
+            self.holds(Invariant::I17, matches!(event, Event::Cancelled { .. }), now, || {
+                format!("run {id}: {event:?} first")
+            });
             return;
         };
         self.authority(id, &view, event, commit, now);
+        self.report_event(id, event, now);
         view.steps.hear(event);
         for fault in view.steps.take_faults() {
-            self.violated("I17", format!("run {id}: {fault}"), now);
+            self.violated(Invariant::I17, format!("run {id}: {fault}"), now);
         }
-        self.checks += 1;
+        self.looked(Invariant::I17, 1);
         self.attempt((shard, id), &mut view, event, now);
         if let Event::ApprovalDecided { answer, .. } = event {
+            let told = commit.command.as_ref().map(|row| &*row.told);
+            if let Some(AnyCommand::Run(Command::Answer(said))) = told {
+                let (as_said, as_decided) = (changes(said), changes(answer));
+                let same = said.approval == answer.approval && as_said == as_decided;
+                self.holds(Invariant::I17, same, now, || {
+                    format!(
+                        "run {id}: question {} is decided with {as_decided:?}, and {as_said:?} was said",
+                        said.approval
+                    )
+                });
+            }
             let once = view.decided.insert(answer.approval);
-            self.holds("I17", once, now, || format!("run {id}: question {} is decided twice", answer.approval));
+            self.holds(Invariant::I17, once, now, || {
+                format!("run {id}: question {} is decided twice", answer.approval)
+            });
         }
         if let Event::StepReset { step, .. } = event {
             *view.resets.entry(step.clone()).or_default() += 1;
@@ -95,7 +121,7 @@ impl Audit {
         });
         let open = view.open.get(step).copied();
         let holds = named.is_some() && named == open && open.is_some_and(|(open, _)| open == attempt);
-        self.holds("I11", holds, now, || {
+        self.holds(Invariant::I11, holds, now, || {
             format!("run {id} step {step}: a result of {named:?} counts while {open:?} is under way")
         });
     }
@@ -105,12 +131,13 @@ impl Audit {
             Event::AttemptStarted { step, attempt, lease, .. } => {
                 let token = lease.token;
                 let fresh = self.tokens.insert((shard, token));
-                self.holds("I8", fresh, now, || format!("run {id} step {step}: token {token} was given before"));
-                let owner = self.owners.get(&(shard, token.epoch)).copied();
-                let (most, places) = (self.concurrency, self.places.entry(owner.unwrap_or_default()).or_default());
-                places.insert(token);
-                let taken = places.len();
-                self.holds("I17", taken <= most, now, || format!("{taken} attempts go at once; {most} may"));
+                self.holds(Invariant::I8, fresh, now, || {
+                    format!("run {id} step {step}: token {token} was given before")
+                });
+                let base = instance_of(step).map_or(step.as_str(), |(step, _)| step);
+                let plan = view.created.plan.steps.iter().find(|plan| plan.id == base);
+                let queue = plan.and_then(|plan| plan.flow.queue.as_deref());
+                self.place_taken((shard, token), queue, now);
                 view.open.insert(step.clone(), (*attempt, token));
             }
             Event::AttemptSucceeded { step, .. }
@@ -132,13 +159,15 @@ impl Audit {
     pub(super) fn run_commit_ended(&mut self, id: RunId, now: Timestamp) {
         let Some(view) = self.runs.get(&id) else { return };
         let left = view.steps.left_behind();
-        self.holds("I17", left.is_none(), now, || format!("run {id} is over and {}", left.unwrap_or_default()));
+        self.holds(Invariant::I17, left.is_none(), now, || {
+            format!("run {id} is over and {}", left.unwrap_or_default())
+        });
     }
 
     /// The outside is asked to do an attempt.
     pub fn effect(&mut self, run: RunId, (step, attempt, token): (&str, u32, Token), key: &str, now: Timestamp) {
         let intent = self.tokens.contains(&(run.shard(), token)) && self.runs.contains_key(&run);
-        self.holds("I23", intent, now, || {
+        self.holds(Invariant::I23, intent, now, || {
             format!("run {run} step {step} attempt {attempt} reaches the outside, and nothing of it is durable")
         });
         let Some(view) = self.runs.get_mut(&run) else { return };
@@ -147,7 +176,7 @@ impl Audit {
             return;
         }
         let known = view.keys.entry(step.to_owned()).or_insert_with(|| key.to_owned()).clone();
-        self.holds("I23", known == key, now, || format!("run {run} step {step}: key {key} after key {known}"));
+        self.holds(Invariant::I23, known == key, now, || format!("run {run} step {step}: key {key} after key {known}"));
     }
 
     /// Runs that stand still though nothing keeps them.
@@ -159,13 +188,13 @@ impl Audit {
             );
         }
         stuck.sort_unstable();
-        self.checks += self.runs.len() as u64;
-        stuck.into_iter().for_each(|what| self.violated("I25", what, now));
+        self.looked(Invariant::I25, self.runs.len() as u64);
+        stuck.into_iter().for_each(|what| self.violated(Invariant::I25, what, now));
         let open: Vec<String> = self
             .runs
             .iter()
             .flat_map(|(id, view)| view.open.iter().map(move |(step, (attempt, _))| format!("{id} {step}:{attempt}")))
             .collect();
-        self.holds("I12", open.is_empty(), now, || format!("attempts never ended: {}", open.join(", ")));
+        self.holds(Invariant::I12, open.is_empty(), now, || format!("attempts never ended: {}", open.join(", ")));
     }
 }

@@ -10,7 +10,7 @@ use nightshift_domain::{
 };
 
 use super::Audit;
-use crate::simulate::database::Fact;
+use crate::simulate::{Invariant, database::Fact};
 
 /// What was seen of a schedule.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ impl Audit {
             let (schedule, next) = (schedule.clone(), next_due.filter(|_| !paused));
             let view = ScheduleView { schedule, next, last: None, paused: *paused, told: Vec::new() };
             let twice = self.schedules.insert(fact.stream, view).is_some();
-            self.holds("I13", !twice, now, || format!("{} begins twice", fact.stream));
+            self.holds(Invariant::I13, !twice, now, || format!("{} begins twice", fact.stream));
             return;
         }
         let Some(mut view) = self.schedules.remove(&fact.stream) else { return };
         let fault = view.hear(fact, event, calendar);
-        self.holds("I13", fault.is_none(), now, || format!("{}: {}", fact.stream, fault.unwrap_or_default()));
+        self.holds(Invariant::I13, fault.is_none(), now, || format!("{}: {}", fact.stream, fault.unwrap_or_default()));
         self.schedules.insert(fact.stream, view);
     }
 
@@ -45,10 +45,12 @@ impl Audit {
         for (stream, view) in &schedules {
             for (id, nominal) in &view.told {
                 let heard = self.commands.contains_key(id);
-                self.holds("I13", heard, now, || format!("{stream} told the instant {nominal}, and nobody heard"));
+                self.holds(Invariant::I13, heard, now, || {
+                    format!("{stream} told the instant {nominal}, and nobody heard")
+                });
             }
             let (open, wanted) = (open_timers(*stream), usize::from(view.next.is_some()));
-            self.holds("I13", open.len() == wanted, now, || {
+            self.holds(Invariant::I13, open.len() == wanted, now, || {
                 format!("{stream} waits for {:?} and has timers for {open:?}", view.next)
             });
         }
@@ -57,6 +59,11 @@ impl Audit {
 }
 
 impl ScheduleView {
+    /// Its rule, and whether it stands still.
+    pub const fn stands(&self) -> (&Schedule, bool) {
+        (&self.schedule, self.paused)
+    }
+
     fn hear(&mut self, fact: &Fact, event: &Event, calendar: &dyn Calendar) -> Option<String> {
         match event {
             Event::Fired { nominal, next_due, .. } => {
