@@ -32,7 +32,6 @@ pub const BODIES: &[(&str, Body)] = &[
     ("LinksRequest", of::<links::LinksRequest>),
     ("MigrateRequest", of::<recovery::MigrateRequest>),
     ("NoteRequest", of::<recovery::NoteRequest>),
-    ("PauseRequest", of::<deliverables::PauseRequest>),
     ("RejectRequest", of::<deliverables::RejectRequest>),
     ("RerunRequest", of::<recovery::RerunRequest>),
     ("RetryRequest", of::<recovery::RetryRequest>),

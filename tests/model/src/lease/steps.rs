@@ -164,7 +164,7 @@ impl Leases {
         let open = self.open(state, work.step);
         let told = if self.is(Mutation::AnyToken) { open.unwrap_or(*work) } else { *work };
         let (attempt, token) = (told.attempt, told.token);
-        let finish = Command::Finish { step, attempt, token, result, offer: None, tokens_free: false };
+        let finish = Command::Finish { step, attempt, token, result, offer: None, tokens_free: false, at_once: false };
         state.watch.reports(work, open);
         let upon = (self.is(Mutation::StaleState) && open != Some(*work)).then(|| state.before.clone());
         self.tell_upon(state, upon, &finish, None, seen);
