@@ -153,7 +153,8 @@ async fn each_shard_of_a_group_counts_for_itself() {
         let (journal, lanes) = Journal::start(parts);
         // Both wait before the lane looks, so both are in one group.
         let lanes = async { lanes.into_iter().for_each(|lane| drop(tokio::spawn(lane))) };
-        let (one, other, ()) = tokio::join!(journal.append(pending(SHARDS[0], 0)), journal.append(pending(SHARDS[1], 0)), lanes);
+        let (one, other, ()) =
+            tokio::join!(journal.append(pending(SHARDS[0], 0)), journal.append(pending(SHARDS[1], 0)), lanes);
         assert!(one.is_ok() && other.is_ok(), "behind {arrives_behind}: {one:?}, {other:?}");
         for shard in SHARDS {
             let next = journal.append(pending(shard, 1)).await;
