@@ -103,6 +103,8 @@ fn with(status: StepStatus) -> Run {
         resumed: 0,
         events: 0,
         owing: Default::default(),
+        given_up: Default::default(),
+        resent: Default::default(),
     }
 }
 

@@ -122,7 +122,8 @@ impl Approvals {
         let step = || MAKE.to_owned();
         drop(self.tell(state, &Command::Grant { step: step(), attempt, lease, buckets: vec![] }, None, seen));
         let result = Ok(runs::made(Json::from(value)));
-        let finish = Command::Finish { step: step(), attempt, token, result, offer: None, tokens_free: false, at_once: false };
+        let finish =
+            Command::Finish { step: step(), attempt, token, result, offer: None, tokens_free: false, at_once: false };
         drop(self.tell(state, &finish, None, seen));
     }
 
