@@ -7,14 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nightshift_domain::ids::{ShardId, derive};
+use nightshift_domain::ids::{ShardId, derive, derive_u64};
 use nightshift_projections::{
     Image,
     table::{Column, ColumnType, Row, TableDef},
 };
 use serde_json::{Value, json};
 
-use super::{Draw, Trace, answer, same};
+use super::{Draw, SHARDS, Trace, answer, same};
 use crate::read_models::{Equals, Generation, Query, RowBatch, Search};
 
 /// What was written so far.
@@ -114,7 +114,6 @@ impl Trace<'_> {
         let generation = if rebuilt { Generation::Rebuilt } else { Generation::Live };
         let mut shards = vec![self.draw.shard(), self.draw.shard()];
         shards.dedup();
-        // Within one write a key is of one shard.
         let mut seen = BTreeSet::new();
         let batches: Vec<RowBatch> = shards.into_iter().map(|shard| self.batch(rebuilt, shard, &mut seen)).collect();
         let written = answer!(self, store => store.write(generation, &batches).await);
@@ -130,11 +129,14 @@ impl Trace<'_> {
         let from_seq = if draw.chance(8) { from + 1 } else { from };
         let upto_seq = from_seq + 1 + draw.below(5);
         let (mut upserts, mut deletes) = (Vec::new(), Vec::new());
-        for _ in 0..draw.below(12) {
+        for _ in 0..draw.below(60) {
             let table = draw.pick(self.tables);
             let row = row(draw, table, shard, upto_seq);
             let key = table.key_of(&row);
-            if !seen.insert(format!("{} {key:?}", table.name)) {
+            let name = format!("{} {key:?}", table.name);
+            // A row is of one shard for ever, as those of the folds are.
+            let home = derive_u64("row of a shard", &[name.as_bytes()]) % u64::from(SHARDS);
+            if home != u64::from(shard.0) || !seen.insert(name) {
                 continue;
             }
             if draw.chance(15) {
