@@ -7,7 +7,7 @@ use nightshift_domain::{
     definition,
     ids::{QueueId, UserId},
     queue::{self, Limit},
-    run::{Action, ApprovalAction, Asked, Command, DeadVerb, Flow, Migration, StepPlan, WorkflowRef},
+    run::{Action, ApprovalAction, Asked, Command, DeadVerb, Flow, Migration, RetryPolicy, StepPlan, WorkflowRef},
 };
 use nightshift_projections::table::Row;
 use serde_json::{Value, json};
@@ -339,7 +339,8 @@ fn a_dead_letter_says_of_what_it_died_and_leaves_when_it_is_discarded() {
 #[test]
 fn a_step_that_died_without_a_place_is_a_dead_letter_until_it_is_done() {
     let wait = Action::WaitForEvent { event: "order".to_owned(), correlation: None, timeout_ms: Some(5_000) };
-    let mut world = world(vec![step("wait", wait, &[])]);
+    let once = RetryPolicy { attempts_max: 1, ..RetryPolicy::queue_preset() };
+    let mut world = world(vec![StepPlan { retry: once, ..step("wait", wait, &[]) }]);
     assert_eq!(rows(&world).all("job_queue").len(), 0, "what waits for an event asks for no place");
     tell(&mut world, 105, Command::StepDue { step: "wait".to_owned(), attempt: 1 });
     let dead = json!({"status": "dead", "error_class": "timeout", "attempts": 1, "definition": "campaign",

@@ -143,7 +143,7 @@ mod tests {
         }
         for (condition, path) in [
             ("steps.a.results.rows[2].size() > 3", ".results.rows[2]"),
-            ("steps[\"a\"]['the rows'].n == 1", ".the rows.n"),
+            ("steps[\"a\"]['the rows'].n == 1", "[\"the rows\"].n"),
             ("steps.a[index].n == 1", ""),
             ("has(steps.a.results.error)", ".results.error"),
         ] {
