@@ -171,7 +171,7 @@ const COMMANDS: &[(&[&str], i32, &[&str])] = &[
     (&["schedule", "preview", "0 0 31 2 *"], 2, &["never fire"]),
     (&["schedule", "preview", "0 9 * * MON", "--timezone", "Europe/Pariss"], 2, &["did you mean \"Europe/Paris\"?"]),
     (&["schedule", "preview", "0 9 * * MON", "--from", "yesterday"], 2, &["\"yesterday\"", "2026-03-02T09:00:00Z"]),
-    (&["schedule", "preview", "Brief"], 2, &["no schedule"]),
+    (&["schedule", "preview", "Brief"], 6, &["no schedule"]),
     (&["capture", "--out", "fixture"], 2, &["--run", "--since"]),
     (&["capture", "--since", "yesterday", "--out", "fixture"], 2, &["yesterday"]),
     (&["capture", "--since", "all", "--run", "cafe", "--out", "fixture"], 2, &["--run"]),

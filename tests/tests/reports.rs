@@ -179,8 +179,8 @@ fn a_program_that_is_not_listed_is_not_started() {
 #[test]
 fn what_a_program_says_beside_its_output_is_shown() {
     let world = World::sqlite();
-    let script = "for n in $(seq 12); do echo \"said $n\" >&2; done; echo '{\\\"made\\\": 1}'";
-    register(&world, &world.node, &format!("name: runs\nsteps: [{{id: a, process: [sh, -c, \"{script}\"]}}]\n"));
+    let script = serde_json::json!("for n in $(seq 12); do echo \"said $n\" >&2; done; echo '{\"made\": 1}'");
+    register(&world, &world.node, &format!("name: runs\nsteps: [{{id: a, process: [sh, -c, {script}]}}]\n"));
     let node = world.node.clone().with("workflows.programs", "sh");
     let run = node.json(&["run", "start", "runs"]);
     assert_eq!(run["status"], "completed", "{run:#}");

@@ -53,8 +53,10 @@ struct Client {
 
 impl Client {
     fn of(node: &Node, daemon: &mut Daemon) -> Self {
+        // Its address is there when it is ready, and so is its token.
+        let address = daemon.address();
         let token = std::fs::read_to_string(node.data_dir.join("control.token")).expect("the daemon's token");
-        Self { address: daemon.address(), bearer: format!("Bearer {token}") }
+        Self { address, bearer: format!("Bearer {token}") }
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
