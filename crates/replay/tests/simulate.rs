@@ -185,6 +185,7 @@ fn a_sum_does_not_depend_on_the_order_of_seeds() {
 
 /// The figures of the document are those of the file beside it. `UPDATE=1` writes them anew.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a person asks for the update")]
 fn the_figures_of_the_document_are_those_of_the_last_run() {
     let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let text = std::fs::read_to_string(docs.join("figures/simulate.json")).expect("the last run is kept");

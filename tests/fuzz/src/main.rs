@@ -87,7 +87,7 @@ fn go(asked: &Asked) -> bool {
             true
         }
         (Some(_), _) => panic!("--input and --export take one target"),
-        (None, targets) => targets.iter().fold(true, |good, target| run(target, asked.run) && good),
+        (None, targets) => targets.iter().filter(|target| !run(target, asked.run)).count() == 0,
     }
 }
 

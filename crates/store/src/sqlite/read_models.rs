@@ -199,7 +199,7 @@ mod tests {
         // Whoever writes next, and whatever became of the write before, waits for the disk.
         let inner = store.inner.writer.as_ref().expect("it writes");
         assert_eq!(synchronous(&mut *inner.lock().await).await, 1);
-        assert_eq!(synchronous(&mut *store.writer().await.expect("the writer")).await, 2);
+        assert_eq!(synchronous(&mut store.writer().await.expect("the writer")).await, 2);
         assert_eq!(store.places(LIVE).await.expect("checkpoints"), [(ShardId(3), 4)]);
     }
 }

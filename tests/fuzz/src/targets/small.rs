@@ -390,7 +390,7 @@ fn edits(input: &[u8]) -> String {
         assert_eq!(measure, same);
         assert_eq!(difference, "", "there is no difference");
     }
-    format!("{}", difference.lines().take(12).map(|line| line.get(..1).unwrap_or(" ")).collect::<String>())
+    difference.lines().take(12).map(|line| line.get(..1).unwrap_or(" ")).collect()
 }
 
 fn configs() -> Vec<Vec<u8>> {

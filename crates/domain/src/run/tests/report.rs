@@ -105,7 +105,11 @@ fn a_message_that_was_given_up_is_sent_anew_as_it_was() {
     let places =
         |it: &Runs| it.state.run().unwrap().given_up.iter().map(|it| (it.version, it.part)).collect::<Vec<_>>();
     assert_eq!(places(&it), [(lost.version, lost.part)]);
-    assert_eq!(reports_of(id().stream(), &it.history, &places(&it)), [lost.clone()], "it is found in the history");
+    assert_eq!(
+        reports_of(id().stream(), &it.history, &places(&it)),
+        std::slice::from_ref(&lost),
+        "it is found in the history"
+    );
 
     let resend = |report: &Report| Command::ResendReports { reports: vec![report.clone(), report.clone()], by: by() };
     let taken = &all[3];
