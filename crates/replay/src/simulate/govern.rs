@@ -18,6 +18,9 @@ use super::{Sabotage, mind::Mind, node::NodeRef, sim::Sim, traffic::DAY_US};
 /// The queue that people limit: what waits in it names it, and is counted by name.
 const SLOW: &str = "slow";
 
+/// The bucket that people limit.
+const WRITER: &str = "global:agent:writer";
+
 impl Sim<'_> {
     /// What people change in a day.
     pub fn govern(&mut self) {
@@ -45,6 +48,19 @@ impl Sim<'_> {
         }
     }
 
+    /// Somebody looks whether anything is still paused or limited: a pause may have been asked for again, unheard, until after
+    /// its end was.
+    pub fn set_free(&mut self, wait: i64) {
+        let (to, by) = (QueueId::the().stream(), Asked { by: "ops".to_owned(), note: String::new() });
+        for queue in [None, Some(SLOW), Some("default")] {
+            let queue = queue.map(str::to_owned);
+            self.ask(wait, to, queue::Command::Resume { queue, by: by.clone() });
+        }
+        for key in ["concurrency".to_owned(), format!("queue:{SLOW}"), WRITER.to_owned()] {
+            self.ask(wait, to, queue::Command::ClearLimit { key, by: by.clone() });
+        }
+    }
+
     fn limit_or_pause(&mut self, wait: i64) {
         let to = QueueId::the().stream();
         let longest = *self.chance.pick(&[600_000_000, 1_800_000_000, 4 * 3_600_000_000]);
@@ -58,7 +74,7 @@ impl Sim<'_> {
             2 => return self.pause(wait, soon, Some("default".to_owned()), by),
             3 => ("concurrency".to_owned(), places(drawn)),
             4 => (format!("queue:{SLOW}"), places(drawn)),
-            _ => ("global:agent:writer".to_owned(), Limit::Rate { capacity: f64::from(drawn), refill_per_s: 0.02 }),
+            _ => (WRITER.to_owned(), Limit::Rate { capacity: f64::from(drawn), refill_per_s: 0.02 }),
         };
         self.ask(wait, to, queue::Command::SetLimit { key: key.clone(), limit, by: by.clone() });
         self.ask(soon, to, queue::Command::ClearLimit { key, by });

@@ -252,6 +252,7 @@ impl Sim<'_> {
             self.step_clock(node, 0);
         }
         self.at(end, Act::Start(0, false));
+        self.set_free(CALM_US / 2);
         let calm = Timestamp(end.0 + CALM_US);
         while self.step(calm) {}
         let last = Timestamp(calm.0 + REST_US);

@@ -207,7 +207,12 @@ impl Draw {
         let result = if self.full || self.bool() { Ok(self.output()) } else { Err(self.failure()) };
         let mut commands = vec![
             C::Create(self.created()),
-            C::Begin { created: self.created(), offer: self.lease(), tokens_free: self.bool(), at_once: false },
+            C::Begin {
+                created: self.created(),
+                offer: self.lease(),
+                tokens_free: self.bool(),
+                at_once: !self.full && self.bool(),
+            },
             C::Grant { step: step(), attempt, lease: self.lease(), buckets: self.list(Self::text) },
             C::Finish {
                 step: step(),
@@ -216,7 +221,7 @@ impl Draw {
                 result,
                 offer: self.opt(Self::lease),
                 tokens_free: false,
-                at_once: false,
+                at_once: !self.full && self.bool(),
             },
             C::Expire { step: step(), attempt, token, reason: self.text() },
             C::RetryDue { step: step(), attempt },

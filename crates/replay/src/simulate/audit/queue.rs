@@ -128,6 +128,8 @@ impl Audit {
                 }
                 _ => self.file.rate(key),
             };
+            // Whoever is told late of an earlier change is told of what counts no more.
+            self.coming.retain(|_, (other, _)| other != key);
             if let Some(rate) = rate {
                 let former = self.limits.rate(key).unwrap_or(rate);
                 let capacity = rate.capacity.max(former.capacity);
